@@ -1,0 +1,58 @@
+"""What can go wrong through the user's input, told in one message: what is wrong, where, what to write instead.
+
+The command line prints a `UserError` without a traceback and exits with code 2. Anything else that is raised is a
+defect of metamixer, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """An error that the user can mend.
+
+    Args:
+        message: What is wrong, one sentence.
+        place: Where: a file, rule and column, a configuration key, a row of the record; it may have several lines
+            (the line at fault and a caret below it).
+        advice: What to write or do instead.
+
+    `str(error)` is the whole text, as the command line prints it. The three parts are the exception's arguments, so
+    that the error survives pickling from a worker.
+    """
+
+    def __init__(self, message: str, place: str | None = None, advice: str | None = None) -> None:
+        super().__init__(message, place, advice)
+        self.message = message
+        self.place = place
+        self.advice = advice
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        for part in (self.place, self.advice):
+            if part:
+                lines += ["  " + line for line in part.splitlines()]
+        return "\n".join(lines)
+
+
+class LanguageError(UserError):
+    """A sentence cannot be read, or does not fit the shapes it is given."""
+
+
+class SpaceError(UserError):
+    """A search space is not well formed: an unknown rule, a rule without a finite derivation, an empty choice."""
+
+
+class StudyError(UserError):
+    """A study's configuration, or a command on a study, asks for what cannot be done."""
+
+
+class TaskError(UserError):
+    """A task is unknown, or its data cannot be had."""
+
+
+class RecordError(UserError):
+    """A record cannot be read, is in use, or belongs to another study."""
+
+
+class ResourceError(UserError):
+    """A file that was named, or that should have been shipped, is not there."""

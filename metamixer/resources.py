@@ -1,0 +1,72 @@
+"""Where the files lie that metamixer ships: search spaces, studies, the dashboard.
+
+In a source checkout they are top-level folders of the repository; a wheel carries them inside the package, below
+`metamixer/_shipped/`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from metamixer.errors import ResourceError
+
+Kind = Literal["search_spaces", "studies", "dashboards"]
+
+_PACKAGE = Path(__file__).resolve().parent
+_SINGULAR = {"search_spaces": "search space", "studies": "study", "dashboards": "dashboard"}
+
+
+def folder(kind: Kind) -> Path:
+    """The folder with the shipped files of one kind.
+
+    Raises:
+        ResourceError: The installation lacks it.
+    """
+    if kind not in _SINGULAR:
+        raise ValueError(f"kind must be one of {', '.join(_SINGULAR)}, not {kind!r}")
+    for parent in (_PACKAGE / "_shipped", _PACKAGE.parent):
+        if (parent / kind).is_dir():
+            return parent / kind
+    raise ResourceError(
+        f"this installation of metamixer has no folder {kind}",
+        place=str(_PACKAGE),
+        advice="install it again: pip install --force-reinstall metamixer",
+    )
+
+
+def names(kind: Kind) -> list[str]:
+    """The names of the shipped files of one kind, sorted, without their ending `.toml`."""
+    return sorted(path.stem for path in folder(kind).glob("*.toml"))
+
+
+def find(kind: Kind, name_or_path: str | Path) -> Path:
+    """The file that a name or a path means: a file that exists wins, else the shipped file `<name>.toml`.
+
+    Raises:
+        ResourceError: Neither is there; the message lists what is shipped and suggests the nearest name.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    name = str(name_or_path)
+    known = names(kind)
+    if name in known:
+        return folder(kind) / f"{name}.toml"
+    what = _SINGULAR[kind]
+    if path.is_dir():
+        raise ResourceError(f"{name} is a folder, not a {what}", advice=f"name the {what}'s .toml file")
+    if path.suffix or len(path.parts) > 1:
+        raise ResourceError(f"no such file: {name}", place=f"looked in {Path.cwd()}", advice=_shipped(what, known))
+    raise ResourceError(f"unknown {what} {name!r}", advice=_suggest(name, known) + _shipped(what, known))
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def _shipped(what: str, known: list[str]) -> str:
+    return f"give a path to a .toml file, or the name of a shipped {what}: {', '.join(known) or '(none)'}"
