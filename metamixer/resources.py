@@ -70,3 +70,22 @@ def _suggest(name: str, known: list[str]) -> str:
 
 def _shipped(what: str, known: list[str]) -> str:
     return f"give a path to a .toml file, or the name of a shipped {what}: {', '.join(known) or '(none)'}"
+
+
+def record(run: str | Path, runs: str | Path = "runs") -> Path:
+    """The record `study.db` that is meant by a run: its own path, the path of its folder, or its name below `runs`.
+
+    Raises:
+        ResourceError: No record is there; the message lists the runs there are.
+    """
+    for path in (Path(run).expanduser(), Path(runs).expanduser() / run):
+        if path.is_file():
+            return path
+        if (path / "study.db").is_file():
+            return path / "study.db"
+    known = sorted(path.parent.name for path in Path(runs).expanduser().glob("*/study.db"))
+    raise ResourceError(
+        f"no run {str(run)!r}: neither a record nor a folder with a study.db",
+        place=f"looked in {Path.cwd()} and in {Path(runs)}",
+        advice=_suggest(str(run), known) + f"runs there: {', '.join(known) or '(none; metamixer search starts one)'}",
+    )
