@@ -1,0 +1,244 @@
+"""The command line: it parses options and hands them to one function of the room that does the work.
+
+Nothing heavy is imported before a command runs, so `metamixer --help` answers at once. Exit codes: 0 done, 1 the
+command ran and the answer is bad, 2 the input is wrong (one message, no traceback), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, ParamSpec
+
+import typer
+
+from metamixer import __version__
+from metamixer.errors import UserError
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="metamixer",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document instead of text.")]
+Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, its folder, or its study.db.")]
+
+
+def _command(epilog: str) -> Callable[[Callable[P, int | None]], Callable[P, int | None]]:
+    """Register a command whose returned number is the exit code and whose user errors are printed, not traced."""
+
+    def register(function: Callable[P, int | None]) -> Callable[P, int | None]:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> int | None:
+            try:
+                code = function(*args, **kwargs)
+            except UserError as error:
+                typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
+                typer.echo(str(error), err=True)
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                typer.echo("interrupted", err=True)
+                raise typer.Exit(130) from None
+            raise typer.Exit(code or 0)
+
+        app.command(epilog=epilog)(guarded)
+        return guarded
+
+    return register
+
+
+def _grid(text: str) -> tuple[int, ...]:
+    """`8x8` -> (8, 8); one to three sizes."""
+    parts = text.lower().split("x")
+    if len(parts) > 3 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        raise typer.BadParameter(f"{text!r} is no grid; write its sizes with x between them: 8x8")
+    return tuple(int(part) for part in parts)
+
+
+Grid = Annotated[str, typer.Option(metavar="HxW", help="The input's grid: 8x8, or 64 for a sequence.")]
+Channels = Annotated[int, typer.Option(metavar="C", min=1, help="The input's channels.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"metamixer {__version__}")
+        raise typer.Exit
+
+
+def _print_schema(asked: bool) -> None:
+    if asked:
+        from metamixer.cost.command import space_schema
+
+        raise typer.Exit(space_schema() or 0)
+
+
+@app.callback()
+def _metamixer(
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Search for neural architectures written as sentences of query-key-value mixers.
+
+    Start with: metamixer search digits
+    """
+
+
+@_command(epilog="Example: metamixer search digits --name quick --set training.epochs=3 --budget 12")
+def search(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help="A study that ships (digits), or a study's TOML file.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The run's name; the study's own name if not given.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the study; may be given many times."),
+    ] = None,
+    sampler: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="How to propose: random, nsga2, tpe, gp; the study says which if not given."),
+    ] = None,
+    budget: Annotated[int | None, typer.Option(metavar="N", help="How many architectures to train.")] = None,
+    dispatcher: Annotated[
+        Literal["ray", "inline"] | None,
+        typer.Option(help="Trials on Ray workers, or one after another in this process; ray where it is installed."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Trials at a time; one a core if not given.")
+    ] = None,
+    gpus: Annotated[float | None, typer.Option(metavar="X", min=0, help="GPUs a trial; a fraction shares one.")] = None,
+    as_json: Json = False,
+) -> int | None:
+    """Search a space for its Pareto front; the same command again continues where it stopped."""
+    from metamixer.search.command import search
+
+    return search(
+        study=study,
+        name=name,
+        runs=runs,
+        overrides=overrides or [],
+        sampler=sampler,
+        budget=budget,
+        dispatcher=dispatcher,
+        workers=workers,
+        gpus=gpus,
+        as_json=as_json,
+    )
+
+
+@_command(epilog="Example: metamixer report digits")
+def report(run: Run, runs: Runs = Path("runs"), as_json: Json = False) -> int | None:
+    """Build a run's page again: report.html, one file that opens without a network."""
+    from metamixer import resources
+
+    record = resources.record(run, runs)
+    from metamixer.report.command import report
+
+    return report(record=record, as_json=as_json)
+
+
+@_command(epilog="Example: metamixer space digits --draw 5 --channels 1 --grid 8x8")
+def space(
+    name: Annotated[str, typer.Argument(metavar="SPACE", help="A space that ships (digits), or a space's TOML file.")],
+    draw: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Print this many sentences drawn from it.")
+    ] = None,
+    channels: Channels = 1,
+    grid: Grid = "8x8",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The draws' seed.")] = 0,
+    as_json: Json = False,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema",
+            metavar="",
+            callback=_print_schema,
+            is_eager=True,
+            help="Print the JSON Schema of space files and stop.",
+        ),
+    ] = False,
+) -> int | None:
+    """Tell a space's size, rules, and what its sentences cost; or draw some."""
+    size = _grid(grid)
+    from metamixer.cost.command import space
+
+    return space(space=name, draw=draw, channels=channels, grid=size, seed=seed, as_json=as_json)
+
+
+@_command(
+    epilog="Examples: metamixer show 'att(lin,lin,lin)@h(4) >> lin' --channels 64 --grid 8x8; metamixer show digits 17"
+)
+def show(
+    subject: Annotated[str, typer.Argument(metavar="SENTENCE|RUN", help="A sentence, or a run and its trial.")],
+    trial: Annotated[int | None, typer.Argument(metavar="TRIAL", help="The trial's number in the run.")] = None,
+    channels: Channels = 64,
+    grid: Grid = "8x8",
+    runs: Runs = Path("runs"),
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the drawing to this file.")] = None,
+    as_json: Json = False,
+) -> int | None:
+    """Show a sentence, or a trial of a run: its tree, types, costs and drawing. A trial brings its own input size."""
+    if trial is None:
+        size = _grid(grid)
+        from metamixer.report.command import show
+
+        return show(sentence=subject, channels=channels, grid=size, svg=svg, as_json=as_json)
+
+    from metamixer import resources
+
+    record = resources.record(subject, runs)
+    from metamixer.report.command import show_trial
+
+    return show_trial(record=record, trial=trial, svg=svg, as_json=as_json)
+
+
+@_command(epilog="Example: metamixer catalog ffnet_1")
+def catalog(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One system; all are listed without.")] = None,
+    as_json: Json = False,
+) -> int | None:
+    """List published systems as sentences, with their published and their counted costs."""
+    from metamixer.catalog.command import catalog
+
+    return catalog(name=name, as_json=as_json)
+
+
+@_command(epilog="Example: metamixer task digits-hard --noise")
+def task(
+    name: Annotated[str, typer.Argument(metavar="TASK", help="The task's name: digits-hard.")],
+    noise: Annotated[
+        bool,
+        typer.Option(
+            "--noise", metavar="", help="Train 8 architectures on 3 seeds: spread of means over that of seeds."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> int | None:
+    """Tell a task's data and what plain classifiers reach on it."""
+    from metamixer.training.command import task
+
+    return task(name=name, noise=noise, as_json=as_json)
+
+
+@_command(epilog="Example: metamixer dashboard")
+def dashboard() -> int | None:
+    """Say how to watch and compare runs; the live web page is not part of this version."""
+    typer.echo(
+        "The live dashboard is not part of this version. The same record can be seen by\n"
+        "  metamixer report RUN        the run's page again, also while it is running: report.html\n"
+        "  metamixer show RUN TRIAL    one trial: tree, types, costs, drawing\n"
+        "  optuna-dashboard sqlite:///runs/RUN/study.db    (a program of its own, installed with pip)"
+    )
+    return 0
+
+
+def main() -> None:
+    """The program `metamixer`."""
+    app()
