@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from metamixer import __version__, cli
+from metamixer.errors import LanguageError
+
+COMMANDS = ["search", "report", "space", "show", "catalog", "task", "dashboard"]
+HEAVY = ["torch", "ray", "optuna", "networkx", "plotly", "numpy", "sklearn"]
+
+
+def test_help_is_fast(metamixer):
+    """Best of several, so that a busy machine does not decide."""
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert metamixer("--help").returncode == 0
+        seconds.append(time.perf_counter() - start)
+        if seconds[-1] < 0.5:
+            return
+    pytest.fail(f"metamixer --help took {min(seconds):.2f} s at best; the bar is 0.5 s")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["serch"], ["dashboard"]])
+def test_nothing_heavy_is_imported_to_talk(arguments):
+    program = (
+        "import sys\n"
+        "from metamixer.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "HEAVY []", done.stdout + done.stderr
+
+
+def test_help_lists_every_command(metamixer):
+    text = metamixer("--help").stdout
+    for command in COMMANDS:
+        assert command in text
+    assert metamixer("--version").stdout.strip() == f"metamixer {__version__}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command):
+    result = CliRunner().invoke(cli.app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"metamixer {command}" in result.output.split("Example")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["serch", "digits"], "search"),
+        (["search"], "STUDY"),
+        (["search", "digits", "--bugdet", "3"], "--budget"),
+        (["search", "digits", "--budget", "many"], "--budget"),
+        (["search", "digits", "--dispatcher", "dask"], "inline"),
+        (["space", "digits", "--grid", "8q8"], "8x8"),
+        (["space", "digits", "--grid", "0x8"], "8x8"),
+        (["space", "digits", "--draw", "0"], "--draw"),
+        (["report", "no-such-run"], "no-such-run"),
+        (["show", "no-such-run", "3"], "no-such-run"),
+    ],
+)
+def test_wrong_input_is_told_in_one_message(metamixer, tmp_path, arguments, told):
+    done = metamixer(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "text"),
+    [
+        (LanguageError("unknown word 'attn'", "digits.toml, rule mixer\nattn(lin)\n^", "did you mean 'att'?"), 2, None),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
+def test_errors_end_with_their_code(monkeypatch, raised, code, text):
+    """The message is printed as it is, with its lines: a caret stays below the letter it means."""
+    import metamixer.catalog.command
+
+    def fail(**_):
+        raise raised
+
+    monkeypatch.setattr(metamixer.catalog.command, "catalog", fail)
+    result = CliRunner().invoke(cli.app, ["catalog"])
+    assert result.exit_code == code
+    assert result.stderr == (text or f"error: {raised}") + "\n"
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch):
+    import metamixer.catalog.command
+
+    def fail(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(metamixer.catalog.command, "catalog", fail)
+    result = CliRunner().invoke(cli.app, ["catalog"])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_options_reach_the_command(monkeypatch):
+    import metamixer.search.command
+
+    seen = {}
+    monkeypatch.setattr(metamixer.search.command, "search", lambda **given: seen.update(given) or 1)
+    line = [
+        "search",
+        "digits",
+        "--set",
+        "a.b=1",
+        "--set",
+        "c=x",
+        "--budget",
+        "0",
+        "--gpus",
+        "0.5",
+        "--dispatcher",
+        "ray",
+    ]
+    assert CliRunner().invoke(cli.app, line).exit_code == 1
+    assert seen.pop("runs").name == "runs"
+    assert seen == {
+        "study": "digits",
+        "name": None,
+        "overrides": ["a.b=1", "c=x"],
+        "sampler": None,
+        "budget": 0,
+        "dispatcher": "ray",
+        "workers": None,
+        "gpus": 0.5,
+        "as_json": False,
+    }
+
+
+def test_a_grid_is_one_to_three_sizes():
+    assert cli._grid("8x8") == (8, 8)
+    assert cli._grid("64") == (64,)
+    assert cli._grid("4X4x2") == (4, 4, 2)

@@ -1,0 +1,248 @@
+"""What holds for the repository as a whole: who imports whom, the public names, the wheel."""
+
+from __future__ import annotations
+
+import ast
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import metamixer
+from metamixer import errors, resources
+
+PACKAGE = Path(metamixer.__file__).parent
+
+# Room -> what it may import of the package, anywhere in its files. Every room may import itself, errors and resources.
+MAY_IMPORT = {
+    "errors": set(),
+    "resources": set(),
+    "language": set(),
+    "words": {"language"},
+    "cost": {"language", "words"},
+    "compile": {"language", "words"},
+    "reference": {"language", "words"},
+    "catalog": {"language", "words", "cost"},
+    "tasks": {"language"},
+    "training": {"language", "words", "cost", "compile", "tasks"},
+    "search": {"language", "words", "cost", "catalog", "tasks"},
+    "report": {"language", "words", "cost", "search.record", "search.front"},
+}
+
+# Room -> what it imports nowhere, not even inside a function.
+NEVER = {
+    "errors": {"torch", "ray", "optuna", "networkx", "plotly", "numpy", "rich"},
+    "resources": {"torch", "ray", "optuna", "networkx", "plotly", "numpy", "rich"},
+    "language": {"torch", "ray", "optuna", "networkx", "plotly"},
+    "words": {"ray", "optuna", "networkx", "plotly"},
+    "cost": {"torch", "ray", "optuna", "networkx", "plotly"},
+    "compile": {"ray", "optuna", "networkx", "plotly"},
+    "reference": {"ray", "optuna", "networkx", "plotly"},
+    "catalog": {"torch", "ray", "optuna", "networkx", "plotly"},
+    "tasks": {"ray", "optuna", "networkx", "plotly"},
+    "training": {"ray", "optuna", "networkx", "plotly"},
+    "search": {"torch", "networkx", "plotly"},
+    "report": {"torch", "ray", "optuna"},
+}
+
+# Rooms whose files, all imported, leave these out of the process: what they need of them is imported where it is used.
+LOADS_NOT = {
+    "language": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
+    "words": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
+    "cost": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
+    "catalog": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
+    "tasks": {"torch", "ray", "optuna"},
+    "search": {"torch"},
+    "report": {"torch", "ray", "optuna"},
+}
+
+
+def rooms() -> set[str]:
+    found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    found |= {path.stem for path in PACKAGE.glob("*.py")}
+    return found - {"__init__", "cli"}
+
+
+def files(room: str) -> list[Path]:
+    return sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside functions; `from a.b import c` gives a.b and a.b.c."""
+    package = ".".join(path.relative_to(PACKAGE.parent).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def test_the_tables_name_every_room():
+    assert rooms() == set(MAY_IMPORT) == set(NEVER)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_arrows_point_one_way(room):
+    allowed = {room, "errors", "resources", "__version__"} | MAY_IMPORT[room]
+    wrong = []
+    for path in files(room):
+        for module in imports(path):
+            parts = module.split(".")
+            if parts[0] != "metamixer" or len(parts) == 1:
+                continue
+            # `from metamixer.search import record` names the package on the way to the module.
+            on_the_way = any(name.startswith(".".join(parts[1:]) + ".") for name in allowed)
+            if not on_the_way and not any(".".join(parts[1:]).startswith(name) for name in allowed):
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {module}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("room", NEVER)
+def test_rooms_keep_away_from(room):
+    found = {(path.name, name.split(".")[0]) for path in files(room) for name in imports(path)}
+    assert not [pair for pair in found if pair[1] in NEVER[room]]
+
+
+@pytest.mark.parametrize("room", LOADS_NOT)
+def test_a_loaded_room_leaves_out(room):
+    modules = []
+    for path in files(room):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        modules.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    program = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(sorted({LOADS_NOT[room]!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(set(metamixer.__all__) - {"__version__"}))
+def test_public_names_are_there_and_documented(name):
+    assert len((getattr(metamixer, name).__doc__ or "").split()) >= 5
+
+
+def test_an_unknown_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'parze'"):
+        metamixer.parze  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["cost", "reference"])
+def test_a_function_is_not_hidden_by_the_room_of_its_name(name):
+    program = f"import metamixer, metamixer.{name}\nassert metamixer.{name}.__qualname__ == {name!r}"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_import_is_light():
+    program = "import sys, metamixer; print(sorted(name for name in sys.modules if name.startswith('metamixer')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "['metamixer']"
+
+
+@pytest.mark.parametrize("kind", ["search_spaces", "studies"])
+def test_resources_are_found_from_anywhere(kind, tmp_path, monkeypatch, repository):
+    monkeypatch.chdir(tmp_path)
+    assert "digits" in resources.names(kind)
+    assert resources.find(kind, "digits") == repository / kind / "digits.toml"
+
+    own = tmp_path / "mine.toml"
+    own.write_text("name = 'mine'\n")
+    assert resources.find(kind, "mine.toml").samefile(own)
+    assert resources.find(kind, str(own)) == own
+
+    with pytest.raises(errors.ResourceError) as told:
+        resources.find(kind, "digts")
+    assert "did you mean 'digits'" in str(told.value)
+    with pytest.raises(errors.ResourceError, match=r"no such file: other\.toml"):
+        resources.find(kind, "other.toml")
+    with pytest.raises(errors.ResourceError, match="is a folder"):
+        resources.find(kind, tmp_path)
+
+
+def test_a_record_is_found_by_name_folder_or_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    record = tmp_path / "runs" / "digits" / "study.db"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    for run in ("digits", "runs/digits", "runs/digits/study.db", str(record)):
+        assert resources.record(run).resolve() == record
+    with pytest.raises(errors.ResourceError, match="runs there: digits"):
+        resources.record("digit")
+
+
+def test_errors_survive_pickling():
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, errors.UserError):
+            error = kind("what", "where", "instead")
+            again = pickle.loads(pickle.dumps(error))
+            assert type(again).__name__ == name
+            assert str(again) == str(error) == "what\n  where\n  instead"
+            assert (again.message, again.place, again.advice) == ("what", "where", "instead")
+
+
+@pytest.fixture(scope="module")
+def wheel(repository, tmp_path_factory) -> Path:
+    """A wheel, built as `pip install .` builds it, from a copy of the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    left_out = shutil.ignore_patterns(
+        ".git", ".venv", "runs", "dist", "build", ".*_cache", ".hypothesis", "__pycache__"
+    )
+    shutil.copytree(repository, source, ignore=left_out)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*command, "--wheel-dir", str(folder), str(source)], check=True, timeout=300, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_installs_nothing_but_metamixer(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert tops == {"metamixer", f"metamixer-{metamixer.__version__}.dist-info"}
+
+
+def test_the_wheel_carries_sources_and_shipped_files(wheel, repository):
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if not name.endswith("/")}
+    hidden = ("__pycache__", ".pyc")
+    for path in PACKAGE.rglob("*"):
+        if path.is_file() and not any(part in str(path) for part in hidden):
+            assert path.relative_to(PACKAGE.parent).as_posix() in inside
+    for kind in ("search_spaces", "studies", "dashboards"):
+        shipped = [path for path in (repository / kind).rglob("*") if path.is_file() and "__pycache__" not in str(path)]
+        assert shipped
+        for path in shipped:
+            assert f"metamixer/_shipped/{path.relative_to(repository).as_posix()}" in inside
+
+
+def test_the_wheel_works_away_from_the_sources(wheel, tmp_path):
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    program = (
+        "import metamixer as mm\n"
+        "from metamixer import resources\n"
+        "print(resources.find('studies', 'digits'))\n"
+        "print(resources.find('search_spaces', 'digits'))\n"
+        "print(mm.Space.load(resources.find('search_spaces', 'digits')).name)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    study, space, name = done.stdout.split()
+    assert Path(study) == site / "metamixer" / "_shipped" / "studies" / "digits.toml"
+    assert Path(space) == site / "metamixer" / "_shipped" / "search_spaces" / "digits.toml"
+    assert name == "digits"
