@@ -30,7 +30,7 @@ lint: $(DEV)
 
 bench: $(DEV)
 	@failed=0; for file in benchmarks/*.py; do \
-		test -e "$$file" || continue; \
+		test -e "$$file" || { echo "there are no benchmarks yet"; continue; }; \
 		echo "== $$file --check"; \
 		$(BIN)/python "$$file" --check || failed=1; \
 	done; exit $$failed
