@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "reference": {"language", "words"},
     "catalog": {"language", "words", "cost"},
     "tasks": {"language"},
-    "training": {"language", "words", "cost", "compile", "tasks"},
+    "training": {"language", "words", "cost", "compile", "tasks", "catalog"},
     # A study's file has a section for the recipe, whose declaration is training's.
     "search": {"language", "words", "cost", "catalog", "tasks", "training.recipe"},
     "report": {"language", "words", "cost", "search.record", "search.front"},
