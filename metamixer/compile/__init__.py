@@ -1,0 +1,31 @@
+"""Checked sentence -> fast torch module. Importing this package imports no torch; building does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from metamixer.language import Sentence
+
+
+def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> nn.Module:
+    """The network of a sentence: ``(B, *grid, channels) -> (B, *grid', channels')``, float32, freshly initialised.
+
+    Args:
+        sentence: an architecture (no choices left).
+        channels: channels of the input.
+        grid: length of each axis of the input.
+
+    Raises:
+        LanguageError: the sentence does not fit that input.
+    """
+    from metamixer.compile.modules import Network
+    from metamixer.language import parse
+
+    sentence = parse(sentence) if isinstance(sentence, str) else sentence
+    return Network(sentence.typed(channels, tuple(grid)))
+
+
+__all__ = ["build"]

@@ -1,0 +1,197 @@
+"""The modules that networks are made of: one for any word, one for each order of evaluation of a read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metamixer.compile.plan import Path, Plan, plan
+from metamixer.language.typed import Typed
+from metamixer.language.types import Score
+from metamixer.language.vocabulary import Weight
+
+Env = Mapping[str, Tensor]
+
+
+class Weights(nn.Module):
+    """The tensors that one occurrence of a word owns. Tied occurrences hold the same object."""
+
+    def __init__(self, weights: tuple[Weight, ...], constants: Mapping[str, Any]) -> None:
+        super().__init__()
+        for weight in weights:
+            if weight.init == "fill":
+                value = torch.full(weight.shape, weight.value)
+            else:  # truncated at two deviations
+                value = nn.init.trunc_normal_(torch.empty(weight.shape), std=weight.value, a=-2 * weight.value, b=2 * weight.value)
+            if weight.trained:
+                self.register_parameter(weight.name, nn.Parameter(value))
+            else:
+                self.register_buffer(weight.name, value)
+        for name, table in constants.items():
+            self.register_buffer(name, torch.as_tensor(table), persistent=False)
+
+
+class Store:
+    """All weights of a network by the path of their occurrence.
+
+    ``names`` says for each tied name in scope under which path its weights lie, so that a second use finds the
+    tensors of the first.
+    """
+
+    def __init__(self) -> None:
+        self.weights: dict[Path, Weights] = {}
+
+    def of(self, t: Typed, path: Path) -> Weights:
+        weights, constants = t.word.weights(t), t.word.constants(t)
+        if path not in self.weights:
+            self.weights[path] = Weights(weights, constants)
+        return self.weights[path]
+
+
+class Part(nn.Module):
+    """Any word: a combinator asks its parts, a leaf computes its kernel from its sources."""
+
+    def __init__(self, t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+        super().__init__()
+        self.t = t
+        self.leaf = _is_leaf(t)
+        self.stage = t.context.kind == "stage"
+        self.parts = nn.ModuleList(make(kid, where, store, names) for kid, where, names in kids_of(t, path, ties))
+        self.weights = store.of(t, path) if self.leaf else None
+
+    def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
+        if not self.leaf:
+            return self.t.word.run(self.t, self._part, x, env, state, False)
+        sources = [part(x, env) for part in self.parts]
+        inputs = (state, *sources) if self.stage else sources
+        return self.t.word.apply(self.t, self.weights, *inputs)
+
+    def _part(self, i: int, x: Tensor, env: Env, state: Any) -> Any:
+        return self.parts[i](x, env, state)
+
+    def extra_repr(self) -> str:
+        return f"{self.t.text} : {self.t.out}"
+
+
+class SourcesOf(nn.Module):
+    """Query, keys and values of a read; projections of one input run as one matrix product."""
+
+    def __init__(self, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+        super().__init__()
+        assert chosen.match and chosen.sum
+        (match_path, match), (sum_path, total) = chosen.match, chosen.sum
+        found = [(match.kids[i], (*path, *match_path, i)) for i in (0, 1)] + [(total.kids[0], (*path, *sum_path, 0))]
+        self.joint = all(_projects_x(kid) for kid, _ in found)
+        self.parts = nn.ModuleList(make(kid, where, store, ties) for kid, where in found)
+
+    def forward(self, x: Tensor, env: Env) -> tuple[Tensor, Tensor, Tensor]:
+        if self.joint:
+            owned = [part.weights for part in self.parts]
+            weight = torch.cat([w.weight for w in owned])
+            biased = [w.bias for w in owned if hasattr(w, "bias")]
+            bias = torch.cat([w.bias if hasattr(w, "bias") else w.weight.new_zeros(len(w.weight)) for w in owned]) if biased else None
+            joint = nn.functional.linear(x, weight, bias)
+            q, k, v = joint.split([len(w.weight) for w in owned], -1)
+        else:
+            q, k, v = (part(x, env) for part in self.parts)
+        return q, k, v
+
+
+class FusedRead(nn.Module):
+    """Softmax attention by scaled_dot_product_attention."""
+
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+        super().__init__()
+        assert chosen.match and chosen.sum
+        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
+        self.sources = SourcesOf(chosen, path, store, ties)
+
+    def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
+        q, k, v = self.sources(x, env)
+        score: Score = self.match.out
+        tokens = [flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2) for flat in (q, k, v)]
+        out = nn.functional.scaled_dot_product_attention(*tokens, scale=self.match.word.scale(self.match))
+        out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
+        return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
+
+    def extra_repr(self) -> str:
+        return f"{self.t.text} : {self.t.out}"
+
+
+class ValuesFirst(nn.Module):
+    """A read whose normalisers need only sums of scores: U (W^T v) instead of (U W^T) v."""
+
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+        super().__init__()
+        assert chosen.match and chosen.sum
+        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
+        self.between = [step for _, step in chosen.between]
+        self.sources = SourcesOf(chosen, path, store, ties)
+
+    def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
+        q, k, v = self.sources(x, env)
+        score: Score = self.match.out
+        q, k, v = (flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2) for flat in (q, k, v))
+        q = q * self.match.word.scale(self.match)
+        out = q @ (k.mT @ v)
+        for step in self.between:
+            sums = (q * k.sum(2, keepdim=True)).sum(-1, keepdim=True)
+            out = step.word.after(out, sums)
+        out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
+        return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
+
+    def extra_repr(self) -> str:
+        return f"{self.t.text} : {self.t.out}"
+
+
+READS: dict[str, Callable[..., nn.Module]] = {"fused": FusedRead, "values first": ValuesFirst}
+
+
+def make(t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> nn.Module:
+    """The module of one occurrence."""
+    if t.word.drawing == "read":
+        chosen = plan(t)
+        if chosen.order in READS:
+            return READS[chosen.order](t, chosen, path, store, ties)
+    return Part(t, path, store, ties)
+
+
+def kids_of(t: Typed, path: Path, ties: Mapping[str, Path]) -> list[tuple[Typed, Path, Mapping[str, Path]]]:
+    """Each sub-phrase with the path of its weights and the tied names it sees."""
+    if t.word.drawing == "tie":
+        ties = {**ties, t.settings["name"]: (*path, -1)}
+    elif t.word.drawing == "tied":  # a use: its weights lie with the binding
+        return [(kid, ties[t.settings["name"]], ties) for kid in t.kids]
+    return [(kid, (*path, i), ties) for i, kid in enumerate(t.kids)]
+
+
+def _is_leaf(t: Typed) -> bool:
+    from metamixer.language.vocabulary import Word
+
+    return type(t.word).run is Word.run
+
+
+def _projects_x(t: Typed) -> bool:
+    """Whether an occurrence is a plain projection of x itself."""
+    return getattr(t.word, "projection", False) and t.settings["g"] == 1 and t.kids[0].word.name == "x"
+
+
+class Network(nn.Module):
+    """The module of a whole sentence, (B, *grid, channels) -> (B, *grid', channels').
+
+    Attributes:
+        typed: the checked sentence.
+        store: weights by the path of their occurrence; the dense reference reads them there.
+    """
+
+    def __init__(self, t: Typed) -> None:
+        super().__init__()
+        self.typed = t
+        self.store = Store()
+        self.body = make(t, (), self.store, {})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x, {})

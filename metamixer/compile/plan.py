@@ -1,0 +1,91 @@
+"""In which order and by which kernel a read is evaluated: a function of the sentence and its shapes only.
+
+Free of torch, so that counting and building agree by construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metamixer.language.typed import Typed
+from metamixer.language.types import Score
+from metamixer.language.vocabulary import Macro
+
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one read runs.
+
+    Attributes:
+        order: ``staged`` (stage by stage, scores first), ``fused`` (scaled dot-product attention in one kernel), or
+            ``values first`` (sums over values before queries are read; attention-systems.md 3.5).
+        match: the stage that makes the scores, with its path below the read.
+        between: the stages between.
+        sum: the stage that aggregates.
+    """
+
+    order: str
+    match: tuple[Path, Typed] | None = None
+    between: tuple[tuple[Path, Typed], ...] = ()
+    sum: tuple[Path, Typed] | None = None
+
+
+STAGED = Plan("staged")
+
+
+def stages(t: Typed, path: Path = ()) -> list[tuple[Path, Typed]]:
+    """The stages of a read in order, reads within it opened up; each with its path below ``t``."""
+    found: list[tuple[Path, Typed]] = []
+    for i, kid in enumerate(t.kids):
+        inner, where = kid, (*path, i)
+        while isinstance(inner.word, Macro):
+            inner, where = inner.kids[0], (*where, 0)
+        if inner.word.drawing == "read":
+            found += stages(inner, where)
+        else:
+            found.append((where, inner))
+    return found
+
+
+def plan(t: Typed) -> Plan:
+    """The plan of a read ``t``."""
+    known = t.cache.get("plan")
+    if known is None:
+        known = t.cache["plan"] = _plan(t)
+    return known
+
+
+def _plan(t: Typed) -> Plan:
+    steps = stages(t)
+    match, total = steps[0][1], steps[-1][1]
+    content = getattr(match.word, "content", False) and match.out.memory is not None and match.out.place is None
+    if len(steps) < 2 or not content or not getattr(total.word, "sums", False):
+        return STAGED
+    between = tuple(step for step in steps[1:-1] if not getattr(step[1].word, "neutral", False))
+    if len(between) == 1 and getattr(between[0][1].word, "fused", False):
+        return Plan("fused", steps[0], between, steps[-1])
+    if all(getattr(step.word, "marginal", False) for _, step in between) and values_first(match, total) < match_first(match, total):
+        return Plan("values first", steps[0], between, steps[-1])
+    return STAGED
+
+
+def match_first(match: Typed, total: Typed) -> int:
+    """MACs when scores are formed first: tokens * slots * (C of keys + C of values)."""
+    return match.word.macs(match) + total.word.macs(total)
+
+
+def values_first(match: Typed, total: Typed) -> int:
+    """MACs when values are summed first: (tokens + slots) * C of keys * C of values / heads."""
+    score: Score = match.out
+    return (score.tokens + score.slots) * match.inputs[0].channels * total.out.channels // score.heads
+
+
+def macs(t: Typed, order: str = "planned") -> int:
+    """MACs of one read in its planned order, its sources apart."""
+    chosen = plan(t)
+    if chosen.order == "values first" and order == "planned":
+        assert chosen.match and chosen.sum
+        return values_first(chosen.match[1], chosen.sum[1])
+    return sum(step.word.macs(step) for _, step in stages(t))

@@ -1,0 +1,152 @@
+"""MACs, parameters, elementwise work and activations by one recursion over the checked sentence.
+
+Counting rules (design.md section 4): ``macs`` are multiply-accumulates of matrix products and convolutions for one
+input in the planned order, over their full support (zero padding and window slots included); norms, activations,
+gates, pooling and sums count 0 there and are listed as ``elementwise``. FLOPs are 2 x MACs.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+from metamixer.compile.plan import macs as read_macs
+from metamixer.compile.plan import plan
+from metamixer.language import Sentence, parse
+from metamixer.language.typed import Typed
+from metamixer.language.types import Field, Score
+
+
+class Row(NamedTuple):
+    """Cost of one stage of a sentence.
+
+    Attributes:
+        path: indices from the root of the checked tree.
+        text: the phrase.
+        macs, params, elementwise, activations: as in ``Cost``.
+    """
+
+    path: tuple[int, ...]
+    text: str
+    macs: int
+    params: int
+    elementwise: int
+    activations: int
+
+
+class Cost(NamedTuple):
+    """What one forward pass of one input costs.
+
+    Attributes:
+        macs: multiply-accumulates of matrix products and convolutions.
+        params: trained parameters.
+        elementwise: results of elementwise work.
+        activations: values that words with weights, products and reads produce (what training keeps, roughly).
+        breakdown: one row for each stage of the outermost sequence.
+    """
+
+    macs: int
+    params: int
+    elementwise: int
+    activations: int
+    breakdown: tuple[Row, ...] = ()
+
+    @property
+    def flops(self) -> int:
+        """2 x MACs."""
+        return 2 * self.macs
+
+
+Counts = tuple[int, int, int, int]
+
+
+def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: str = "planned") -> Cost:
+    """Cost of a sentence for an input of ``channels`` channels on ``grid``.
+
+    Args:
+        sentence: an architecture (no choices left).
+        channels: channels of the input.
+        grid: length of each axis of the input.
+        order: ``planned`` (as the module evaluates it) or ``dense`` (scores first, absent slots left out).
+
+    Raises:
+        LanguageError: the sentence does not fit that input.
+    """
+    sentence = parse(sentence) if isinstance(sentence, str) else sentence
+    t = sentence.typed(channels, tuple(grid))
+    return Cost(*counts(t, order), tuple(Row(path, part.text, *counts(part, order)) for path, part in parts(t)))
+
+
+def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], Typed]]:
+    """The stages of the outermost sequence; repetitions inside it are opened up."""
+    if t.word.drawing in ("chain", "repeat"):
+        return [part for i, kid in enumerate(t.kids) for part in parts(kid, (*path, i))]
+    if t.word.drawing == "tie":
+        return [(path, t)]
+    return [(path, t)]
+
+
+def counts(t: Typed, order: str = "planned") -> Counts:
+    """(macs, params, elementwise, activations) of an occurrence with all below it."""
+    key = ("counts", order)
+    known = t.cache.get(key)
+    if known is None:
+        known = t.cache[key] = _counts(t, order)
+    return known
+
+
+def _counts(t: Typed, order: str) -> Counts:
+    word, below = t.word, [counts(kid, order) for kid in t.kids]
+    times = word.times(t)
+    macs = times * sum(c[0] for c in below)
+    params = sum(c[1] for c in below)
+    elementwise = times * sum(c[2] for c in below)
+    activations = times * sum(c[3] for c in below)
+    if word.drawing == "tied":  # its weights are counted where they are bound
+        params = 0
+    if word.drawing == "tie":
+        params += _tied_params(t, order)
+    if word.drawing == "read":  # stages report their own MACs; the plan replaces those of the read as a whole
+        macs += read_macs(t, order) - sum(_own(step, order) for step in _stages(t))
+    own = _own(t, order)
+    trained = sum(prod(w.shape) for w in word.weights(t) if w.trained)
+    if own or trained:
+        activations += _elements(t)
+    return macs + own, params + trained, elementwise + word.elementwise(t), activations
+
+
+def _own(t: Typed, order: str) -> int:
+    macs = t.word.macs(t)
+    if order == "dense" and macs:
+        table = t.word.constants(t).get("table")
+        if table is not None:
+            return int(macs * int((table >= 0).sum()) // table.size)
+    return macs
+
+
+def _stages(t: Typed) -> list[Typed]:
+    from metamixer.compile.plan import stages
+
+    return [step for _, step in stages(t)]
+
+
+def _tied_params(t: Typed, order: str) -> int:
+    from metamixer.words.sharing import uses_of
+
+    uses = uses_of(t.settings["name"], t.kids[0])
+    return counts(uses[0].kids[0], order)[1] if uses else 0
+
+
+def _elements(t: Typed) -> int:
+    out = t.out
+    if isinstance(out, Score) and plan_hides(t):
+        return 0
+    return out.tokens * out.channels if isinstance(out, (Field, Score)) else 0
+
+
+def plan_hides(t: Typed) -> bool:
+    """Scores over tokens that a fused kernel never stores."""
+    return isinstance(t.out, Score) and t.out.memory is not None and t.out.place is None
+
+
+__all__ = ["Cost", "Row", "cost", "counts", "plan"]

@@ -1,0 +1,94 @@
+"""Sentences as users hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from metamixer.errors import LanguageError
+from metamixer.language.nodes import Node
+from metamixer.language.parse import Spans, parse_node, pointed
+from metamixer.language.printer import text
+from metamixer.language.typed import Typed, check_node
+from metamixer.language.types import Field, Mismatch, field_of, start
+
+
+
+@dataclass(frozen=True, eq=False)
+class Sentence:
+    """An architecture, or a part of one. ``str`` prints it; equal sentences compare equal."""
+
+    node: Node
+    source: str | None = None
+    spans: Spans = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return text(self.node)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sentence) and self.node is other.node
+
+    def __hash__(self) -> int:
+        return hash(self.node)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return parse, (str(self),)
+
+    @cached_property
+    def _settled(self) -> Node:
+        if not self.node.open:
+            return self.node
+        from metamixer.language.draw import Typing, settle
+
+        return settle(Typing({}), self)
+
+    def typed(self, channels: int, grid: tuple[int, ...]) -> Typed:
+        """The checked tree for an input of ``channels`` channels on ``grid``.
+
+        Raises:
+            LanguageError: the sentence does not fit that input, or has choices left.
+        """
+        try:
+            tree = check_node(self._settled, start(channels, tuple(grid)))
+            field_of(tree.out if type(tree) is Typed else tree, "the sentence")
+        except Mismatch as mismatch:
+            raise self.error(mismatch) from None
+        return tree
+
+    def key(self, channels: int | None = None, grid: tuple[int, ...] | None = None) -> str:
+        """Hash of the canonical form (syntax.md, section 6): equal for equal architectures.
+
+        With an input type sizes are numbers; without one they stay symbolic and fewer laws apply.
+        """
+        from metamixer.language.canonical import key
+
+        return key(self, channels, grid)
+
+    def error(self, mismatch: Mismatch) -> LanguageError:
+        """What does not fit, with its place in this sentence's text."""
+        source = self.source if self.source is not None else str(self)
+        span = self.spans.get(mismatch.node) if mismatch.node is not None else None
+        if span is None:
+            inside = f" in {text(mismatch.node)}" if mismatch.node is not None else ""
+            return LanguageError(pointed(source, max(source.find(inside[4:]), 0), mismatch.message + inside), None, mismatch.advice)
+        return LanguageError(pointed(source, span[0], mismatch.message), None, mismatch.advice)
+
+
+def parse(source: str) -> Sentence:
+    """Reads a sentence; ``str`` of the result prints it back.
+
+    Raises:
+        LanguageError: the text is no sentence, with line, column and what was expected.
+    """
+    node, spans = parse_node(source)
+    return Sentence(node, source, spans)
+
+
+def check(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> Field:
+    """The output type for an input field ``(B, *grid, channels)``.
+
+    Raises:
+        LanguageError: the sentence does not fit that input.
+    """
+    sentence = parse(sentence) if isinstance(sentence, str) else sentence
+    return field_of(sentence.typed(channels, grid).out)

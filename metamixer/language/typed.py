@@ -1,0 +1,176 @@
+"""Checking: a phrase without choices in a context -> its checked tree, or a Mismatch.
+
+The tree of ``Typed`` occurrences is what cost, compile, reference, drawings and the canonical form walk. A phrase
+that occurs several times in equal circumstances is checked once and is one object; fresh weights for each
+occurrence follow from the path of indices from the root, not from the object.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metamixer.language.nodes import X, Node
+from metamixer.language.parse import nearest
+from metamixer.language.printer import text
+from metamixer.language.types import Bound, Context, Field, Mismatch, Type
+from metamixer.language.vocabulary import Demand, Macro, Plain, Word, words
+
+# Which word stands behind a sign of the grammar.
+SIGNS = {
+    "seq": ">>", "sum": "+", "prod": "*", "cat": "++", "mem": "&", "at": "@", "read": "->", "power": "^", "bank": "#",
+    "group": "|", "split": "[]", "let": "let", "tie": "tie", "pick": "pick", "size": "size", "num": "number",
+}  # fmt: skip
+
+
+class Typed:
+    """One checked phrase.
+
+    Attributes:
+        word: the operator; its methods answer for this occurrence.
+        node: the phrase as written.
+        settings: resolved sizes, numbers, flags and options.
+        kids: checked sub-phrases that are evaluated (sources, terms of a combinator), sizes and places apart.
+        context: where it stands; ``x``, ``state``, ``heads`` and ``place`` are short for parts of it.
+        out: type of the result.
+        cache: facts that other modules derive from this occurrence.
+    """
+
+    __slots__ = ("cache", "context", "kids", "node", "out", "settings", "word")
+
+    def __init__(self, word: Word, node: Node, settings: dict[str, Any], kids: tuple[Typed, ...], context: Context, out: Type) -> None:
+        self.word, self.node, self.settings, self.kids, self.context, self.out = word, node, settings, kids, context, out
+        self.cache: dict[Any, Any] = {}
+
+    @property
+    def x(self) -> Field:
+        return self.context.x
+
+    @property
+    def state(self) -> Type:
+        return self.context.state
+
+    @property
+    def inputs(self) -> tuple[Type, ...]:
+        """Types of what the word's kernel receives: its sources, in a stage with the state in front."""
+        sources = tuple(kid.out for kid in self.kids)
+        return (self.state, *sources) if self.context.kind == "stage" else sources
+
+    @property
+    def text(self) -> str:
+        return text(self.node)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What each of ``kids`` is to the word: q, k, v, x, or nothing for the parts of a combinator."""
+        roles = self.word.roles
+        return roles[1:] if self.context.kind == "stage" else roles
+
+    def __deepcopy__(self, memo: Any) -> Typed:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return check_node, (self.node, self.context)
+
+    def __repr__(self) -> str:
+        return f"<{self.text} : {self.out}>"
+
+
+def check_node(node: Node, ctx: Context) -> Any:
+    """The checked tree of a phrase; for sizes, places and flags their value.
+
+    Raises:
+        Mismatch: the phrase does not fit; ``.node`` is the innermost phrase at fault.
+    """
+    key = (ctx.x, ctx.width, ctx.scope, ctx.kind, ctx.heads, ctx.place, ctx.state)
+    if ctx.env and node.names:
+        seen = tuple(item for item in ctx.env if item[0] in node.names)
+        key = (*key, seen)  # type: ignore[assignment]
+    known = node.cache.get(key)
+    if known is None:
+        try:
+            known = _check(node, ctx)
+        except Mismatch as mismatch:
+            if mismatch.node is None:
+                mismatch.node = node
+            node.cache[key] = mismatch
+            raise
+        node.cache[key] = known
+    elif type(known) is Mismatch:
+        raise Mismatch(known.message, known.advice, known.node)
+    return known
+
+
+def kind_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> str:
+    """What a phrase standing as an argument is: ``size`` or ``term``."""
+    if node.op in ("size", "range", "num"):
+        return "size"
+    if node.op in ("choice", "slot"):
+        return kind_of(node.kids[0], ctx, rules)
+    if node.op == "word" and not node.kids:
+        bound = ctx.find(node.data[0])
+        if bound is not None:
+            return kind_of(bound.node, ctx, rules) if bound.kind == "pick" and bound.node else "term"
+        if rules and node.data[0] in rules:
+            return kind_of(rules[node.data[0]], ctx, rules)
+    return "term"
+
+
+def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> Word:
+    """The word behind a phrase.
+
+    Raises:
+        Mismatch: no word has this name, or it cannot stand in this position.
+    """
+    known = words()
+    name = SIGNS.get(node.op) or node.data[0]
+    word = known.get(name)
+    if word is None:
+        names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
+        close = nearest(name, names)
+        raise Mismatch(f"unknown word {name}", f"did you mean {close}?" if close else "see the table of words in the README", node)
+    if ctx.kind not in word.kinds:
+        position = {"term": "a term", "stage": "a stage behind ->", "place": "a place behind @", "size": "a size", "flag": "an option"}[ctx.kind]
+        raise Mismatch(f"{text(node)} cannot stand as {position}", f"it is a {' or a '.join(word.kinds)}", node)
+    return word
+
+
+def _check(node: Node, ctx: Context) -> Any:
+    if node.op == "slot":
+        return check_node(node.kids[0], ctx)
+    if ctx.kind == "flag" and node.op == "word":
+        return node.data[0]
+    if node.op == "word" and not node.kids:
+        bound = ctx.find(node.data[0])
+        if bound is not None:
+            return _use(node, bound, ctx)
+    word = word_of(node, ctx)
+    done: list[Type] = []
+    kids: list[Typed] = []
+    step = word.step(node, ctx, (), kind_of)
+    while isinstance(step, Demand):
+        kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
+        result = check_node(kid, step.context)
+        if type(result) is Typed:
+            kids.append(result)
+            done.append(result.out)
+        else:
+            done.append(result)
+        step = word.step(node, ctx, tuple(done), kind_of)
+    if ctx.kind in ("size", "place", "flag"):
+        return step.out
+    if isinstance(word, Plain) and not isinstance(word, Macro):
+        wanted = len(word.sources) - (ctx.kind == "stage")
+        kids += [check_node(X, ctx.source()) for _ in range(wanted - len(kids))]
+    typed = Typed(word, node, dict(step.settings), tuple(kids), ctx, step.out)
+    word.verify(typed)
+    return typed
+
+
+def _use(node: Node, bound: Bound, ctx: Context) -> Any:
+    """A bound name standing for its value or its set of weights."""
+    name = node.data[0]
+    if bound.kind == "let":
+        return Typed(words()["let use"], node, {"name": name}, (), ctx, bound.type)
+    assert bound.node is not None
+    inner = check_node(bound.node, ctx.enter()._replace(env=bound.env))
+    return Typed(words()["tie use"], node, {"name": name}, (inner,), ctx, inner.out) if type(inner) is Typed else inner

@@ -1,0 +1,166 @@
+"""What flows through a sentence, and where a phrase stands while it is checked."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+from metamixer.language.nodes import Node
+
+
+class Field(NamedTuple):
+    """A field of tokens, in memory ``(B, *grid, channels)``, or ``(B, extra + tokens, channels)`` with extra tokens.
+
+    Attributes:
+        grid: length of each axis.
+        channels: width.
+        extra: tokens in front that stand on no grid (class tokens, registers).
+    """
+
+    grid: tuple[int, ...]
+    channels: int
+    extra: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return prod(self.grid) + self.extra
+
+    def __str__(self) -> str:
+        front = f"{self.extra} + " if self.extra else ""
+        return f"{front}{'x'.join(map(str, self.grid))} tokens x {self.channels}"
+
+
+class Score(NamedTuple):
+    """Coefficients of every token over its slots, for each head.
+
+    Over a bank a score is a field of ``heads * slots`` channels (attention-systems.md 3.1, the closure rule), in
+    memory ``(B, *grid, heads * slots)``; over tokens it lies in memory as ``(B, heads, tokens, slots)``.
+
+    Attributes:
+        grid, extra: the tokens that ask.
+        heads: number of heads.
+        slots: candidates of each token.
+        memory: the grid and extra tokens that the slots stand for; None for the slots of a bank.
+        place: the neighbourhood that the slots are taken from; None for all of the memory.
+    """
+
+    grid: tuple[int, ...]
+    extra: int
+    heads: int
+    slots: int
+    memory: tuple[tuple[int, ...], int] | None
+    place: tuple[Any, ...] | None = None
+
+    @property
+    def tokens(self) -> int:
+        return prod(self.grid) + self.extra
+
+    @property
+    def channels(self) -> int:
+        return self.heads * self.slots
+
+    def __str__(self) -> str:
+        return f"{self.tokens} tokens x {self.slots} slots, {self.heads} heads"
+
+
+class Bank(NamedTuple):
+    """A learned bank; its channels follow from the word that reads it."""
+
+    size: tuple[int, ...]
+
+
+class Number(NamedTuple):
+    """A number standing as a term; it adapts to anything."""
+
+    value: float
+
+
+class Place(NamedTuple):
+    """A resolved place, view or head policy: a word's name and its numbers."""
+
+    word: str
+    values: tuple[Any, ...] = ()
+
+
+Type = Any  # Field | Score | Bank | Number | sizes | shares | tuple[Place, ...]
+
+
+class Bound(NamedTuple):
+    """What a bound name stands for: a value (its type), or a set of weights or a draw (their phrase).
+
+    ``uses`` lists, for a draw with choices left, under which circumstances it was used and with what result.
+    """
+
+    kind: str
+    type: Type = None
+    node: Node | None = None
+    env: tuple[tuple[str, Any], ...] = ()
+    uses: frozenset[tuple[Any, Any]] = frozenset()
+
+
+class Context(NamedTuple):
+    """Where a phrase stands.
+
+    Attributes:
+        x: the current input.
+        width: channels on entry to the innermost scope, the letter ``D``.
+        scope: grid on entry to the innermost scope.
+        kind: what the position asks for: term, stage, place, size or flag.
+        heads: heads of the reads inside; ``heads_sum`` tells that they are summed, not put side by side.
+        place: the support of the read that this phrase is, if any.
+        state: what the stages before this one made; None outside of stages.
+        env: bound names, inner ones last.
+        depth: open references of each recursive rule.
+    """
+
+    x: Field
+    width: int
+    scope: tuple[int, ...]
+    kind: str = "term"
+    heads: int = 1
+    place: tuple[Place, ...] | None = None
+    state: Type = None
+    env: tuple[tuple[str, Bound], ...] = ()
+    depth: tuple[tuple[str, int], ...] = ()
+
+    def find(self, name: str) -> Bound | None:
+        for bound_name, bound in reversed(self.env):
+            if bound_name == name:
+                return bound
+        return None
+
+    def bind(self, name: str, bound: Bound) -> Context:
+        return self._replace(env=(*self.env, (name, bound)))
+
+    def enter(self, x: Field | None = None) -> Context:
+        """A new scope for ``D``, at this ``x`` or another."""
+        x = self.x if x is None else x
+        return self._replace(x=x, width=x.channels, scope=x.grid)
+
+    def source(self) -> Context:
+        """Where the sources of a read stand: same input and heads, no support of their own."""
+        return self._replace(kind="term", place=None, state=None)
+
+
+class Mismatch(Exception):
+    """A phrase does not fit where it stands. Becomes a LanguageError with its place in the text."""
+
+    def __init__(self, message: str, advice: str | None = None, node: Node | None = None) -> None:
+        super().__init__(message)
+        self.message, self.advice, self.node = message, advice, node
+
+
+def field_of(value: Type, what: str = "this phrase") -> Field:
+    """The value read as a field; a score over a bank is one with a channel per slot."""
+    if type(value) is Field:
+        return value
+    if type(value) is Score and (value.memory is None):
+        return Field(value.grid, value.heads * value.slots, value.extra)
+    if type(value) is Score:
+        raise Mismatch(f"{what} is a score over tokens, not a field", "aggregate values with it: .. -> mm(lin)")
+    raise Mismatch(f"{what} is no field of tokens")
+
+
+def start(channels: int, grid: tuple[int, ...]) -> Context:
+    """Where a whole sentence stands."""
+    return Context(Field(tuple(grid), channels), channels, tuple(grid))

@@ -1,0 +1,285 @@
+"""What a word is, and the table of all words.
+
+One operator, one class: everything about a word (where it may stand, its type rule, its weights, its cost, its
+dense meaning, its fast kernel) is in its class in ``metamixer/words``, or in a package that names its module in
+the entry-point group ``metamixer.words``. The walkers that check, count, compile and evaluate sentences only call
+these methods and never name an operator.
+
+Life of a word: ``step`` is called while a sentence is checked, once for each sub-phrase and once to conclude. From
+then on there is a ``Typed`` occurrence ``t`` with resolved settings and types; ``weights``, ``macs`` and
+``elementwise`` answer for one occurrence and one input, without its sub-phrases; ``apply`` computes it fast and
+``dense`` computes it obviously, both on torch tensors (words import torch inside these methods only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from metamixer.errors import LanguageError
+from metamixer.language.nodes import X, Node, make
+from metamixer.language.types import Context, Field, Mismatch, Type
+
+if TYPE_CHECKING:
+    from metamixer.language.typed import Typed
+
+
+class Demand(NamedTuple):
+    """What a word wants to know next: the result of a sub-phrase (by index) or of an expansion, in a context."""
+
+    kid: int | Node
+    context: Context
+
+
+class Done(NamedTuple):
+    """The conclusion: the phrase's type, and its resolved settings."""
+
+    out: Type
+    settings: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor that an occurrence of a word owns.
+
+    Attributes:
+        name: attribute under which ``apply`` and ``dense`` find it.
+        shape: its shape.
+        init: ``normal`` (truncated, deviation ``value``), or ``fill`` (constant ``value``).
+        value: see ``init``.
+        trained: False for buffers such as running statistics; they are not counted as parameters.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    init: str = "normal"
+    value: float = 0.02
+    trained: bool = True
+
+
+class Word:
+    """An operator or combinator of the language."""
+
+    name: ClassVar[str] = ""
+    kinds: ClassVar[tuple[str, ...]] = ("term",)
+    roles: ClassVar[tuple[str, ...]] = ()
+    drawing: ClassVar[str] = "leaf"
+    doc: ClassVar[str] = ""
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        """The next sub-phrase to look at after those whose results are ``done``, or the conclusion.
+
+        Raises:
+            Mismatch: the phrase does not fit.
+        """
+        raise NotImplementedError  # every word has one
+
+    def verify(self, t: Typed) -> None:
+        """Last word on a checked occurrence without choices; raises Mismatch if its parts do not go together."""
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        """The tensors this occurrence owns."""
+        return ()
+
+    def macs(self, t: Typed) -> int:
+        """Multiply-accumulates of matrix products and convolutions for one input, sub-phrases apart."""
+        return 0
+
+    def elementwise(self, t: Typed) -> int:
+        """Results of elementwise work (activations, norms, gates, pooling, sums) for one input."""
+        return 0
+
+    def times(self, t: Typed) -> int:
+        """How often the sub-phrases run for one input (windows, channel groups)."""
+        return 1
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        """Index tables (numpy arrays) that ``apply`` needs; they are no weights."""
+        return {}
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        """A combinator's value, from its sub-phrases: ``evaluate(i, x, env, state)``. Leaves do not define it."""
+        raise NotImplementedError
+
+    def apply(self, t: Typed, w: Any, *inputs: Any) -> Any:
+        """The fast kernel of a leaf: sources in, value out. ``w`` has the weights as attributes."""
+        return self.dense(t, w, *inputs)
+
+    def dense(self, t: Typed, w: Any, *inputs: Any) -> Any:
+        """The defining formula of a leaf, slow and obvious."""
+        raise NotImplementedError
+
+
+Evaluate = Callable[[int, Any, Mapping[str, Any], Any], Any]
+KindOf = Callable[[Node, Context], str]
+REQUIRED = object()
+
+
+class Plain(Word):
+    """A word with arguments: sizes, sources, flags and keywords.
+
+    Attributes:
+        sizes: name -> default for each size slot, in order; REQUIRED where there is none, None where it is optional.
+        sources: roles of the source slots, in order; a missing source is ``x``. In a stage the first source is the
+            result of the stage before and is not written.
+        keywords: name -> default for each keyword that takes a size or a number.
+        options: keyword -> default for each keyword that takes a name (``gate=hsig``).
+        flags: names that may stand as arguments.
+    """
+
+    sizes: ClassVar[Mapping[str, Any]] = {}
+    sources: ClassVar[tuple[str, ...]] = ()
+    keywords: ClassVar[Mapping[str, Any]] = {}
+    options: ClassVar[Mapping[str, str]] = {}
+    flags: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[bool] = False  # whether it may stand under a support
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done | Demand:
+        """The conclusion from resolved settings and the types of the sources."""
+        raise NotImplementedError
+
+    def slots(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[tuple[str, str], ...]:
+        """(kind, slot) of each argument in text order; kind is size, term, flag or option."""
+        name, keys, scope, in_scope = node.data
+        if scope:
+            raise Mismatch(f"{name}[{scope}] is not known", f"write {name} without [..]")
+        free_sizes, free_sources = list(self.sizes), list(self.sources[1:] if ctx.kind == "stage" else self.sources)
+        slots: list[tuple[str, str]] = []
+        for key, arg in zip(keys, node.kids, strict=True):
+            if key is not None:
+                if key in self.options:
+                    slots.append(("option", key))
+                elif key in self.keywords or key in self.sizes:
+                    slots.append(("size", key))
+                    if key in free_sizes:
+                        free_sizes.remove(key)
+                else:
+                    known = [*self.keywords, *self.options]
+                    raise Mismatch(f"{name} has no keyword {key}=", f"it takes {', '.join(known) or 'none'}", arg)
+            elif arg.op == "word" and not arg.kids and arg.data[0] in self.flags:
+                slots.append(("flag", arg.data[0]))
+            elif kind_of(arg, ctx) == "size":
+                if not free_sizes:
+                    raise Mismatch(f"{name} takes {_count(len(self.sizes), 'size')}, this is one too many", None, arg)
+                slots.append(("size", free_sizes.pop(0)))
+            else:
+                if not free_sources:
+                    raise Mismatch(f"{name} takes {_count(len(self.sources), 'source')}, this is one too many", self.signature(), arg)
+                slots.append(("term", free_sources.pop(0)))
+        missing = [slot for slot in free_sizes if self.sizes[slot] is REQUIRED]
+        if missing:
+            raise Mismatch(f"{name} needs a size: {missing[0]}", self.signature())
+        return tuple(slots)
+
+    def signature(self) -> str:
+        """How the word is written."""
+        parts = [s if d is REQUIRED else f"{s}={'..' if d is None else d}" for s, d in self.sizes.items()]
+        parts += list(self.sources) + [f"{key}={value}" for key, value in (*self.keywords.items(), *self.options.items())]
+        return f"{self.name}({', '.join(parts)})"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if ctx.place is not None and not self.reads:
+            raise Mismatch(f"a support such as {ctx.place[0].word} binds a read, and {self.name} is none", "write @ behind the read: dot(..) -> .. -> mm(..)")
+        slots = self.slots(node, ctx, kind_of)
+        position = len(done)
+        if position < len(slots):
+            kind = slots[position][0]
+            inner = ctx.source() if kind == "term" else ctx._replace(kind="flag" if kind == "option" else kind)
+            return Demand(position, inner)
+        settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
+        settings |= dict.fromkeys(self.flags, False)
+        given: dict[str, Type] = {}
+        for (kind, slot), value in zip(slots, done, strict=True):
+            if kind == "term":
+                given[slot] = value
+            else:
+                settings[slot] = True if kind == "flag" else value
+        first = {self.sources[0]: ctx.state} if ctx.kind == "stage" and self.sources else {}
+        types = tuple(first[role] if role in first else given.get(role, ctx.x) for role in self.sources)
+        return self.type(ctx, settings, types)
+
+    def source_nodes(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[Node, ...]:
+        """The source phrases in slot order, ``x`` where one is missing, the stage's state left out."""
+        slots = self.slots(node, ctx, kind_of)
+        given = {slot: kid for (kind, slot), kid in zip(slots, node.kids, strict=True) if kind == "term"}
+        return tuple(given.get(role, X) for role in (self.sources[1:] if ctx.kind == "stage" else self.sources))
+
+
+class Macro(Plain):
+    """A word that is an abbreviation: it means its expansion."""
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        """The phrase that the word stands for; sources are passed through as given."""
+        raise NotImplementedError
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        slots = self.slots(node, ctx, kind_of)
+        wanted = [i for i, (kind, _) in enumerate(slots) if kind != "term"]
+        if len(done) < len(wanted):
+            position = wanted[len(done)]
+            kind = slots[position][0]
+            return Demand(position, ctx._replace(kind="flag" if kind == "option" else kind))
+        if len(done) > len(wanted):
+            return Done(done[-1])
+        settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
+        for position, value in zip(wanted, done, strict=True):
+            settings[slots[position][1]] = value
+        given = {slot: make("slot", i, (node.kids[i],)) for i, (kind, slot) in enumerate(slots) if kind == "term"}
+        sources = tuple(given.get(role, X) for role in self.sources)
+        return Demand(self.expand(node, ctx, settings, sources), ctx)
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return evaluate(0, x, env, state)
+
+
+def one(value: Any, what: str) -> int:
+    """A size with a single number."""
+    if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], int):
+        return value[0]
+    if isinstance(value, int):
+        return value
+    raise Mismatch(f"{what} is one number, not {'x'.join(map(str, value)) if isinstance(value, tuple) else value}")
+
+
+def per_axis(value: tuple[int, ...], grid: tuple[int, ...], what: str) -> tuple[int, ...]:
+    """A size spread over the axes: one number serves all of them."""
+    if len(value) == 1:
+        return value * len(grid)
+    if len(value) != len(grid):
+        raise Mismatch(f"{what} has {len(value)} numbers, the grid has {len(grid)} axes")
+    return value
+
+
+def on_grid(field: Field, what: str) -> Field:
+    """The field, refused if tokens stand outside the grid."""
+    if field.extra:
+        raise Mismatch(f"{what} needs tokens on a grid; {field.extra} extra token(s) stand in front", "wrap it: map(..), or put it before cls")
+    return field
+
+
+def _count(n: int, noun: str) -> str:
+    return f"no {noun}" if n == 0 else f"{n} {noun}{'s' if n > 1 else ''}"
+
+
+_words: dict[str, Word] = {}
+
+
+def register(cls: type[Word]) -> type[Word]:
+    """Class decorator: adds a word to the table under ``cls.name``."""
+    if cls.name in _words and type(_words[cls.name]) is not cls:
+        raise LanguageError(f"the word {cls.name} is defined twice", f"{cls.__module__}.{cls.__qualname__}")
+    _words[cls.name] = cls()
+    return cls
+
+
+@cache
+def words() -> Mapping[str, Word]:
+    """All words by name: the built-in ones and those of installed packages."""
+    import_module("metamixer.words")
+    for entry in entry_points(group="metamixer.words"):
+        entry.load()
+    return _words

@@ -1,0 +1,25 @@
+"""The dense evaluator: small, slow, obviously right. Every fast module is compared with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metamixer.compile.modules import Network
+
+
+def reference(net: Network, x: Tensor) -> Tensor:
+    """What ``net`` computes in evaluation mode, word by word from the defining formulas, in float64.
+
+    Args:
+        net: a network made by ``metamixer.build``; its own weights are used.
+        x: input, (B, *grid, channels).
+    """
+    from metamixer.reference.evaluate import evaluate
+
+    return evaluate(net, x)
+
+
+__all__ = ["reference"]

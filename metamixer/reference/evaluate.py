@@ -1,0 +1,41 @@
+"""One walk over the checked sentence, every word by its ``dense`` formula, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metamixer.language.typed import Typed
+from metamixer.language.vocabulary import Word
+
+Path = tuple[int, ...]
+
+
+def evaluate(net: nn.Module, x: Tensor) -> Tensor:
+    """See ``metamixer.reference.reference``."""
+    store = net.store.weights  # type: ignore[union-attr]
+
+    def weights(path: Path) -> SimpleNamespace:
+        held = store.get(path)  # type: ignore[union-attr,call-arg]
+        named = [*held.named_parameters(), *held.named_buffers()] if held is not None else []
+        return SimpleNamespace(**{name: value.detach().double() if value.is_floating_point() else value for name, value in named})
+
+    def value(t: Typed, path: Path, ties: Mapping[str, Path], x: Tensor, env: Mapping[str, Tensor], state: Any) -> Any:
+        names = {**ties, t.settings["name"]: (*path, -1)} if t.word.drawing == "tie" else ties
+
+        def kid(i: int, x: Tensor, env: Mapping[str, Tensor], state: Any) -> Any:
+            where = ties[t.settings["name"]] if t.word.drawing == "tied" else (*path, i)
+            return value(t.kids[i], where, names, x, env, state)
+
+        if type(t.word).run is not Word.run:
+            return t.word.run(t, kid, x, env, state, True)
+        sources = [kid(i, x, env, None) for i in range(len(t.kids))]
+        inputs = (state, *sources) if t.context.kind == "stage" else sources
+        return t.word.dense(t, weights(path), *inputs)
+
+    with torch.no_grad():
+        return value(net.typed, (), {}, x.double(), {}, None)  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""Activations: pointwise functions and normalisers of coefficients; as terms they act on a field's channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metamixer.language.typed import Typed
+from metamixer.language.types import Context, Mismatch, Score, Type, field_of
+from metamixer.language.vocabulary import Done, Plain, register
+from metamixer.words.combinators import elements
+from metamixer.words.places import neighbourhood
+
+
+class Activation(Plain):
+    """A word that keeps the type: a stage on coefficients, or a term on its source."""
+
+    kinds = ("term", "stage")
+    sources = roles = ("x",)
+    reads = True
+    marginal = False  # returns diag(a) S diag(b) + alpha, so the values may be summed first (rule 3.5)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        value = sources[0]
+        if not isinstance(value, Score) or ctx.kind == "term":
+            value = field_of(value, f"the source of {self.name}")
+        return Done(value)
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+
+class Pointwise(Activation):
+    """A function of single numbers."""
+
+    torch_name = ""
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        return getattr(torch.nn.functional, self.torch_name, getattr(torch, self.torch_name, None))(x)
+
+
+@register
+class Gelu(Pointwise):
+    """Exact (erf) GELU."""
+
+    name = torch_name = "gelu"
+
+
+@register
+class Relu(Pointwise):
+    """max(x, 0)."""
+
+    name = torch_name = "relu"
+
+
+@register
+class Silu(Pointwise):
+    """x * sigmoid(x)."""
+
+    name = torch_name = "silu"
+
+
+@register
+class Sigmoid(Pointwise):
+    """1 / (1 + exp(-x))."""
+
+    name, torch_name = "sig", "sigmoid"
+
+
+@register
+class Exp(Pointwise):
+    """exp(x)."""
+
+    name = torch_name = "exp"
+
+
+@register
+class Identity(Activation):
+    """Keeps its input; the neutral stage."""
+
+    name, marginal, neutral = "id", True, True
+
+    def elementwise(self, t: Typed) -> int:
+        return 0
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return x
+
+
+class Normaliser(Activation):
+    """A function of all slots of one token and head; on a field, of the channels (in a stage: of each head)."""
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        out = super().type(ctx, settings, sources).out
+        groups = out.heads if isinstance(out, Score) else ctx.heads if ctx.kind == "stage" else 1
+        if out.channels % groups:
+            raise Mismatch(f"{groups} heads do not divide {out.channels} channels")
+        if out.channels // groups == 1:
+            raise Mismatch(f"{self.name} over one slot has no effect", "give it more slots or channels, or take it out")
+        return Done(out, {"groups": groups})
+
+    def normalise(self, s: Any) -> Any:
+        """Over the last axis; absent slots are -inf."""
+        raise NotImplementedError
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        if not isinstance(t.out, Score) or t.out.memory is None:
+            return self.normalise(s.unflatten(-1, (t.settings["groups"], -1))).flatten(-2)
+        if t.out.place is not None and t.out.place[0].values[3] == "mask":
+            import torch
+
+            absent = torch.as_tensor(neighbourhood(t.out.place[0], t.out.grid), device=s.device) < 0
+            s = s.masked_fill(absent, float("-inf"))
+        return self.normalise(s)
+
+
+@register
+class Softmax(Normaliser):
+    """exp(s) / sum exp(s) over the slots of each head."""
+
+    name = "softmax"
+    fused = True  # with scaled content scores it is what scaled_dot_product_attention computes
+
+    def normalise(self, s: Any) -> Any:
+        return s.softmax(-1)
+
+
+TINY = 1e-6
+
+
+@register
+class L1(Normaliser):
+    """s / sum(s) over the slots of each head; sums closer to zero than 1e-6 count as 1e-6."""
+
+    name, marginal = "l1", True
+
+    def normalise(self, s: Any) -> Any:
+        s = s.masked_fill(s == float("-inf"), 0.0)
+        return s / guarded(s.sum(-1, keepdim=True))
+
+    def after(self, values: Any, sums: Any) -> Any:
+        """The aggregated values, given the sum of each token's scores: rule 3.5."""
+        return values / guarded(sums)
+
+
+def guarded(sums: Any) -> Any:
+    """Sums that can be divided by."""
+    return sums.where(sums.abs() >= TINY, sums.new_full((), TINY))

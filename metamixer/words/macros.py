@@ -1,0 +1,117 @@
+"""Words that abbreviate: they mean their expansion (syntax.md 7, attention-systems.md 3.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metamixer.language.nodes import X, Node, chain, make, size, word
+from metamixer.language.types import Context
+from metamixer.language.vocabulary import REQUIRED, Macro, one, register
+
+
+def bank(value: int | tuple[int, ...]) -> Node:
+    return make("bank", None, (size(value),))
+
+
+@register
+class Attention(Macro):
+    """``att(q,k,v)`` is ``dot(q,k) -> softmax -> mm(v)`` (arXiv 1706.03762)."""
+
+    name = "att"
+    sources = roles = ("q", "k", "v")
+    reads = True
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        q, k, v = sources
+        return chain("read", [word("dot", q, k), word("softmax"), word("mm", v)])
+
+
+@register
+class FeedForward(Macro):
+    """``ffn(r)`` is ``dot0(x,#rC,b=1) -> gelu -> mm(#rC,b=1)``: a key-value memory of r * C slots."""
+
+    name = "ffn"
+    sizes = {"r": REQUIRED}
+    sources = roles = ("x",)
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        slots = one(settings["r"], "the ratio") * ctx.x.channels
+        memory = chain("read", [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))])
+        return memory if sources[0] is X else chain("seq", [sources[0], memory])
+
+
+@register
+class Depthwise(Macro):
+    """``dw(k)`` is ``conv(x,#k,b=1)``."""
+
+    name = "dw"
+    sizes = {"k": REQUIRED}
+    sources = roles = ("x",)
+    keywords = {"s": (1,), "c": None, "b": (1,)}
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        keywords = {key: size(value) for key, value in settings.items() if key in ("s", "c", "b") and value is not None}
+        return word("conv", sources[0], bank(settings["k"]), **keywords)
+
+
+class Patches(Macro):
+    """``patch(p,c)`` and ``down(r,c)`` are ``fconv(p,c,s=p)``."""
+
+    sizes = {"p": REQUIRED, "c": REQUIRED}
+    sources = roles = ("x",)
+    keywords = {"b": (1,)}
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        p = size(settings["p"])
+        return word("fconv", p, size(settings["c"]), sources[0], s=p, b=size(settings["b"]))
+
+
+@register
+class Patch(Patches):
+    """``patch(p,c)``: non-overlapping patches to c channels."""
+
+    name = "patch"
+
+
+@register
+class Down(Patches):
+    """``down(r,c)``: shrinks every axis by r, to c channels."""
+
+    name = "down"
+
+
+@register
+class Mean(Macro):
+    """``mean``: the mean over all tokens, one token."""
+
+    name = "mean"
+    sources = roles = ("x",)
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        return word("pool", size(1), sources[0])
+
+
+@register
+class SqueezeExcite(Macro):
+    """``se(r=4, gate=sig)`` gates the channels by a bottleneck on their means (arXiv 1709.01507)."""
+
+    name = "se"
+    sizes = {"r": (4,)}
+    sources = roles = ("x",)
+    options = {"gate": "sig"}
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        c, r = ctx.x.channels, one(settings["r"], "the reduction")
+        hidden = exact(c, r)
+        gate = chain("seq", [word("mean"), word("lin", size(hidden)), word("relu"), word("lin", size(c)), word(settings["gate"])])
+        gated = make("prod", None, (X, gate))
+        return gated if sources[0] is X else chain("seq", [sources[0], gated])
+
+
+def exact(value: int, divisor: int) -> int:
+    """A whole quotient, or a Mismatch."""
+    from metamixer.language.types import Mismatch
+
+    if divisor < 1 or value % divisor:
+        raise Mismatch(f"{divisor} does not divide {value} channels", "sizes are exact; nothing is rounded")
+    return value // divisor

@@ -1,0 +1,116 @@
+"""Three ways to share: a value (let), a set of weights (tie), a draw (pick)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metamixer.language.nodes import Node
+from metamixer.language.typed import Typed
+from metamixer.language.types import Bound, Context, Field, Mismatch, Score, Type
+from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+
+
+def check_name(name: str) -> None:
+    """A binding must not hide a word.
+
+    Raises:
+        Mismatch: it would.
+    """
+    if name in words():
+        raise Mismatch(f"the binding {name} has the name of a word", "choose another name")
+
+
+@register
+class Let(Word):
+    """``let n = e in b``: the value of e, computed once from the x where the let stands."""
+
+    name, drawing = "let", "let"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if not done:
+            check_name(node.data[0])
+            return Demand(0, ctx.source())
+        if not isinstance(done[0], (Field, Score)):
+            raise Mismatch(f"let binds fields and scores; {node.data[0]} is neither", None, node.kids[0])
+        if len(done) == 1:
+            return Demand(1, ctx.bind(node.data[0], Bound("let", done[0])))
+        return Done(done[1], {"name": node.data[0]})
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        value = evaluate(0, x, env, None)
+        return evaluate(1, x, {**env, t.settings["name"]: value}, state)
+
+
+@register
+class LetUse(Word):
+    """A name bound by let, at a place where it is used."""
+
+    name = "let use"
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return env[t.settings["name"]]
+
+
+@register
+class Tie(Word):
+    """``tie n = e in b``: one set of weights, applied to the x of each use."""
+
+    name, drawing = "tie", "tie"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if not done:
+            check_name(node.data[0])
+            return Demand(1, ctx.bind(node.data[0], Bound("tie", node=node.kids[0], env=ctx.env)))
+        return Done(done[0], {"name": node.data[0]})
+
+    def verify(self, t: Typed) -> None:
+        """All uses must ask for the same tensors."""
+        uses = list(uses_of(t.settings["name"], t.kids[0]))
+        shapes = [[weight.shape for phrase in inside(use) for weight in phrase.word.weights(phrase)] for use in uses]
+        for use, other in zip(uses, shapes, strict=True):
+            if other != shapes[0]:
+                raise Mismatch(f"the tied {use.settings['name']} is used at {uses[0].x} and at {use.x}, where its weights differ in shape", "tie phrases of one input width, or drop the tie")
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return evaluate(0, x, env, state)
+
+
+@register
+class TieUse(Word):
+    """A name bound by tie, at a place where it is used."""
+
+    name, drawing = "tie use", "tied"
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return evaluate(0, x, env, state)
+
+
+@register
+class Pick(Word):
+    """``pick n = e in b``: one draw of the choices in e; drawing replaces it, so no checked tree has one."""
+
+    name = "pick"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if not done:
+            check_name(node.data[0])
+            return Demand(1, ctx.bind(node.data[0], Bound("pick", node=node.kids[0], env=ctx.env)))
+        return Done(done[0])
+
+
+def inside(t: Typed) -> list[Typed]:
+    """The occurrence and all below it."""
+    found = [t]
+    for kid in t.kids:
+        found += inside(kid)
+    return found
+
+
+def uses_of(name: str, t: Typed) -> list[Typed]:
+    """Uses of a tied name that are not hidden by an inner binding of the same name."""
+    if t.word.name == "tie use" and t.settings["name"] == name:
+        return [t]
+    hidden = t.word.name in ("tie", "let") and t.settings["name"] == name
+    kids = t.kids[:1] if hidden and t.word.name == "let" else () if hidden else t.kids
+    return [use for kid in kids for use in uses_of(name, kid)]

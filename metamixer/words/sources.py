@@ -1,0 +1,148 @@
+"""Sources: the input, linear projection, pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metamixer.language.nodes import Node
+from metamixer.language.typed import Typed
+from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
+from metamixer.language.vocabulary import REQUIRED, Demand, Done, Evaluate, KindOf, Plain, Weight, Word, one, per_axis, register
+from metamixer.words.combinators import elements, unplaced
+
+
+@register
+class Input(Word):
+    """``x``: the current input."""
+
+    name = "x"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if node.kids:
+            raise Mismatch("x takes no arguments")
+        return Done(unplaced(ctx, "x").x)
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return x
+
+
+@register
+class BankSource(Word):
+    """``#M``: a learned bank of M slots, or of the positions of a kernel; the word that reads it owns its weights."""
+
+    name = "#"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if not done:
+            return Demand(0, ctx._replace(kind="size"))
+        value = done[0]
+        if not isinstance(value, tuple) or value[0] == "/" or min(value) < 1:
+            raise Mismatch("a bank has at least one slot, or a kernel size", "write #16, #3C or #7x1")
+        return Done(Bank(value))
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return None
+
+
+@register
+class Linear(Plain):
+    """``lin(c, g=1, b=1)``: the same matrix for every token, ``(.., C) -> (.., c)``; default width that of its source.
+
+    MACs: tokens * C * c / g.
+    """
+
+    name = "lin"
+    sizes = {"c": None}
+    sources = roles = ("x",)
+    keywords = {"g": (1,), "b": (1,)}
+    projection = True  # several on one input may run as one matrix product
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = field_of(sources[0], "the source of lin")
+        c = x.channels if settings["c"] is None else one(settings["c"], "a width")
+        g = one(settings["g"], "g")
+        if c < 1 or g < 1 or x.channels % g or c % g:
+            raise Mismatch(f"{g} groups do not divide {x.channels} -> {c} channels", f"g must divide both {x.channels} and {c}")
+        return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b")})
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        fan_in, c = t.inputs[0].channels // t.settings["g"], t.settings["c"]
+        bias = (Weight("bias", (c,), "fill", 0.0),) if t.settings["b"] else ()
+        return (Weight("weight", (c, fan_in), "normal", fan_in**-0.5), *bias)
+
+    def macs(self, t: Typed) -> int:
+        return t.out.tokens * t.settings["c"] * t.inputs[0].channels // t.settings["g"]
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import linear
+
+        if t.settings["g"] == 1:
+            return linear(x, w.weight, w.bias if t.settings["b"] else None)
+        return self.dense(t, w, x)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        g = t.settings["g"]
+        grouped = x.reshape(*x.shape[:-1], g, x.shape[-1] // g)
+        y = torch.einsum("...gi,goi->...go", grouped, w.weight.reshape(g, -1, w.weight.shape[-1])).flatten(-2)
+        return y + w.bias if t.settings["b"] else y
+
+
+def bins(length: int, parts: int) -> list[tuple[int, int]]:
+    """Ends of the parts of an axis in adaptive pooling: they cover it and may overlap by one where parts is no divisor."""
+    return [(i * length // parts, -(-(i + 1) * length // parts)) for i in range(parts)]
+
+
+@register
+class Pool(Plain):
+    """``pool(g)``: mean over cells to a grid of g; ``pool(/r)`` shrinks every axis by r; ``pool(1)`` sees all tokens."""
+
+    name = "pool"
+    sizes = {"g": REQUIRED}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x, g = field_of(sources[0], "the source of pool"), settings["g"]
+        if not isinstance(g, tuple):
+            raise Mismatch(f"pool({g}): the new grid is whole", "write pool(7), pool(Hx1) or pool(/2)")
+        if g[0] == "/":
+            if any(length % g[1] for length in x.grid):
+                raise Mismatch(f"pool(/{g[1]}) does not divide the grid {'x'.join(map(str, x.grid))}")
+            grid = tuple(length // g[1] for length in x.grid)
+        else:
+            grid = per_axis(g, x.grid, "the grid of pool")
+        if all(length == 1 for length in grid):
+            return Done(Field(grid or (1,), x.channels), {"grid": grid})
+        if x.extra:
+            raise Mismatch(f"pool to {'x'.join(map(str, grid))} needs tokens on a grid; {x.extra} extra stand in front", "pool(1) sees all tokens")
+        if any(new > old or new < 1 for new, old in zip(grid, x.grid, strict=True)):
+            raise Mismatch(f"pool cannot enlarge the grid {'x'.join(map(str, x.grid))} to {'x'.join(map(str, grid))}")
+        return Done(Field(grid, x.channels), {"grid": grid})
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.inputs[0])
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        source, grid = t.inputs[0], t.settings["grid"]
+        if t.out.tokens == 1:
+            return x.reshape(x.shape[0], source.tokens, source.channels).mean(1).reshape(x.shape[0], *t.out.grid, source.channels)
+        if any(old % new for new, old in zip(grid, source.grid, strict=True)):
+            return self.dense(t, w, x)
+        shape = [size for new, old in zip(grid, source.grid, strict=True) for size in (new, old // new)]
+        return x.reshape(x.shape[0], *shape, source.channels).mean([2 + 2 * axis for axis in range(len(grid))])
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        source, grid = t.inputs[0], t.settings["grid"]
+        if t.out.tokens == 1:
+            flat = x.reshape(x.shape[0], source.tokens, source.channels)
+            return (flat.sum(1) / source.tokens).reshape(x.shape[0], *t.out.grid, source.channels)
+        for axis, (new, old) in enumerate(zip(grid, source.grid, strict=True)):
+            cells = [x.narrow(axis + 1, low, high - low).mean(axis + 1) for low, high in bins(old, new)]
+            x = torch.stack(cells, axis + 1)
+        return x
+
+

@@ -1,0 +1,262 @@
+"""``@`` and the views: the operand runs inside a re-indexing of its input, and the result is put back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+from metamixer.language.nodes import Node
+from metamixer.language.typed import Typed
+from metamixer.language.types import Context, Field, Mismatch, Place, Type, field_of
+from metamixer.language.vocabulary import REQUIRED, Demand, Done, Evaluate, KindOf, Word, on_grid, one, per_axis, register, words
+from metamixer.words.places import PlaceWord
+
+
+class View(PlaceWord):
+    """A place that re-indexes the input and every let value on its domain, for any operand."""
+
+    rewidth = False  # whether the operand sees other channels, and so is a scope for D
+
+    def inner(self, field: Field, place: Place) -> Field:
+        """What the operand sees of a field."""
+        raise NotImplementedError
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        """What an operand's result is, put back."""
+        raise NotImplementedError
+
+    def parts(self, field: Field, place: Place) -> int:
+        """How many parts the operand runs on; they lie in the batch."""
+        return 1
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        raise NotImplementedError
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        """Puts a result of type ``out`` (of one part) back to where ``field`` is."""
+        raise NotImplementedError
+
+    def inside(self, ctx: Context, place: Place) -> Context:
+        x = self.inner(ctx.x, place)
+        env = tuple((name, b._replace(type=self.inner(b.type, place)) if self.sees(b, ctx.x) else b) for name, b in ctx.env)
+        inner = ctx._replace(x=x, env=env)
+        return inner.enter() if self.rewidth else inner
+
+    def outside(self, ctx: Context, place: Place, out: Type) -> Type:
+        return self.outer(ctx.x, place, field_of(out))
+
+    def sees(self, bound: Any, x: Field) -> bool:
+        """A let value on the same domain is re-indexed with x; values on another domain are used as they are."""
+        return bound.kind == "let" and isinstance(bound.type, Field) and (bound.type.grid, bound.type.extra) == (x.grid, x.extra)
+
+
+class Level(NamedTuple):
+    """One place of an ``@``: the context it stands in, and the types inside and outside."""
+
+    place: Place
+    context: Context
+    inner: Type
+    outer: Type
+
+
+@register
+class At(Word):
+    """``operand@place``; the leftmost place is the innermost."""
+
+    name, kinds, drawing = "@", ("term", "place"), "place"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if ctx.kind == "place":  # a sequence of places as an alternative: {win(7)@h(4) | all}
+            return Demand(len(done), ctx) if len(done) < 2 else Done(done[0] + done[1])
+        if not done:
+            return Demand(1, ctx._replace(kind="place", state=None, place=None))
+        contexts = [ctx]
+        places = list(self._with_segments(done[0], ctx))
+        for place in places:
+            contexts.append(words()[place.word].inside(contexts[-1], place))
+        if len(done) == 1:
+            return Demand(0, contexts[-1])
+        out, levels = done[1], []
+        for place, outside in zip(reversed(places), reversed(contexts[:-1]), strict=True):
+            result = words()[place.word].outside(outside, place, out)
+            levels.append(Level(place, outside, out, result))
+            out = result
+        return Done(out, {"levels": tuple(reversed(levels))})
+
+    def _with_segments(self, places: tuple[Place, ...], ctx: Context) -> list[Place]:
+        """Places from the outermost in; heads outside of a view of other width run it on channel groups."""
+        result: list[Place] = []
+        heads = ctx.heads
+        for place in reversed(places):
+            if place.word == "h":
+                heads = place.values[0]
+            elif getattr(words()[place.word], "rewidth", False) and place.word != "seg" and heads > 1:
+                result += [Place("seg", (heads,)), Place("h", (1,))]
+                heads = 1
+            result.append(place)
+        return result
+
+    def times(self, t: Typed) -> int:
+        count = 1
+        for level in t.settings["levels"]:
+            word = words()[level.place.word]
+            count *= word.parts(level.context.x, level.place) if isinstance(word, View) else 1
+        return count
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        views = [(words()[level.place.word], level) for level in t.settings["levels"]]
+        views = [(word, level) for word, level in views if isinstance(word, View)]
+        used = t.node.kids[0].names
+        for word, (place, ctx, _, _) in views:
+            x = word.enter(x, ctx.x, place, dense)
+            seen = {n: b.type for n, b in ctx.env if n in used and n in env and word.sees(b, ctx.x)}
+            env = {**env, **{n: word.enter(env[n], kind, place, dense) for n, kind in seen.items()}}
+        value = evaluate(0, x, env, state)
+        for word, (place, ctx, inner, _) in reversed(views):
+            value = word.leave(value, ctx.x, place, field_of(inner), dense)
+        return value
+
+
+class Partition(View):
+    """Cuts the grid into equal parts of a given shape."""
+
+    sizes = {"w": REQUIRED}
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        w = per_axis(settings["w"], ctx.x.grid, f"{self.name}(..)")
+        on_grid(ctx.x, self.name)
+        for size, length in zip(w, ctx.x.grid, strict=True):
+            if size > length:
+                raise Mismatch(f"{self.name}({size}) is larger than the axis of {length}", f"take a divisor of {length}")
+            if size < 1 or length % size:
+                raise Mismatch(f"{self.name}({size}) does not divide the axis of {length}", f"take a divisor of {length}")
+        return Done((Place(self.name, (w,)),))
+
+    def inner(self, field: Field, place: Place) -> Field:
+        return Field(place.values[0], field.channels)
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        on_grid(out, f"the result inside {self.name}")
+        if len(out.grid) != len(field.grid):
+            raise Mismatch(f"a part of {self.name} has become {out}; it must keep {len(field.grid)} axes")
+        counts = (length // size for length, size in zip(field.grid, place.values[0], strict=True))
+        return Field(tuple(n * size for n, size in zip(counts, out.grid, strict=True)), out.channels)
+
+    def parts(self, field: Field, place: Place) -> int:
+        return prod(field.grid) // prod(place.values[0])
+
+    order: tuple[int, int]  # of (part, position in the part) along each axis of the grid
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        size = place.values[0]
+        if dense:
+            return self._gather(value, field, size)
+        rank, counts = len(size), [length // w for length, w in zip(field.grid, size, strict=True)]
+        pairs = [pair for n, w in zip(counts, size, strict=True) for pair in ((n, w) if self.order == (0, 1) else (w, n))]
+        value = value.reshape(-1, *pairs, field.channels)
+        outer, inner = self.order
+        axes = [1 + 2 * a + outer for a in range(rank)] + [1 + 2 * a + inner for a in range(rank)]
+        return value.permute(0, *axes, 2 * rank + 1).reshape(-1, *size, field.channels)
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        size, rank = place.values[0], len(place.values[0])
+        counts = [length // w for length, w in zip(field.grid, size, strict=True)]
+        value = value.reshape(-1, *counts, *out.grid, out.channels)
+        axes = [a for axis in range(rank) for a in ((1 + axis, 1 + rank + axis) if self.order == (0, 1) else (1 + rank + axis, 1 + axis))]
+        grid = [n * w for n, w in zip(counts, out.grid, strict=True)]
+        return value.permute(0, *axes, 2 * rank + 1).reshape(-1, *grid, out.channels)
+
+    def _gather(self, value: Any, field: Field, size: tuple[int, ...]) -> Any:
+        """The parts taken out one by one."""
+        from itertools import product
+
+        import torch
+
+        counts = [length // w for length, w in zip(field.grid, size, strict=True)]
+        parts = []
+        for part in product(*map(range, counts)):
+            piece = value
+            for axis, (i, n, w) in enumerate(zip(part, counts, size, strict=True)):
+                where = range(i * w, (i + 1) * w) if self.order == (0, 1) else range(i, n * w, n)
+                piece = piece.index_select(axis + 1, torch.tensor(list(where), device=value.device))
+            parts.append(piece)
+        return torch.stack(parts, 1).flatten(0, 1)
+
+
+@register
+class Window(Partition):
+    """``@win(w)``: consecutive blocks of w tokens an axis (Swin, MaxViT block attention)."""
+
+    name, order = "win", (0, 1)
+
+
+@register
+class Grid(Partition):
+    """``@grid(g)``: g tokens an axis, spaced L / g (MaxViT grid attention)."""
+
+    name, order = "grid", (1, 0)
+
+
+@register
+class Transposed(View):
+    """``@T``: tokens and channels change places, so token mixers become channel mixers and the reverse."""
+
+    name, rewidth = "T", True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        return Done((Place("T"),))
+
+    def inner(self, field: Field, place: Place) -> Field:
+        return Field((field.channels,), field.tokens)
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        on_grid(out, "the result inside T")
+        if out.channels == field.tokens:
+            return field._replace(channels=out.tokens)
+        return Field((out.channels,), out.tokens)
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        return value.reshape(value.shape[0], field.tokens, field.channels).transpose(1, 2)
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        value = value.reshape(value.shape[0], out.tokens, out.channels).transpose(1, 2)
+        if out.channels == field.tokens and not field.extra:
+            return value.reshape(value.shape[0], *field.grid, out.tokens)
+        return value
+
+
+@register
+class Segments(View):
+    """``@seg(n)``: the same weights for each of n contiguous channel groups."""
+
+    name, rewidth = "seg", True
+    sizes = {"n": REQUIRED}
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        n = one(settings["n"], "the number of segments")
+        return Done((Place("seg", (n,)),))
+
+    def inner(self, field: Field, place: Place) -> Field:
+        n = place.values[0]
+        if n < 1 or field.channels % n:
+            raise Mismatch(f"{n} channel groups do not divide {field.channels} channels", f"take a divisor of {field.channels}")
+        return field._replace(channels=field.channels // n)
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        return out._replace(channels=out.channels * place.values[0])
+
+    def parts(self, field: Field, place: Place) -> int:
+        return int(place.values[0])
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        import torch
+
+        n = place.values[0]
+        if dense:
+            return torch.stack(value.split(field.channels // n, -1), 1).flatten(0, 1)
+        return value.unflatten(-1, (n, -1)).movedim(-2, 1).flatten(0, 1)
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        value = value.unflatten(0, (-1, place.values[0]))
+        return value.movedim(1, -2).flatten(-2)
