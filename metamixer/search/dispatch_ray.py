@@ -1,0 +1,256 @@
+"""Trials on Ray Tune workers: reused actors, one trial each at a time, the record written by the driver alone.
+
+Tune is a dispatcher here: `_Searcher` hands it the driver's jobs and tells the driver what came back; Tune's own files
+go to a temporary folder that is deleted. Ray is started for this search on loopback and is never joined by accident.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from metamixer.errors import ResourceError
+from metamixer.search.devices import gpu_count
+from metamixer.search.driver import Driver, Nothing
+from metamixer.search.evaluator import resolve, run
+from metamixer.search.interrupt import Interrupt
+from metamixer.search.lease import process_started
+
+# A worker looks at its time limit before every batch. One that is this much over it hangs, and is killed.
+GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
+# Until a worker says that a trial began: a fresh process imports torch and loads the task.
+STARTUP_SECONDS = 300.0
+_FOLDER = "metamixer-ray-"
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+}
+
+
+def unavailable() -> str | None:
+    """Why trials cannot run on Ray here, or None."""
+    if platform.system() == "Windows":
+        return "Ray is not supported on Windows"
+    return None if find_spec("ray") else "Ray is not installed"
+
+
+def dispatch(
+    driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Callable[[], None], workers: int, gpus: float
+) -> None:
+    """Run the driver's jobs on `workers` processes until there are none.
+
+    Args:
+        driver: Says what to run.
+        evaluate: `package.module:function`, resolved in the worker.
+        interrupt: Ctrl-C.
+        refresh: Called several times a second.
+        workers: Trials at a time.
+        gpus: GPUs of one trial: a fraction up to 1, or a whole number.
+
+    Raises:
+        Interrupted: Ctrl-C; workers are stopped, their trials stay in the record to be run again.
+        ResourceError: Ray cannot be started, or has fewer resources than asked for.
+    """
+    resolve(evaluate)
+    threads = driver.config.search.threads
+    with _ray(workers * threads, gpu_count() if gpus else 0) as (ray, folder):
+        there = ray.cluster_resources().get("GPU", 0)
+        if there < gpus * workers:
+            raise ResourceError(f"{workers} workers of {gpus:g} GPUs need {gpus * workers:g}; Ray sees {there:g}")
+        from ray import tune
+
+        searcher = _searcher(driver, evaluate)
+        tuner = tune.Tuner(
+            tune.with_resources(_trial, {"cpu": threads, "gpu": gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                max_concurrent_trials=workers,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
+            ),
+            run_config=tune.RunConfig(
+                name="trials",
+                storage_path=str(folder / "tune"),
+                verbose=0,
+                callbacks=[_watch(driver, searcher, interrupt, refresh, ray)],
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        )
+        tuner.fit()
+
+
+def _trial(config: dict[str, Any]) -> None:
+    """Runs in the worker: one job, its epochs and its result as reports."""
+    from ray import tune
+
+    def report(epoch: dict[str, Any]) -> None:
+        tune.report({"epoch_row": json.dumps(epoch)})
+
+    tune.report({"worker": f"{platform.node()}/{os.getpid()}"})
+    result = run(resolve(config["evaluate"]), json.loads(config["job"]), report)
+    tune.report({"outcome": json.dumps(result)})
+
+
+def _name(trial: Any) -> str:
+    return str(trial.trial_id)
+
+
+def _searcher(driver: Driver, evaluate: str) -> Any:
+    from ray.tune.search import Searcher
+
+    class DriverSearcher(Searcher):
+        """Asks and tells the driver. Tune's snapshots hold nothing of it: the record is the only state."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.numbers: dict[str, int] = {}
+            self.hung: set[str] = set()
+
+        def suggest(self, trial_id: str) -> Any:
+            job = driver.next_job()
+            if job is Nothing.WAIT:
+                return None
+            if job is Nothing.DONE:
+                return Searcher.FINISHED
+            self.numbers[trial_id] = int(job["number"])
+            return {"evaluate": evaluate, "job": json.dumps(job)}
+
+        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+            number = self.numbers.get(trial_id)
+            if number is None:
+                return
+            if "worker" in result:
+                driver.started(number, result["worker"])
+            elif "epoch_row" in result:
+                driver.epoch(number, json.loads(result["epoch_row"]))
+            elif "outcome" in result:
+                self._finish(trial_id, result)
+
+        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+            if trial_id not in self.numbers:
+                return
+            if result and "outcome" in result:
+                self._finish(trial_id, result)
+                return
+            number = self.numbers.pop(trial_id)
+            if trial_id in self.hung:
+                driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
+            else:
+                driver.lost(number, "the worker process was killed")
+
+        def _finish(self, trial_id: str, result: dict[str, Any]) -> None:
+            driver.finished(self.numbers.pop(trial_id), json.loads(result["outcome"]))
+
+        def save(self, checkpoint_path: str) -> None:
+            pass
+
+        def restore(self, checkpoint_path: str) -> None:
+            pass
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return object, ()
+
+        def __deepcopy__(self, memo: Any) -> DriverSearcher:
+            return self
+
+    return DriverSearcher()
+
+
+def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callable[[], None], ray: Any) -> Any:
+    from ray.tune import Callback
+
+    class Watch(Callback):
+        """Called several times a second by Tune's loop, in the driver."""
+
+        def __init__(self) -> None:
+            limit = driver.config.search.time_limit or 0.0
+            self.grace = GRACE_SECONDS + GRACE_SHARE * limit
+
+        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            interrupt.check()
+            overdue = set(driver.overdue(self.grace, STARTUP_SECONDS))
+            for trial in trials if overdue else ():
+                actor = trial.temporary_state.ray_actor
+                if searcher.numbers.get(trial.trial_id) in overdue and actor is not None:
+                    searcher.hung.add(trial.trial_id)
+                    ray.kill(actor)
+            refresh()
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return object, ()  # Tune pickles its arguments for a restore that never comes
+
+    return Watch()
+
+
+@contextmanager
+def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
+    """A Ray cluster of this process alone, and a folder for its files; both are gone afterwards."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    os.environ.pop("RAY_ADDRESS", None)
+    import ray
+
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        raise ResourceError("Ray is already running in this process", advice="call ray.shutdown(), or run inline")
+    _sweep()
+    # Sockets lie below this folder, and their paths may have 107 characters.
+    short = "/tmp" if Path("/tmp").is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=short))
+    signals = (signal.SIGTERM, signal.SIGUSR1) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=False,
+                object_store_memory=100 * 2**20,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=str(folder),
+            )
+        except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
+            raise ResourceError(
+                f"Ray could not be started: {str(error).splitlines()[0]}",
+                advice="run without it: --dispatcher inline",
+            ) from error
+        yield ray, folder
+    finally:
+        ray.shutdown()
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Delete the folders that killed searches left behind."""
+    for folder in Path("/tmp").glob(f"{_FOLDER}*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdigit() and process_started(int(pid)) is None:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,406 @@
+"""What a search does next, whoever runs its trials: the phases of a study, what workers said, what is kept.
+
+A dispatcher asks `next_job` for work and tells `started`, `epoch`, `finished` or `lost`. Everything that matters is in
+the ledger, so a driver that starts again continues where the one before was, even if that one was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from metamixer.search import front
+from metamixer.search.config import StudyConfig
+from metamixer.search.ledger import Ledger, Parameters, finite, running
+from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposer, derived
+from metamixer.search.record import Row
+
+# A worker that died may have been a victim of chance; a trial that kills twice is the reason.
+ATTEMPTS = 2
+# A row whose driver was killed three times while it ran is likely what kills them, as in the inline dispatcher.
+DRIVER_ATTEMPTS = 3
+
+Job = dict[str, Any]
+
+
+class Nothing(Enum):
+    """Why there is no job."""
+
+    WAIT = "trials are running whose results decide what is next"
+    DONE = "the study is complete"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands.
+
+    `hypervolume` is the share of the box between the record's reference point and (accuracy 1, no FLOPs) that the
+    front covers, in 0..1; `disk` bytes of the run's folder; `seconds_left` an estimate, None before the first trial.
+    """
+
+    phase: str
+    trained: int
+    budget: int
+    jobs_done: int
+    jobs: int
+    failed: int
+    refused: int
+    running: tuple[Running, ...]
+    best: float | None
+    front: int
+    hypervolume: float
+    disk: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial on a worker: its last epoch's row, if any."""
+
+    row: Row
+    since: float
+    worker: str | None
+    epoch: Mapping[str, float] | None
+
+
+class Driver:
+    """Runs one study on an open ledger.
+
+    Args:
+        config: The study.
+        ledger: Its record.
+        proposer: Draws what to train; it is shown the record here.
+        baselines: Name and costed sentence of each baseline.
+        folder: The run's folder; weights lie in `weights/`.
+        say: Called with a line about what happened, for people.
+        workers: Trials at a time, for the estimate of the time left.
+
+    Attributes:
+        ended: Trials that this driver saw end.
+        exhausted: The space has no more architectures to offer than were trained.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig,
+        ledger: Ledger,
+        proposer: Proposer,
+        baselines: Mapping[str, Costed],
+        folder: Path,
+        say: Callable[[str], None] = lambda line: None,
+        workers: int = 1,
+    ) -> None:
+        self.config = config
+        self.ledger = ledger
+        self.proposer = proposer
+        self.folder = folder
+        self.say = say
+        self.workers = workers
+        self.exhausted = False
+        self.ended = 0
+        self._again: deque[int] = deque()
+        self._running: dict[int, Running] = {}
+        self._lives: dict[int, int] = {}
+        self._known: dict[str, int] = {}
+        self._front: list[front.Point] = []
+        self._seconds: list[float] = []
+        for row in list(ledger.rows):
+            self._adopt(row)
+        self.baselines = self._without_searched(baselines)
+        self._refresh()
+
+    def _without_searched(self, baselines: Mapping[str, Costed]) -> dict[str, Costed]:
+        """The baselines to train: one that was added later may be an architecture the search had already found."""
+        kept = {}
+        for name, costed in baselines.items():
+            number = self._known.get(costed.key)
+            if number is not None and self.ledger.rows[number].kind == "trained":
+                self.say(f"baseline {name} is the searched architecture {number}; it is not trained again")
+            else:
+                kept[name] = costed
+        return kept
+
+    # -- what to do next
+
+    def next_job(self) -> Job | Nothing:
+        """The next trial to run, as `metamixer.training.evaluate:evaluate` takes it."""
+        if self._again:
+            return self._job(self.ledger.rows[self._again.popleft()])
+        row = self._next_baseline() or self._next_search() or self._next_replicate()
+        if row is not None:
+            return self._job(row)
+        if self._running:
+            return Nothing.WAIT
+        self._tidy(final=True)
+        return Nothing.DONE
+
+    def _next_baseline(self) -> Row | None:
+        present = {row.name for row in self.ledger.rows if row.kind == "baseline"}
+        for name, costed in self.baselines.items():
+            if name not in present:
+                return self._start(costed, kind="baseline", name=name)
+        return None
+
+    def _next_search(self) -> Row | None:
+        if self.exhausted or self._count("trained") >= self.config.study.budget:
+            return None
+        for attempt in range(SAMPLER_REFUSALS + PRIOR_REFUSALS):
+            number = len(self.ledger.rows)
+            proposal = self.proposer.propose(number, self._known, prior=attempt >= SAMPLER_REFUSALS)
+            if proposal.reason is None and proposal.costed is not None:
+                return self._start(
+                    proposal.costed, kind="trained", choices=proposal.choices, parameters=proposal.parameters
+                )
+            refused = Row(
+                number=number,
+                state="pruned",
+                kind="proposal",
+                reason=proposal.reason,
+                sentence=proposal.sentence,
+                key=proposal.costed.key if proposal.costed else None,
+                cost=proposal.costed.cost if proposal.costed else None,
+                choices=proposal.choices,
+                duplicate_of=proposal.duplicate_of,
+                started=time.time(),
+            )
+            self.proposer.add(self.ledger.add(refused, proposal.parameters), proposal.parameters)
+        self.exhausted = True
+        self.say(
+            f"the space seems used up: {PRIOR_REFUSALS} draws in a row were known, over a limit or ill-typed;"
+            f" the search ends with {self._count('trained')} of {self.config.study.budget} architectures"
+        )
+        return None
+
+    def _next_replicate(self) -> Row | None:
+        # Baselines are repeated in any case: they fill the workers while the last searched ones finish.
+        for row in self.ledger.rows:
+            if row.kind == "baseline" and row.state == "complete":
+                present = {r.replicate for r in self.ledger.rows if r.of == row.number}
+                for replicate in range(1, self.config.study.confirm):
+                    if replicate not in present:
+                        return self._repeat(row, replicate)
+        if any(row.kind == "trained" and not row.finished for row in self.ledger.rows):
+            return None
+        for number, replicate in front.unconfirmed(self.ledger.rows, self.config.study.confirm):
+            return self._repeat(self.ledger.rows[number], replicate)
+        return None
+
+    def _repeat(self, row: Row, replicate: int) -> Row:
+        costed = Costed(row.sentence, row.key or "", row.cost or {})
+        return self._start(costed, kind="replicate", of=row.number, replicate=replicate, name=row.name)
+
+    def _start(
+        self,
+        costed: Costed,
+        kind: str,
+        parameters: Parameters | None = None,
+        of: int | None = None,
+        replicate: int = 0,
+        **more: Any,
+    ) -> Row:
+        number = len(self.ledger.rows)
+        seed = derived(self.config.study.seed, "training", number if of is None else of, replicate)
+        row = self.ledger.add(
+            running(costed.sentence, costed.key, costed.cost, kind=kind, of=of, replicate=replicate, seed=seed, **more),
+            parameters,
+        )
+        if parameters is not None:
+            self.proposer.add(row, parameters)
+        if of is None:
+            self._known[row.key or ""] = row.number
+        return row
+
+    def _job(self, row: Row) -> Job:
+        self._running[row.number] = Running(row, time.monotonic(), None, None)
+        keep = self.config.study.keep != "none"
+        return {
+            "number": row.number,
+            "sentence": row.sentence,
+            "task": {"name": self.config.study.task},
+            "training": self.config.training.model_dump(mode="json"),
+            "seed": row.seed,
+            "threads": self.config.search.threads,
+            "device": "cuda" if self.config.search.gpus else "cpu",
+            "time_limit": self.config.search.time_limit,
+            "weights": str(self._weights(row.number).resolve()) if keep else None,
+        }
+
+    # -- what workers say
+
+    def started(self, number: int, worker: str) -> None:
+        """A worker began a trial."""
+        self._running[number] = replace(self._running[number], since=time.monotonic(), worker=worker)
+
+    def epoch(self, number: int, epoch: Mapping[str, float]) -> None:
+        """A trial finished an epoch."""
+        self._running[number] = replace(self._running[number], epoch=epoch)
+
+    def finished(self, number: int, result: Mapping[str, Any]) -> None:
+        """A trial ended, well or not; the row becomes final."""
+        seen = self._running.pop(number)
+        row = self.ledger.rows[number]
+        accuracy, loss = result.get("accuracy"), result.get("loss")
+        reason = result.get("reason")
+        state = "complete" if result.get("state") == "finished" else "failed"
+        if state == "complete" and not finite(accuracy):
+            state, reason = "failed", "nan"
+        curve = list(result.get("curve") or [])
+        weights = self._weights(number)
+        self._end(
+            replace(
+                row,
+                state=state,
+                reason=reason if state == "complete" else reason or "the worker gave no reason",
+                accuracy=float(accuracy) if state == "complete" and accuracy is not None else None,
+                loss=float(loss) if finite(loss) and loss is not None else None,
+                curve=curve,
+                epochs=len(curve),
+                seconds=float(result.get("seconds") or time.monotonic() - seen.since),
+                worker=seen.worker,
+                device=result.get("device"),
+                versions=dict(result.get("versions") or {}),
+                traceback=result.get("traceback"),
+                weights=str(weights.relative_to(self.folder)) if state == "complete" and weights.is_file() else None,
+            )
+        )
+
+    def lost(self, number: int, reason: str, again: bool = True) -> None:
+        """A trial's worker is gone. It is tried once more, unless `again` is false or it was tried before."""
+        seen = self._running.pop(number)
+        self._lives[number] = self._lives.get(number, 0) + 1
+        if again and self._lives[number] < ATTEMPTS:
+            self.say(f"trial {number}: {reason}; it is tried once more")
+            self._again.append(number)
+            return
+        row = self.ledger.rows[number]
+        seconds = time.monotonic() - seen.since
+        self._end(replace(row, state="failed", reason=reason, seconds=seconds, worker=seen.worker))
+
+    def overdue(self, grace: float, startup: float) -> list[int]:
+        """Running trials whose worker should have stopped them itself, so it hangs.
+
+        Args:
+            grace: Seconds over the time limit that a worker is given to notice.
+            startup: Seconds that a worker may take before it says that it began.
+        """
+        limit = self.config.search.time_limit
+        if limit is None:
+            return []
+        now = time.monotonic()
+        return [
+            number
+            for number, seen in self._running.items()
+            if now - seen.since > (limit + grace if seen.worker else startup)
+        ]
+
+    def _end(self, row: Row) -> None:
+        self.ledger.finish(row)
+        if row.kind == "trained":
+            self.proposer.tell(row)
+        if row.seconds is not None and row.state == "complete":
+            self._seconds.append(row.seconds)
+        self.ended += 1
+        self._refresh()
+        self._tidy()
+
+    # -- what is left from a driver before
+
+    def _adopt(self, row: Row) -> None:
+        """Take over a row of the record; running ones are told or run again, so that none stays running."""
+        if row.kind in ("trained", "baseline") and row.key:
+            self._known[row.key] = row.number
+        if row.state == "complete" and row.seconds is not None:
+            self._seconds.append(row.seconds)
+        parameters = self.ledger.parameters(row.number)
+        if not row.finished:
+            row = self._reconcile(row)
+        if row.kind == "trained" or (row.kind == "proposal" and row.state == "pruned"):
+            self.proposer.add(row, parameters)
+
+    def _reconcile(self, row: Row) -> Row:
+        if row.key is None or row.kind == "proposal":
+            row = replace(row, state="failed", kind="proposal", reason="cut off while it was proposed")
+            self.ledger.finish(row)
+        elif row.seconds is not None:
+            # Its result was written; only its state was not.
+            row = replace(row, state="complete" if row.accuracy is not None else "failed")
+            self.ledger.finish(row)
+        elif row.attempts >= DRIVER_ATTEMPTS and not self.ledger.clean:
+            row = replace(row, state="failed", reason=f"the search died {row.attempts} times while this trial ran")
+            self.ledger.finish(row)
+        else:
+            if not self.ledger.clean:
+                row = replace(row, attempts=row.attempts + 1)
+                self.ledger.rewrite(row)
+            self._again.append(row.number)
+        return row
+
+    # -- where it stands
+
+    def progress(self) -> Progress:
+        """Counts, the front and an estimate of the time left."""
+        rows = self.ledger.rows
+        confirm = self.config.study.confirm
+        trained = [row for row in rows if row.kind == "trained"]
+        done = sum(row.finished for row in rows if row.kind != "proposal")
+        members = sum(point.on_front for point in self._front)
+        budget = len(trained) if self.exhausted else max(self.config.study.budget, len(trained))
+        replicated = {row.of for row in rows if row.kind == "replicate"}
+        known = {row.number for row in rows if row.kind == "baseline"}
+        entered = {point.number for point in self._front if point.on_front} | (replicated - known - {None})
+        jobs = budget + len(self.baselines) * confirm + len(entered) * (confirm - 1)
+        seconds = None
+        if self._seconds:
+            seconds = sum(self._seconds) / len(self._seconds) * max(0, jobs - done) / self.workers
+        searched = [(point.accuracy, point.flops) for point in self._front if point.kind == "trained"]
+        floor, ceiling = self.ledger.settings["reference_point"]
+        phase = "search"
+        if len(trained) >= budget and all(row.finished for row in trained):
+            phase = "confirm"
+        elif not trained and self.baselines:
+            phase = "baselines"
+        return Progress(
+            phase=phase,
+            trained=sum(row.finished for row in trained),
+            budget=budget,
+            jobs_done=done,
+            jobs=max(jobs, done),
+            failed=sum(row.state == "failed" for row in rows),
+            refused=sum(row.kind == "proposal" for row in rows),
+            running=tuple(self._running.values()),
+            best=max((accuracy for accuracy, _ in searched), default=None),
+            front=members,
+            hypervolume=front.hypervolume(searched, (floor, ceiling)) / ((1 - floor) * ceiling),
+            disk=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            seconds_left=seconds,
+        )
+
+    def _refresh(self) -> None:
+        self._front = front.summary(self.ledger.rows)
+
+    def _count(self, kind: str) -> int:
+        return sum(row.kind == kind for row in self.ledger.rows)
+
+    # -- weights
+
+    def _weights(self, number: int) -> Path:
+        return self.folder / "weights" / f"{number}.safetensors"
+
+    def _tidy(self, final: bool = False) -> None:
+        """Delete weights that are not kept. While the front is being confirmed nothing is: means move it."""
+        folder = self.folder / "weights"
+        confirming = self._count("trained") >= self.config.study.budget and not final
+        if self.config.study.keep == "all" or confirming or not folder.is_dir():
+            return
+        kept = {point.number for point in self._front if point.on_front or point.kind == "baseline"}
+        wanted = {row.number for row in self.ledger.rows if row.number in kept or row.of in kept or not row.finished}
+        for file in folder.iterdir():
+            name = file.name.lstrip(".").partition(".")[0]
+            unfinished = file.name.startswith(".")
+            if name.isdigit() and ".safetensors" in file.name and (int(name) not in wanted or (final and unfinished)):
+                file.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""Calling what trains, by its dotted name, where the trial runs."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from metamixer.errors import StudyError
+
+Evaluate = Callable[[dict[str, Any], Callable[[dict[str, Any]], bool | None]], dict[str, Any]]
+
+
+def resolve(name: str) -> Evaluate:
+    """The function `package.module:function`.
+
+    Raises:
+        StudyError: There is none.
+    """
+    module, _, attribute = name.partition(":")
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # as `python -m` does: a user's own module lies where the search was started
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise StudyError(
+            f"cannot import {name}: {error}", place="search.evaluate", advice="write package.module:function"
+        ) from error
+
+
+def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], bool | None]) -> dict[str, Any]:
+    """The result of one trial. `evaluate` returns failures as data; one that raises all the same has failed, too."""
+    start = time.monotonic()
+    try:
+        return evaluate(job, report)
+    except Exception as error:
+        return {
+            "state": "failed",
+            "reason": f"exception: {type(error).__name__}: {error}",
+            "seconds": time.monotonic() - start,
+            "device": job.get("device"),
+            "versions": {"python": platform.python_version()},
+            "traceback": traceback.format_exc(),
+        }

@@ -1,0 +1,120 @@
+"""Whether a record belongs to a study: fingerprints of what its numbers depend on, and what differs."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from metamixer.errors import StudyError
+from metamixer.search import record
+from metamixer.search.config import StudyConfig
+
+if TYPE_CHECKING:
+    from metamixer.language import Space
+    from metamixer.search.ledger import Ledger
+    from metamixer.tasks import Task
+
+# What may be changed when a study is continued: how much is done and where, not what is measured. Spaces and tasks
+# are known by their content.
+CHANGEABLE = {
+    "study": {"name", "budget", "confirm", "keep", "space"},
+    "search": {"sampler", "startup", "workers", "threads", "gpus", "time_limit", "references"},
+}
+
+_CHANGED = {
+    "format": "format: the record was written by another version of metamixer",
+    "task": "task: its data or split has changed",
+    "space": "space: its rules have changed",
+    "words": "words: the vocabulary has changed (another version of metamixer, or another plug-in)",
+    "training": "training: the recipe has changed",
+}
+
+
+def fingerprints(config: StudyConfig, space: Space, task: Task) -> dict[str, str]:
+    """Hex of everything that a row's accuracy and cost depend on, by what it is of."""
+    return {
+        "format": str(record.FORMAT),
+        "task": task.fingerprint,
+        "space": space.fingerprint,
+        "words": _words(),
+        "training": _hex(config.training.model_dump_json()),
+    }
+
+
+def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> None:
+    """Let a record that is continued know what was changed.
+
+    Args:
+        ledger: The open record.
+        settings: What the study would be started with now, see `metamixer.search.record.settings`.
+        found: The fingerprints now.
+
+    Raises:
+        StudyError: The record is of another task, recipe, space, vocabulary or seed, or the budget is below what it
+            has; the message says what differs.
+    """
+    if not ledger.resumed:
+        return
+    lines = _differences(ledger.settings, settings)
+    for name, value in found.items():
+        explained = any(line.startswith((f"{name}.", f"study.{name}:")) for line in lines)
+        if ledger.fingerprints.get(name) != value and not explained:
+            lines.append(_CHANGED[name])
+    if lines:
+        raise StudyError(
+            "the record there is of another study",
+            place="\n".join([str(ledger.path), *lines]),
+            advice="give this one a name of its own (--name), or go back to what the record was started with",
+        )
+    trained = sum(row.kind == "trained" for row in ledger.rows)
+    if settings["study"]["budget"] < trained:
+        raise StudyError(
+            f"the record has {trained} architectures, more than the budget of {settings['study']['budget']}",
+            place=str(ledger.path),
+            advice=f"give a budget of {trained} or more (--budget), or another --name",
+        )
+    # The reference point stays: hypervolumes of one record are comparable.
+    settings = {**settings, "reference_point": ledger.settings["reference_point"]}
+    if ledger.settings != settings:
+        ledger.extend(settings)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What guards the record and differs, one line each."""
+    lines = []
+    for section in ("study", "training", "limits", "search"):
+        for key in {**old[section], **new[section]}:
+            before, now = old[section].get(key), new[section].get(key)
+            if before != now and key not in CHANGEABLE.get(section, ()):
+                lines.append(f"{section}.{key}: {before} in the record, {now} here")
+    before, now = old["space"]["rules"], new["space"]["rules"]
+    changed = sorted(rule for rule in {**before, **now} if before.get(rule) != now.get(rule))
+    if changed:
+        lines.append(f"space.rules: {', '.join(changed)} changed")
+    for key in ("start", "max_depth"):
+        if old["space"][key] != new["space"][key]:
+            lines.append(f"space.{key}: {old['space'][key]} in the record, {new['space'][key]} here")
+    return lines
+
+
+def _words() -> str:
+    """The vocabulary: every word's class, and the code of their modules without comments and docstrings."""
+    from metamixer.language.vocabulary import words
+
+    classes = {name: type(word) for name, word in words().items()}
+    parts = [f"{name} {kind.__module__}.{kind.__qualname__}" for name, kind in sorted(classes.items())]
+    for module in sorted({kind.__module__ for kind in classes.values()}):
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+                del node.body[0]
+        parts.append(ast.dump(tree))
+    return _hex("\n".join(parts))
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

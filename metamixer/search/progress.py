@@ -1,0 +1,167 @@
+"""Showing a search while it runs: one live panel in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from metamixer.search.driver import Progress, Running
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+PANEL_SECONDS = 0.5
+
+
+class View(Protocol):
+    """Where progress goes.
+
+    `show` is called often, with what computes the progress when it is wanted and the number of trials that ended.
+    """
+
+    def __enter__(self) -> View: ...
+    def __exit__(self, *error: object) -> None: ...
+    def say(self, line: str) -> None: ...
+    def show(self, progress: Callable[[], Progress], ended: int) -> None: ...
+
+
+class Silent:
+    """Shows nothing: `Study.run()` in a script or notebook."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass
+
+    def show(self, progress: Callable[[], Progress], ended: int) -> None:
+        pass
+
+
+class Lines:
+    """One line whenever a trial has ended."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._ended = 0
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        self._write(line)
+
+    def show(self, progress: Callable[[], Progress], ended: int) -> None:
+        if ended != self._ended:
+            self._ended = ended
+            self._write(one_line(progress()))
+
+
+class Panel:
+    """A panel that is redrawn in place."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        from rich.live import Live
+
+        self._console = console
+        self._title = title
+        self._live: Live = Live(console=console, auto_refresh=False, transient=True)
+        self._next = 0.0
+
+    def __enter__(self) -> Panel:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)
+
+    def show(self, progress: Callable[[], Progress], ended: int) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._live.update(panel(progress(), self._title), refresh=True)
+        self._next = time.monotonic() + PANEL_SECONDS
+
+
+def view(title: str, as_json: bool = False) -> View:
+    """The view for where this process prints: a panel in a terminal, else lines; on stderr when stdout is for JSON."""
+    from rich.console import Console
+
+    console = Console(stderr=as_json)
+    if console.is_terminal:
+        return Panel(console, title)
+    stream = sys.stderr if as_json else sys.stdout
+    return Lines(lambda line: print(line, file=stream, flush=True))
+
+
+def one_line(now: Progress) -> str:
+    """The progress as one line of text."""
+    parts = [f"{now.phase}: {now.jobs_done}/{now.jobs} trained ({now.trained}/{now.budget} searched)"]
+    parts += [f"best {now.best:.4f}"] if now.best is not None else []
+    parts += [f"front {now.front}", f"hypervolume {now.hypervolume:.3f}"]
+    parts += [f"{now.failed} failed"] if now.failed else []
+    parts += [f"{duration(now.seconds_left)} left"] if now.seconds_left is not None else []
+    return ", ".join(parts)
+
+
+def panel(now: Progress, title: str) -> RenderableType:
+    """The progress as a panel: counts, the front, and a line for each running trial."""
+    from rich import box
+    from rich.console import Group
+    from rich.panel import Panel as Box
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    counts = Table.grid(padding=(0, 3))
+    counts.add_row(
+        f"[b]{now.phase}[/b]",
+        f"{now.trained} of {now.budget} searched",
+        f"{now.refused} refused",
+        f"[red]{now.failed} failed[/red]" if now.failed else "none failed",
+        f"disk {now.disk / 1e6:.1f} MB",
+    )
+    counts.add_row(
+        "best " + (f"{now.best:.4f}" if now.best is not None else "-"),
+        f"front {now.front}",
+        f"hypervolume {now.hypervolume:.3f}",
+        f"{duration(now.seconds_left)} left" if now.seconds_left is not None else "",
+        "",
+    )
+    rows = Table.grid(padding=(0, 2), expand=True)
+    rows.add_column(justify="right")
+    rows.add_column(justify="right")
+    rows.add_column(justify="right")
+    rows.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    for trial in now.running:
+        rows.add_row(str(trial.row.number), *_doing(trial), Text(trial.row.name or trial.row.sentence))
+    bar = ProgressBar(total=max(1, now.jobs), completed=now.jobs_done)
+    return Box(Group(counts, bar, rows), title=title, title_align="left", box=box.ROUNDED, subtitle="Ctrl-C to pause")
+
+
+def _doing(trial: Running) -> tuple[str, str]:
+    if trial.worker is None:
+        return "starting", ""
+    if trial.epoch is None:
+        return f"{time.monotonic() - trial.since:.0f} s", ""
+    return f"epoch {trial.epoch['epoch']:.0f}", f"{trial.epoch['validation_accuracy']:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,178 @@
+"""Proposing sentences: draw, name, cost, and refuse before anything is built.
+
+Samplers do not look at the record itself but at an in-memory Optuna study that holds its proposals alone. Baselines
+and replicates have no parameters, and one such trial would leave samplers without any parameter in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState, create_trial
+
+from metamixer.errors import LanguageError
+from metamixer.search import samplers
+from metamixer.search.config import Limits
+from metamixer.search.ledger import Parameters
+from metamixer.search.record import Row
+
+if TYPE_CHECKING:
+    from metamixer.language import Sentence, Space
+    from metamixer.tasks import Task
+
+# Refusals in a row after which the sampler is passed over and the prior is drawn from, and after which a space counts
+# as used up.
+SAMPLER_REFUSALS = 24
+PRIOR_REFUSALS = 1000
+
+
+@dataclass(frozen=True)
+class Costed:
+    """A sentence as a task's whole network: its key and its cost."""
+
+    sentence: str
+    key: str
+    cost: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A drawn sentence: to be trained when `reason` is None, otherwise refused."""
+
+    sentence: str
+    choices: dict[str, int | str]
+    parameters: Parameters
+    costed: Costed | None
+    reason: str | None = None
+    duplicate_of: int | None = None
+
+
+def derived(*parts: object) -> int:
+    """A seed below 2^31 that depends on all its parts and nothing else."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big") >> 1
+
+
+def costed(sentence: Sentence, task: Task) -> Costed:
+    """Key and cost of a sentence with the task's head, on the task's shapes.
+
+    Raises:
+        LanguageError: It does not fit them.
+    """
+    from metamixer.cost import cost
+
+    network = task.network(sentence)
+    found = cost(network, channels=task.channels, grid=task.grid)
+    return Costed(
+        sentence=str(sentence),
+        key=network.key(channels=task.channels, grid=task.grid),
+        cost={name: int(getattr(found, name)) for name in ("macs", "params", "elementwise", "activations")},
+    )
+
+
+def over(cost: dict[str, int], limits: Limits) -> str | None:
+    """Which limit a cost exceeds, in words."""
+    for name, most in limits.model_dump().items():
+        if most is not None and cost[name] > most:
+            return f"over the limit: {cost[name]:,} {name}, at most {most:,}"
+    return None
+
+
+class Proposer:
+    """Draws the proposals of one study; each is a function of (study seed, row number, record).
+
+    Attributes:
+        last: The sampler's stand-in of the last proposal; `last.seen` are the parameters it sampled jointly.
+    """
+
+    def __init__(self, space: Space, task: Task, limits: Limits, sampler: str, startup: int, seed: int) -> None:
+        self.space = space
+        self.task = task
+        self.limits = limits
+        self.sampler = sampler
+        self.startup = startup
+        self.seed = seed
+        self.last: samplers.Repairing | None = None
+        self._numbers: dict[int, int] = {}
+        self._study = optuna.create_study(directions=["maximize", "minimize"])
+
+    def propose(self, number: int, known: dict[str, int], prior: bool = False) -> Proposal:
+        """Draw the proposal of row `number`.
+
+        Args:
+            number: The row it would have.
+            known: Keys of architectures that were trained or are being trained, with their rows.
+            prior: Leave the sampler out.
+        """
+        seed = derived(self.seed, "proposal", number)
+        rng = random.Random(seed)
+        repairing = samplers.Repairing(None if prior else self._sampler(seed), rng)
+        self.last = self._study.sampler = repairing
+        trial = self._study.ask()
+
+        def choose(name: str, choice: samplers.Choice) -> int | str:
+            repairing.choice = choice
+            domain = samplers.distribution(choice)
+            if isinstance(domain, IntDistribution):
+                return trial.suggest_int(name, domain.low, domain.high, step=domain.step)
+            return cast("int | str", trial.suggest_categorical(name, choice.domain))
+
+        sentence, priced, reason, duplicate = "", None, None, None
+        try:
+            drawn = self.space.draw(rng, channels=self.task.channels, grid=self.task.grid, choose=choose).sentence
+            sentence = str(drawn)
+            priced = costed(drawn, self.task)
+        except LanguageError as error:
+            reason = f"ill-typed: {error.message}"
+        else:
+            duplicate = known.get(priced.key)
+            reason = over(priced.cost, self.limits)
+            if duplicate is not None:
+                reason = f"duplicate of {duplicate}"
+        # This trial was a way to run the sampler. What comes of it is added by `add`, once it stands in the record.
+        frozen = self._study.tell(trial, state=TrialState.FAIL)
+        notes = {key: value for key, value in frozen.system_attrs.items() if key.endswith(":generation")}
+        return Proposal(
+            sentence=sentence,
+            choices=dict(frozen.params),
+            parameters=Parameters(dict(frozen.params), dict(frozen.distributions), notes),
+            costed=priced,
+            reason=reason,
+            duplicate_of=duplicate,
+        )
+
+    def add(self, row: Row, parameters: Parameters) -> None:
+        """Let the sampler see a row that stands in the record: refused, running or finished."""
+        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}.get(
+            row.state, TrialState.RUNNING
+        )
+        self._numbers[row.number] = len(self._study.get_trials(deepcopy=False))
+        self._study.add_trial(
+            create_trial(
+                state=state,
+                values=[row.accuracy, row.flops] if row.state == "complete" else None,  # type: ignore[list-item]
+                params=parameters.values,
+                distributions=parameters.distributions,
+                system_attrs=parameters.notes,
+            )
+        )
+
+    def tell(self, row: Row) -> None:
+        """Let the sampler see how a row that it saw running ended."""
+        number = self._numbers[row.number]
+        if row.state == "complete":
+            self._study.tell(number, [row.accuracy, row.flops])  # type: ignore[list-item]
+        else:
+            self._study.tell(number, state=TrialState.FAIL)
+
+    def _sampler(self, seed: int) -> BaseSampler | None:
+        finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        # NSGA-II counts its first generation itself, and draws it from the prior as well.
+        if len(finished) < self.startup and self.sampler != "nsga2":
+            return None
+        return samplers.make(self.sampler, seed, self.startup)

@@ -1,0 +1,257 @@
+"""A study: a space, a task, a recipe, and a search that can be stopped and continued at any moment."""
+
+from __future__ import annotations
+
+import platform
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from metamixer.errors import LanguageError, StudyError
+from metamixer.search import config as configuration
+from metamixer.search import devices, front, identity, record
+from metamixer.search.config import StudyConfig
+from metamixer.search.interrupt import Interrupt, Interrupted
+from metamixer.search.progress import Silent, View
+
+if TYPE_CHECKING:
+    from metamixer.language import Space
+    from metamixer.search.driver import Driver
+    from metamixer.search.ledger import Ledger
+    from metamixer.search.propose import Costed
+    from metamixer.tasks import Task
+
+Dispatcher = Literal["ray", "inline"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: `finished`, `interrupted` (continue it), or `exhausted` (the space offers no more)."""
+
+    state: Literal["finished", "interrupted", "exhausted"]
+    trained: int
+    failed: int
+    refused: int
+
+
+class Study:
+    """A study, ready to run.
+
+        study = Study.load("digits", ["training.epochs=3"])
+        study.run()
+        for point in study.front():
+            print(point.accuracy, point.flops, point.sentence)
+
+    Attributes:
+        config: The resolved configuration.
+        path: The run's folder, with `study.db`, `resolved.toml`, `weights/` and the report.
+    """
+
+    def __init__(self, config: StudyConfig, runs: str | Path = "runs", name: str | None = None) -> None:
+        if name is not None:
+            config = configuration.parse(
+                {**config.model_dump(), "study": {**config.study.model_dump(), "name": name}}, file="--name"
+            )
+        self.config = config
+        self.path = Path(runs) / config.study.name
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, overrides: Sequence[str] = ()) -> Study:
+        """A study that ships, by name, or a study file; overrides are `section.key=value`.
+
+        Raises:
+            ResourceError: There is no such study.
+            StudyError: A key or value is refused.
+        """
+        return cls(configuration.load(name_or_path, overrides))
+
+    def front(self) -> list[front.Point]:
+        """The searched architectures that no other dominates, by rising FLOPs; means over their seeds.
+
+        Raises:
+            RecordError: The study was not run yet.
+        """
+        points = [point for point in front.summary(record.read(self.path)) if point.on_front]
+        return sorted(points, key=lambda point: point.flops)
+
+    def run(
+        self,
+        dispatcher: Dispatcher | None = None,
+        runs: str | Path | None = None,
+        name: str | None = None,
+        view: View | None = None,
+    ) -> Outcome:
+        """Search until the budget is trained and the front confirmed; continues a run that is there.
+
+        Args:
+            dispatcher: `ray`, or `inline` for trials in this process; None for Ray where it is there.
+            runs: Where runs lie; `runs` in the working directory.
+            name: The run's name, if not the study's.
+            view: Where progress is shown.
+
+        Raises:
+            UserError: What the user can mend: another study's record, no such GPU, a locked database.
+        """
+        if runs is not None or name is not None:
+            moved = Study(self.config, self.path.parent if runs is None else runs, name)
+            self.config, self.path = moved.config, moved.path
+        view = view or Silent()
+        chosen = _dispatcher(dispatcher, view)
+        search = self.config.search
+        workers = devices.workers(search.workers, search.threads, search.gpus)
+        if chosen == "inline":
+            workers = 1
+        space, task = self._space(), self._task()
+        from metamixer.search.driver import Driver
+        from metamixer.search.ledger import Ledger
+        from metamixer.search.propose import Proposer
+
+        baselines = self._baselines(task)
+        settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
+        with ExitStack() as stack:
+            interrupt = stack.enter_context(Interrupt().listening())
+            ledger = Ledger(self.path / "study.db", settings, fingerprints)
+            stack.callback(ledger.close)
+            identity.compare(ledger, settings, fingerprints)
+            (self.path / "resolved.toml").write_text(configuration.to_toml(self.config), encoding="utf-8")
+            study = self.config.study
+            proposer = Proposer(space, task, self.config.limits, search.sampler, search.startup, study.seed)
+            stack.enter_context(view)
+            driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers)
+            state = self._drive(driver, ledger, chosen, workers, interrupt, view)
+            rows = ledger.rows
+        return Outcome(
+            state=state,
+            trained=sum(row.kind == "trained" and row.finished for row in rows),
+            failed=sum(row.state == "failed" for row in rows),
+            refused=sum(row.kind == "proposal" for row in rows),
+        )
+
+    def _drive(
+        self, driver: Driver, ledger: Ledger, dispatcher: Dispatcher, workers: int, interrupt: Interrupt, view: View
+    ) -> Literal["finished", "interrupted", "exhausted"]:
+        from metamixer.search.references import Computation
+
+        search = self.config.search
+        references = None
+        if search.references and not ledger.references:
+            references = Computation(search.references, self.config.study.task)
+
+        def refresh() -> None:
+            view.show(driver.progress, driver.ended)
+
+        try:
+            if dispatcher == "ray":
+                from metamixer.search import dispatch_ray
+
+                dispatch_ray.dispatch(driver, search.evaluate, interrupt, refresh, workers, search.gpus)
+            else:
+                from metamixer.search import dispatch_inline
+
+                dispatch_inline.dispatch(driver, search.evaluate, interrupt, refresh)
+            if references is not None:
+                try:
+                    with interrupt.anywhere():
+                        accuracies = references.result()
+                    ledger.set_references(accuracies)
+                except RuntimeError as error:
+                    view.say(f"no reference accuracies: {search.references} failed: {error}")
+        except Interrupted:
+            return "interrupted"
+        finally:
+            if references is not None:
+                references.cancel()
+        return "exhausted" if driver.exhausted else "finished"
+
+    # -- what the study names
+
+    def _space(self) -> Space:
+        from metamixer import resources
+        from metamixer.language import Space
+
+        return Space.load(resources.find("search_spaces", self.config.study.space))
+
+    def _task(self) -> Task:
+        from metamixer import tasks
+
+        return tasks.get(self.config.study.task)
+
+    def _baselines(self, task: Task) -> dict[str, Costed]:
+        from metamixer import catalog
+        from metamixer.language import parse
+        from metamixer.search.propose import costed
+
+        found: dict[str, Costed] = {}
+        for name in self.config.baselines.names:
+            sentence = catalog.get(name).sentence
+            try:
+                found[name] = costed(parse(sentence) if isinstance(sentence, str) else sentence, task)
+            except LanguageError as error:
+                raise StudyError(
+                    f"baseline {name} does not fit the task {task.name}", place=str(error), advice="take it out"
+                ) from None
+        for key in {item.key for item in found.values()}:
+            same = [name for name, item in found.items() if item.key == key]
+            if len(same) > 1:
+                raise StudyError(f"baselines {' and '.join(same)} are one architecture", "[baselines] names")
+        return found
+
+    # -- what the record is started with
+
+    def _settings(self, space: Space, task: Task, baselines: Mapping[str, Costed]) -> dict[str, Any]:
+        return {
+            **self.config.model_dump(mode="json"),
+            "task": {"name": task.name, "channels": task.channels, "grid": list(task.grid), "classes": task.classes},
+            "space": {
+                "name": space.name,
+                "start": space.start,
+                "max_depth": space.max_depth,
+                "rules": dict(space.rules),
+            },
+            "reference_point": self._reference_point(space, task, baselines),
+            "versions": _versions(),
+            "format": record.FORMAT,
+        }
+
+    def _reference_point(self, space: Space, task: Task, baselines: Mapping[str, Costed]) -> list[float]:
+        """Where the hypervolume starts: guessing, at the limit of MACs, or at twice the dearest of what is known."""
+        from metamixer.search.propose import costed
+
+        macs = self.config.limits.macs
+        if macs is None:
+            rng = random.Random(self.config.study.seed)
+            drawn = [space.draw(rng, channels=task.channels, grid=task.grid).sentence for _ in range(64)]
+            macs = 2 * max(item.cost["macs"] for item in [*baselines.values(), *(costed(s, task) for s in drawn)])
+        return [1 / task.classes, float(2 * macs)]
+
+
+def _dispatcher(asked: Dispatcher | None, view: View) -> Dispatcher:
+    if asked == "inline":
+        return "inline"
+    from metamixer.search import dispatch_ray
+
+    why = dispatch_ray.unavailable()
+    if why is None:
+        return "ray"
+    if asked == "ray":
+        raise StudyError(
+            f"{why}: trials cannot run on it",
+            place="--dispatcher ray",
+            advice="take --dispatcher inline, or install ray[tune]",
+        )
+    view.say(f"{why}: trials run one after another in this process")
+    return "inline"
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("metamixer", "optuna", "ray", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
