@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from metamixer.language.sentence import Sentence, check, parse
+from metamixer.language.space import Draw, Profile, Space
 from metamixer.language.types import Field
 
-__all__ = ["Field", "Sentence", "check", "parse"]
+__all__ = ["Draw", "Field", "Profile", "Sentence", "Space", "check", "parse"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from metamixer.errors import LanguageError
 from metamixer.language.nodes import Node
@@ -34,23 +33,23 @@ class Sentence:
     def __reduce__(self) -> tuple[object, ...]:
         return parse, (str(self),)
 
-    @cached_property
-    def _settled(self) -> Node:
-        if not self.node.open:
-            return self.node
-        from metamixer.language.draw import Typing, settle
-
-        return settle(Typing({}), self)
-
     def typed(self, channels: int, grid: tuple[int, ...]) -> Typed:
         """The checked tree for an input of ``channels`` channels on ``grid``.
 
         Raises:
             LanguageError: the sentence does not fit that input, or has choices left.
         """
+        where = start(channels, tuple(grid))
         try:
-            tree = check_node(self._settled, start(channels, tuple(grid)))
-            field_of(tree.out if type(tree) is Typed else tree, "the sentence")
+            node = self.node
+            if node.choices:
+                raise Mismatch("the sentence has choices left", "draw an architecture: Space(..).draw(..)", node)
+            if node.open:
+                from metamixer.language.draw import settle
+
+                node = settle(node, where)
+            tree: Typed = check_node(node, where)
+            field_of(tree.out, "the sentence")
         except Mismatch as mismatch:
             raise self.error(mismatch) from None
         return tree

@@ -96,6 +96,7 @@ class Bound(NamedTuple):
     node: Node | None = None
     env: tuple[tuple[str, Any], ...] = ()
     uses: frozenset[tuple[Any, Any]] = frozenset()
+    depth: tuple[tuple[str, int], ...] = ()
 
 
 class Context(NamedTuple):

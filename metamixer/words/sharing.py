@@ -61,7 +61,7 @@ class Tie(Word):
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
             check_name(node.data[0])
-            return Demand(1, ctx.bind(node.data[0], Bound("tie", node=node.kids[0], env=ctx.env)))
+            return Demand(1, ctx.bind(node.data[0], Bound("tie", node=node.kids[0], env=ctx.env, depth=ctx.depth)))
         return Done(done[0], {"name": node.data[0]})
 
     def verify(self, t: Typed) -> None:
@@ -95,7 +95,7 @@ class Pick(Word):
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
             check_name(node.data[0])
-            return Demand(1, ctx.bind(node.data[0], Bound("pick", node=node.kids[0], env=ctx.env)))
+            return Demand(1, ctx.bind(node.data[0], Bound("pick", node=node.kids[0], env=ctx.env, depth=ctx.depth)))
         return Done(done[0])
 
 

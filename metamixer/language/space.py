@@ -1,0 +1,361 @@
+"""A search space: rules whose sentences contain choices."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from metamixer.errors import LanguageError, SpaceError
+from metamixer.language.draw import Choice, Choose, Drawing, Spot, Value, prior
+from metamixer.language.nodes import Node, word
+from metamixer.language.parse import Spans, nearest, parse_node, pointed
+from metamixer.language.printer import text
+from metamixer.language.reach import Outcome, Reach
+from metamixer.language.sentence import Sentence
+from metamixer.language.types import Field, Mismatch, Score, start
+from metamixer.language.vocabulary import words
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One architecture of a space.
+
+    Attributes:
+        sentence: the architecture; no choices left.
+        choices: its derivation, name of each choice met -> what was taken (an integer, or the alternative's text).
+    """
+
+    sentence: Sentence
+    choices: dict[str, Value]
+
+
+class Measured(Protocol):
+    """What ``Space.profile`` needs of a cost."""
+
+    macs: int
+    params: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What draws of a space look like.
+
+    Attributes:
+        draws: number of draws.
+        distinct: number of different keys among them.
+        macs, params: sorted costs of the draws.
+        within: draws within the limits.
+        values: for each choice name (numbers of copies left out) how often each value was taken.
+    """
+
+    draws: int
+    distinct: int
+    macs: tuple[int, ...]
+    params: tuple[int, ...]
+    within: int
+    values: dict[str, Counter[Value]]
+
+
+class Space:
+    """Rules with choices, and the rule to start from.
+
+    Args:
+        rules: body of each rule, as sentences with choices.
+        start: name of the rule that an architecture is derived from.
+        max_depth: how often a recursive rule may stand on one path from the root.
+        name: what the space is called.
+        place: where it was read from, for messages.
+
+    Raises:
+        SpaceError: an unknown rule or word, a rule without a finite derivation, a bad key.
+        LanguageError: a rule's body is no sentence.
+    """
+
+    def __init__(self, rules: Mapping[str, str], start: str, max_depth: int = 3, name: str = "space", place: str | None = None) -> None:
+        self.name, self.start, self.max_depth, self.place = name, start, max_depth, place
+        self.rules: dict[str, str] = {rule: " ".join(body.split()) for rule, body in rules.items()}
+        self._spans: dict[str, Spans] = {}
+        self._nodes: dict[str, Node] = {}
+        for rule, body in self.rules.items():
+            self._check_name(rule)
+            self._nodes[rule], self._spans[rule] = parse_node(body, self._where(rule))
+        if start not in self._nodes:
+            close = nearest(start, self._nodes)
+            raise SpaceError(f"the start rule {start} is not defined", place, f"did you mean {close}?" if close else "add it under [rules]")
+        if max_depth < 1:
+            raise SpaceError(f"max_depth = {max_depth} allows no rule at all", place, "write max_depth = 1 or more")
+        for rule in self._nodes:
+            self._check_words(rule, self._nodes[rule], frozenset())
+        self._check_finite()
+        self.reach = Reach(self._nodes, max_depth)
+
+    @classmethod
+    def load(cls, source: str | Path) -> Space:
+        """Reads a space file (TOML: name, start, max_depth, [rules]).
+
+        Args:
+            source: a path, or the name of a space that ships with metamixer.
+
+        Raises:
+            SpaceError: the file is no space.
+        """
+        from metamixer.resources import find
+
+        path = find("search_spaces", str(source))
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SpaceError(f"this is no TOML: {error}", str(path), "see search_spaces/digits.toml for an example") from None
+        return cls.from_dict(content, str(path))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], place: str | None = None) -> Space:
+        """A space from the content of its file."""
+        for key in content:
+            if key not in SCHEMA["properties"]:
+                close = nearest(key, SCHEMA["properties"])
+                raise SpaceError(f"unknown key {key}", place, f"did you mean {close}?" if close else f"known: {', '.join(SCHEMA['properties'])}")
+        rules = content.get("rules")
+        if not isinstance(rules, dict) or not rules or not all(isinstance(body, str) for body in rules.values()):
+            raise SpaceError("a space has a table [rules] of sentences", place, "write [rules] and lines such as network = 'patch(2,48) >> block^4 >> norm'")
+        first = next(iter(rules))
+        depth, begin, name = content.get("max_depth", 3), content.get("start", first), content.get("name", "space")
+        if not isinstance(depth, int) or not isinstance(begin, str) or not isinstance(name, str):
+            raise SpaceError("max_depth is an integer, start and name are texts", place)
+        return cls(rules, begin, depth, name, place)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that decides what can be drawn under which names."""
+        parts = [self.start, str(self.max_depth), *(f"{rule} = {text(node)}" for rule, node in sorted(self._nodes.items()))]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def draw(self, rng: random.Random, channels: int, grid: tuple[int, ...], choose: Choose | None = None) -> Draw:
+        """One architecture for an input of ``channels`` channels on ``grid``.
+
+        Args:
+            rng: source of randomness; with ``choose`` it serves what ``choose`` leaves open.
+            channels: channels of the input.
+            grid: length of each axis of the input.
+            choose: answers each choice ``(name, Choice) -> value`` from left to right; the value must be viable
+                (``Choice.repair`` finds a viable one). By default the prior over the viable alternatives is drawn.
+
+        Raises:
+            SpaceError: no sentence of the space fits the input.
+        """
+        root, contexts = self._root(channels, grid)
+        goals = {contexts: self._ends(root, contexts)}
+        for _ in range(100):
+            drawing = Drawing(self.reach, choose or prior(rng))
+            node, _ = drawing.draw(root, goals, Spot(""))
+            sentence = Sentence(node)
+            try:
+                sentence.typed(channels, grid)
+            except LanguageError:  # weights tied over unequal grids: seen only when the whole is drawn
+                if choose is not None:
+                    raise
+                continue
+            return Draw(sentence, drawing.taken)
+        raise SpaceError("100 draws in a row do not fit together", self.place, "look at the ties of the space: their uses must ask for equal weights")
+
+    def replay(self, choices: Mapping[str, Value], channels: int, grid: tuple[int, ...]) -> Draw:
+        """The architecture of a derivation; names that it lacks take their first viable alternative."""
+
+        def choose(name: str, choice: Choice) -> Value:
+            return choice.repair(choices[name]) if name in choices else choice.viable[0]
+
+        return self.draw(random.Random(0), channels, grid, choose)
+
+    def size(self, channels: int, grid: tuple[int, ...]) -> int:
+        """Number of well-typed derivations for this input, exact.
+
+        Different derivations may be one architecture; ``profile`` tells how many draws are distinct.
+        """
+        root, contexts = self._root(channels, grid)
+        outcomes = self.reach.outcomes(root, contexts)
+        return sum(outcomes[end] for end in self._ends(root, contexts))
+
+    def profile(
+        self,
+        draws: int,
+        measure: Callable[[Sentence, int, tuple[int, ...]], Measured],
+        channels: int,
+        grid: tuple[int, ...],
+        rng: random.Random | None = None,
+        limits: Mapping[str, int] | None = None,
+        network: Callable[[Sentence], Sentence] | None = None,
+    ) -> Profile:
+        """Costs, distinct keys and values taken over a number of draws.
+
+        Args:
+            draws: how many.
+            measure: cost of a sentence, such as ``metamixer.cost``.
+            channels: channels of the input.
+            grid: length of each axis of the input.
+            rng: source of randomness.
+            limits: upper bounds on ``macs`` and ``params``.
+            network: what is measured for a drawn sentence, such as a task's ``network`` that appends the head.
+        """
+        rng = rng or random.Random(0)
+        keys: set[str] = set()
+        macs, params, within = [], [], 0
+        values: dict[str, Counter[Value]] = {}
+        for _ in range(draws):
+            drawn = self.draw(rng, channels, grid)
+            sentence = network(drawn.sentence) if network else drawn.sentence
+            keys.add(sentence.key(channels, grid))
+            cost = measure(sentence, channels, grid)
+            macs.append(cost.macs)
+            params.append(cost.params)
+            within += all(getattr(cost, name) <= bound for name, bound in (limits or {}).items())
+            for name, value in drawn.choices.items():
+                rule = name.rsplit("/", 1)[-1]
+                values.setdefault(rule.split("~")[0].split("[")[0] + "#" + rule.split("#")[1], Counter())[value] += 1
+        return Profile(draws, len(keys), tuple(sorted(macs)), tuple(sorted(params)), within, values)
+
+    def _root(self, channels: int, grid: tuple[int, ...]) -> tuple[Node, tuple[Any, ...]]:
+        return word(self.start), (start(channels, tuple(grid)),)
+
+    def _ends(self, root: Node, contexts: tuple[Any, ...]) -> set[Outcome]:
+        ends = {end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0])}
+        if not ends:
+            phrase, why = self._offence(self._nodes[self.start], self.reach.entered(self.start, contexts) or contexts)
+            raise SpaceError(f"no sentence of the space fits {contexts[0].x}: {why}", self.place, f"look at: {text(phrase)}")
+        return ends
+
+    def _offence(self, node: Node, contexts: tuple[Any, ...]) -> tuple[Node, str]:
+        """A short phrase that cannot be typed, and why."""
+        reach = self.reach
+        if node.op == "choice":
+            return min((self._offence(kid, contexts) for kid in node.kids), key=lambda found: len(text(found[0])))
+        if node.op == "word" and not node.kids and node.data[0] in self._nodes and contexts[0].find(node.data[0]) is None:
+            inner = reach.entered(node.data[0], contexts)
+            if inner is None:
+                return node, f"the rule {node.data[0]} would stand more than max_depth = {self.max_depth} times on one path"
+            return self._offence(self._nodes[node.data[0]], inner)
+        if all(reach.closed(node, ctx) for ctx in contexts):
+            try:
+                Sentence(node, None).typed(contexts[0].x.channels, contexts[0].x.grid)
+            except LanguageError as error:
+                return node, error.message.splitlines()[0]
+            return node, "it does not fit what follows"
+        done: tuple[Outcome, ...] = ()
+        while True:
+            step = reach.step(node, contexts, done)
+            if not isinstance(step, list):
+                return node, "its parts do not fit together"
+            kid = node.kids[step[0].kid] if isinstance(step[0].kid, int) else step[0].kid
+            inner = tuple(demand.context for demand in step)
+            ends = reach.outcomes(kid, inner)
+            if not ends:
+                return self._offence(kid, inner)
+            done = (*done, next(iter(ends)))
+
+    def _where(self, rule: str) -> str:
+        return f"{self.place}, rule {rule}" if self.place else f"rule {rule}"
+
+    def _check_name(self, rule: str) -> None:
+        known = words()
+        if not (rule.isidentifier() and rule.islower() and rule.isascii()) or rule in ("x", "let", "tie", "pick", "in", "step"):
+            raise SpaceError(f"{rule} cannot be the name of a rule", self.place, "use small letters, digits and _")
+        if rule in known or any(rule in getattr(w, "flags", ()) for w in known.values()):
+            raise SpaceError(f"the rule {rule} has the name of a word", self.place, "choose another name")
+
+    def _check_words(self, rule: str, node: Node, bound: frozenset[str]) -> None:
+        known = words()
+        if node.op in ("let", "tie", "pick"):
+            self._check_words(rule, node.kids[0], bound)
+            self._check_words(rule, node.kids[1], bound | {node.data[0]})
+            return
+        if node.op == "word":
+            name, keys = node.data[0], node.data[1]
+            named = name in known or (not node.kids and (name in bound or name in self._nodes))
+            flags = {flag for w in known.values() for flag in getattr(w, "flags", ())}
+            if not named and name not in flags:
+                options = [*known, *self._nodes, *bound]
+                close = nearest(name, [option for option in options if option.isidentifier()])
+                what = f"unknown rule or word {name}"
+                if name in self._nodes or name in bound:
+                    what, close = f"{name} is a rule or a bound name and takes no arguments", None
+                at = self._spans[rule].get(node, (0, 0))[0]
+                advice = f"did you mean {close}?" if close else "rules are applied with >>: y >> f"
+                raise SpaceError(pointed(self.rules[rule], at, what), self._where(rule), advice)
+            del keys
+        for kid in node.kids:
+            self._check_words(rule, kid, bound)
+
+    def _check_finite(self) -> None:
+        finite: set[str] = set()
+        while True:
+            more = {rule for rule in self._nodes if rule not in finite and _finite(self._nodes[rule], self._nodes, finite)}
+            if not more:
+                break
+            finite |= more
+        endless = [rule for rule in self._nodes if rule not in finite]
+        if endless:
+            cycle = [endless[0]]
+            while True:
+                following = next(name for name in sorted(self._nodes[cycle[-1]].names) if name in endless)
+                cycle.append(following)
+                if following in cycle[:-1]:
+                    break
+            raise SpaceError(
+                f"the rule {endless[0]} has no finite derivation: {' -> '.join(cycle[cycle.index(cycle[-1]):])}",
+                self._where(endless[0]), "give it an alternative that does not use itself: {.. | lin}",
+            )  # fmt: skip
+        least = next((depth for depth in range(1, 60) if _derivable(self._nodes[self.start], self._nodes, {self.start: 1}, depth)), None)
+        if least is None or least > self.max_depth:
+            raise SpaceError(
+                f"max_depth = {self.max_depth} is too little for the start rule {self.start}", self.place,
+                f"write max_depth = {least}" if least else "some rule needs itself more than 59 times on one path",
+            )  # fmt: skip
+
+
+def _is_field(value: Any) -> bool:
+    return isinstance(value, Field) or (isinstance(value, Score) and value.memory is None)
+
+
+def _finite(node: Node, rules: Mapping[str, Node], finite: set[str]) -> bool:
+    """Whether a phrase can be derived to an end with the rules known to be finite."""
+    if node.op == "choice":
+        return any(_finite(kid, rules, finite) for kid in node.kids)
+    if node.op == "word" and not node.kids and node.data[0] in rules:
+        return node.data[0] in finite
+    return all(_finite(kid, rules, finite) for kid in node.kids)
+
+
+def _derivable(node: Node, rules: Mapping[str, Node], opened: dict[str, int], depth: int) -> bool:
+    """Whether a phrase can be derived with no rule more than ``depth`` times on one path."""
+    if node.op == "choice":
+        return any(_derivable(kid, rules, opened, depth) for kid in node.kids)
+    if node.op == "word" and not node.kids and node.data[0] in rules:
+        rule = node.data[0]
+        count = opened.get(rule, 0) + 1
+        return count <= depth and _derivable(rules[rule], rules, {**opened, rule: count}, depth)
+    return all(_derivable(kid, rules, opened, depth) for kid in node.kids)
+
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "metamixer search space",
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["rules"],
+    "properties": {
+        "name": {"type": "string", "description": "what the space is called"},
+        "start": {"type": "string", "description": "the rule an architecture is derived from; by default the first"},
+        "max_depth": {"type": "integer", "minimum": 1, "default": 3, "description": "how often a recursive rule may stand on one path from the root"},
+        "rules": {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": "^[a-z_][a-z_0-9]*$"},
+            "additionalProperties": {"type": "string", "description": "a sentence with choices, such as conv(lin,#{3|5|7}) -> {gelu|relu} -> conv(#{3|5|7})"},
+        },
+    },
+}
