@@ -11,14 +11,34 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from metamixer.language.nodes import X, Node, chain, make, place, size, total, word
+from metamixer.language.nodes import X, Node, chain, joined, make, place, size, word
 from metamixer.language.printer import text
 from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, kid_of, values_of
-from metamixer.language.types import Context
+from metamixer.language.types import Context, Mismatch
+from metamixer.language.vocabulary import Demand
 
 Value = int | str
-Goals = dict[Contexts, set[Outcome]]
-Ends = dict[Contexts, Outcome]
+Worlds = Mapping[Contexts, frozenset[Outcome]]
+
+
+class Goal:
+    """In which worlds a phrase may stand, and how it may end in each. Equal goals are one object, which remembers
+    for each phrase how to draw it."""
+
+    __slots__ = ("plans", "worlds")
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.worlds = worlds
+        self.plans: dict[Node, Plan] = {}
+
+
+class Ends:
+    """How a drawn phrase ends in each world that remains possible. Equal ones are one object."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Mapping[Contexts, Outcome]) -> None:
+        self.of = of
 
 
 @dataclass(frozen=True)
@@ -73,36 +93,94 @@ class Spot(NamedTuple):
     slots: tuple[Spot, ...] = ()
 
 
-class Drawing:
-    """One draw in progress: takes choices by ``choose`` and remembers what was taken."""
+class Plan:
+    """How one phrase is drawn for one goal; worked out once."""
 
-    def __init__(self, reach: Reach, choose: Choose) -> None:
-        self.reach, self.choose = reach, choose
-        self.taken: dict[str, Value] = {}
+    __slots__ = ("before", "body", "choice", "ends", "goal", "goals", "kind", "node", "options", "state")
 
-    def draw(self, node: Node, goals: Goals, spot: Spot) -> tuple[Node, Ends]:
-        """The drawn phrase, and how it ends in the worlds that remain possible."""
-        reach = self.reach
-        if all(reach.closed(node, ctx) for contexts in goals for ctx in contexts):
-            ends = {contexts: next(iter(reach.outcomes(node, contexts)), None) for contexts in goals}
-            return node, {contexts: end for contexts, end in ends.items() if end is not None and end in goals[contexts]}
+    def __init__(self, kind: str, **facts: Any) -> None:
+        self.kind = kind
+        for name, value in facts.items():
+            setattr(self, name, value)
+
+
+class State:
+    """A phrase some of whose parts are drawn, in all its worlds at once.
+
+    Attributes:
+        worlds: contexts with the outcomes of the parts drawn.
+        index: which part is next; -1 for an expansion.
+        kid: that part.
+        goal: how it may end.
+        asked: for each world the contexts in which it asks for the part.
+        final: how the phrase ends, once no part is left.
+        next: the state behind each end of the part.
+    """
+
+    __slots__ = ("asked", "final", "goal", "index", "kid", "next", "worlds")
+
+    def __init__(self, worlds: list[tuple[Contexts, tuple[Outcome, ...]]]) -> None:
+        self.worlds = worlds
+        self.final: Ends | None = None
+        self.next: dict[Ends, State] = {}
+
+
+class Drawer:
+    """Draws over one set of rules; what is worked out for one draw serves the next."""
+
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
+        self._goals: dict[frozenset[Any], Goal] = {}
+        self._ends: dict[frozenset[Any], Ends] = {}
+        self._states: dict[Any, State] = {}
+
+    def goal(self, worlds: Worlds) -> Goal:
+        key = frozenset(worlds.items())
+        known = self._goals.get(key)
+        if known is None:
+            known = self._goals[key] = Goal(worlds)
+        return known
+
+    def ends(self, of: Mapping[Contexts, Outcome]) -> Ends:
+        key = frozenset(of.items())
+        known = self._ends.get(key)
+        if known is None:
+            known = self._ends[key] = Ends(of)
+        return known
+
+    def plan(self, node: Node, goal: Goal) -> Plan:
+        known = goal.plans.get(node)
+        if known is None:
+            known = goal.plans[node] = self._plan(node, goal)
+        return known
+
+    def reaching(self, node: Node, goal: Goal) -> Goal:
+        """The part of a goal that a phrase can reach."""
+        found = {contexts: frozenset(allowed & self.reach.outcomes(node, contexts).keys()) for contexts, allowed in goal.worlds.items()}
+        return self.goal({contexts: ends for contexts, ends in found.items() if ends})
+
+    def _plan(self, node: Node, goal: Goal) -> Plan:
+        reach, worlds = self.reach, goal.worlds
+        first = next(iter(worlds))[0]
+        if all(reach.closed(node, ctx) for contexts in worlds for ctx in contexts):
+            reached = {contexts: next(iter(reach.outcomes(node, contexts)), None) for contexts in worlds}
+            return Plan("closed", ends=self.ends({c: end for c, end in reached.items() if end is not None and end in worlds[c]}))
         if node.op in ("choice", "range"):
-            return self._choice(node, goals, spot)
+            return self._choice(node, goal)
         if node.op == "slot":
-            drawn, ends = self.draw(node.kids[0], goals, spot.slots[node.data])
-            return make("slot", node.data, (drawn,)), ends
+            return Plan("slot")
         if node.op == "word" and not node.kids:
-            first = next(iter(goals))[0]
             if first.find(node.data[0]) is not None:
-                return node, _only(goals)
+                return Plan("closed", ends=self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
             if node.data[0] in reach.rules:
-                return self._rule(node, goals, spot)
-        if node.op in ("pick", "tie") and not reach.closed(node.kids[0], next(iter(goals))[0]):
-            return self._shared(node, goals, spot)
-        return self._parts(node, goals, spot)
+                return self._rule(node, goal)
+        if node.op in ("pick", "tie") and not reach.closed(node.kids[0], first):
+            return self._shared(node, goal)
+        if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
+            return self._at(node, goal)
+        return Plan("parts", state=self.state(node, goal, [(contexts, ()) for contexts in worlds]))
 
-    def _choice(self, node: Node, goals: Goals, spot: Spot) -> tuple[Node, Ends]:
-        name = f"{spot.path}#{spot.choices + 1}"
+    def _choice(self, node: Node, goal: Goal) -> Plan:
         if node.op == "range":
             low, high, step = node.data
             domain: tuple[Value, ...] = tuple(range(low, high + 1, step))
@@ -113,32 +191,162 @@ class Drawing:
             whole = all(option.op == "size" and option.data.isdigit() for option in options)
             domain = tuple(int(option.data) if whole else text(option) for option in options)
             weights = tuple(float(weight) if weight else 1.0 for weight in node.data or (None,) * len(options))
-        open_to = [self._reaching(option, goals) for option in options]
-        viable = tuple(value for value, worlds in zip(domain, open_to, strict=True) if worlds)
-        value = self.choose(name, Choice(domain, viable, weights))
-        if value not in viable:
-            raise ValueError(f"{name} was answered with {value!r}, which is not viable: {viable}")
-        self.taken[name] = value
-        index = domain.index(value)
-        if node.op == "range":
-            return options[index], {contexts: next(iter(ends)) for contexts, ends in open_to[index].items()}
-        before = sum(option.choices for option in options[:index])
-        return self.draw(options[index], open_to[index], self._after(spot, node.kids[:index], before + 1))
+        goals = {value: self.reaching(option, goal) for value, option in zip(domain, options, strict=True)}
+        viable = tuple(value for value in domain if goals[value].worlds)
+        before = [0] * len(options) if node.op == "range" else [sum(kid.choices for kid in node.kids[:i]) for i in range(len(options))]
+        return Plan("choice", choice=Choice(domain, viable, weights), options=options, goals=goals, before=before)
 
-    def _reaching(self, node: Node, goals: Goals) -> Goals:
-        """The goals that a phrase can reach."""
-        found: Goals = {}
-        for contexts, allowed in goals.items():
-            ends = allowed & self.reach.outcomes(node, contexts).keys()
+    def _rule(self, node: Node, goal: Goal) -> Plan:
+        inside: dict[Contexts, frozenset[Outcome]] = {}
+        entered: dict[Contexts, Contexts] = {}
+        for contexts, allowed in goal.worlds.items():
+            inner = self.reach.entered(node.data[0], contexts)
+            if inner is not None:
+                entered[contexts] = inner
+                inside[inner] = inside.get(inner, frozenset()) | allowed
+        body = self.reach.rules[node.data[0]]
+        first = next(iter(goal.worlds))[0]
+        rewidth = first.kind == "term" and any(ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts)
+        return Plan("rule", body=body, goal=self.reaching(body, self.goal(inside)), goals=entered, before=rewidth, ends={})
+
+    def _shared(self, node: Node, goal: Goal) -> Plan:
+        """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
+        name, value, body = node.data[0], node.kids[0], node.kids[1]
+        wanted: dict[Contexts, frozenset[Outcome]] = {}
+        for contexts, allowed in goal.worlds.items():
+            step = self.reach.step(node, contexts, ())
+            assert isinstance(step, list)
+            for end in self.reach.outcomes(body, tuple(d.context for d in step)):
+                own = frozenset(use for use in end.uses if use[0] == name)
+                drawn_as = Outcome(values_of(own))
+                if own and Outcome(end.values, end.uses - own) in allowed and drawn_as in self.reach.outcomes(value, contexts_of(own)):
+                    wanted[contexts_of(own)] = wanted.get(contexts_of(own), frozenset()) | {drawn_as}
+        return Plan("shared", goal=self.goal(wanted))
+
+    def _at(self, node: Node, goal: Goal) -> Plan:
+        """The operand is written first but stands where its place puts it: one world for each place possible."""
+        operand, where = node.kids
+        wanted: dict[Contexts, frozenset[Outcome]] = {}
+        worlds: list[tuple[Contexts, Outcome, Contexts, Contexts]] = []
+        for contexts, allowed in goal.worlds.items():
+            step = self.reach.step(node, contexts, ())
+            if not isinstance(step, list):
+                continue
+            asked = tuple(self.reach.narrowed(where, d.context) for d in step)
+            for place_end in self.reach.outcomes(where, asked):
+                inner_step = self.reach.step(node, contexts, (place_end,))
+                if not isinstance(inner_step, list):
+                    continue
+                inner = tuple(self.reach.narrowed(operand, d.context) for d in inner_step)
+                ends = frozenset(out for out in self.reach.outcomes(operand, inner) if self.finishing(node, contexts, (place_end, out)) & allowed)
+                if ends:
+                    wanted[inner] = wanted.get(inner, frozenset()) | ends
+                    worlds.append((contexts, place_end, inner, asked))
+        return Plan("at", goal=self.goal(wanted), options=worlds, ends={})
+
+    def behind_operand(self, node: Node, goal: Goal, plan: Plan, ends: Ends) -> tuple[Goal, Mapping[Any, Any]]:
+        """The places that remain once the operand of an ``@`` is drawn, and how the whole then ends."""
+        known = plan.ends.get(ends)
+        if known is None:
+            places: dict[Contexts, frozenset[Outcome]] = {}
+            final: dict[tuple[Contexts, Outcome], tuple[Contexts, Outcome]] = {}
+            for contexts, place_end, inner, asked in plan.options:
+                end = ends.of.get(inner)
+                reached = self.finishing(node, contexts, (place_end, end)) & goal.worlds[contexts] if end is not None else frozenset()
+                if reached:
+                    places[asked] = places.get(asked, frozenset()) | {place_end}
+                    final[asked, place_end] = (contexts, next(iter(reached)))
+            known = plan.ends[ends] = (self.goal(places), final)
+        return known
+
+    def finishing(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> frozenset[Outcome]:
+        """How a phrase can end after its first parts."""
+        if _kept(node, done):
+            return frozenset(self.reach.completions(node, contexts, done[:1]).keys() & {done[1]})
+        return frozenset(self.reach.completions(node, contexts, done))
+
+    def state(self, node: Node, goal: Goal, worlds: list[tuple[Contexts, tuple[Outcome, ...]]]) -> State:
+        """The state of a phrase in these worlds: what it asks for next, or how it ends."""
+        key = (node, goal, tuple(worlds))
+        if key in self._states:
+            return self._states[key]
+        state = self._states[key] = State(worlds)
+        steps = [self.reach.step(node, contexts, done) for contexts, done in worlds]
+        if isinstance(steps[0], Outcome) or _kept(node, worlds[0][1]):
+            state.final = self.ends({contexts: next(iter(self.finishing(node, contexts, done) & goal.worlds[contexts])) for contexts, done in worlds})
+            return state
+        demand: Demand = steps[0][0]  # type: ignore[index]
+        state.kid, state.index = kid_of(node, demand), demand.kid if isinstance(demand.kid, int) else -1
+        wanted: dict[Contexts, frozenset[Outcome]] = {}
+        state.asked = []
+        for (contexts, done), step in zip(worlds, steps, strict=True):
+            if not isinstance(step, list) or kid_of(node, step[0]) is not state.kid:
+                state.asked.append(None)
+                continue
+            inner = tuple(self.reach.narrowed(state.kid, d.context) for d in step)
+            ends = frozenset(out for out in self.reach.outcomes(state.kid, inner) if self.finishing(node, contexts, (*done, out)) & goal.worlds[contexts])
+            state.asked.append(inner)
             if ends:
-                found[contexts] = ends
-        return found
+                wanted[inner] = wanted.get(inner, frozenset()) | ends
+        state.goal = self.goal(wanted)
+        return state
+
+    def following(self, node: Node, goal: Goal, state: State, ends: Ends) -> State:
+        """The state behind a part that ended so."""
+        known = state.next.get(ends)
+        if known is None:
+            survivors = []
+            for (contexts, done), asked in zip(state.worlds, state.asked, strict=True):
+                end = ends.of.get(asked) if asked is not None else None
+                if end is not None and self.finishing(node, contexts, (*done, end)) & goal.worlds[contexts]:
+                    survivors.append((contexts, (*done, end)))
+            known = state.next[ends] = self.state(node, goal, survivors)
+        return known
+
+
+class Drawing:
+    """One draw: takes choices by ``choose`` and remembers what was taken."""
+
+    def __init__(self, drawer: Drawer, choose: Choose) -> None:
+        self.drawer, self.choose = drawer, choose
+        self.taken: dict[str, Value] = {}
+
+    def draw(self, node: Node, goal: Goal, spot: Spot) -> tuple[Node, Ends]:
+        """The drawn phrase, and how it ends in the worlds that remain possible."""
+        plan = goal.plans.get(node) or self.drawer.plan(node, goal)
+        kind = plan.kind
+        if kind == "closed":
+            return node, plan.ends
+        if kind == "parts":
+            return self._parts(node, goal, plan.state, spot)
+        if kind == "choice":
+            return self._choice(node, plan, spot)
+        if kind == "rule":
+            return self._rule(node, goal, plan, spot)
+        if kind == "slot":
+            drawn, ends = self.draw(node.kids[0], goal, spot.slots[node.data])
+            return make("slot", node.data, (drawn,)), ends
+        if kind == "at":
+            drawn, ends = self.draw(node.kids[0], plan.goal, spot)
+            places, final = self.drawer.behind_operand(node, goal, plan, ends)
+            where, place_ends = self.draw(node.kids[1], places, self._kid_spot(node, 1, spot))
+            return place(drawn, where), self.drawer.ends(dict(final[item] for item in place_ends.of.items()))
+        return self._shared(node, goal, plan, spot)
+
+    def _choice(self, node: Node, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
+        name, choice = f"{spot.path}#{spot.choices + 1}", plan.choice
+        value = self.choose(name, choice)
+        if value not in choice.viable:
+            raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
+        self.taken[name] = value
+        index = choice.domain.index(value)
+        return self.draw(plan.options[index], plan.goals[value], self._after(spot, node.kids[:index], plan.before[index] + 1))
 
     def _after(self, spot: Spot, kids: tuple[Node, ...], choices: int) -> Spot:
         """The spot behind some parts of a phrase."""
-        named = [self.reach.references(kid) for kid in kids if kid.names]
-        if not any(named):
-            return spot._replace(choices=spot.choices + choices)
+        named = [counts for counts in map(self.drawer.reach.references, kids) if counts]
+        if not named:
+            return Spot(spot.path, spot.choices + choices, spot.refs, spot.slots) if choices else spot
         refs = dict(spot.refs)
         for counts in named:
             for rule, n in counts.items():
@@ -146,142 +354,55 @@ class Drawing:
         return spot._replace(choices=spot.choices + choices, refs=tuple(refs.items()))
 
     def _kid_spot(self, node: Node, index: int, spot: Spot) -> Spot:
+        if index == 0:
+            return spot
         before = node.kids[:index]
-        return self._after(spot, before, sum(kid.choices for kid in before)) if before else spot
+        return self._after(spot, before, sum([kid.choices for kid in before]))
 
-    def _rule(self, node: Node, goals: Goals, spot: Spot) -> tuple[Node, Ends]:
+    def _rule(self, node: Node, goal: Goal, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
         rule = node.data[0]
-        nth = dict(spot.refs).get(rule, 0) + 1
+        nth = dict(spot.refs).get(rule, 0) + 1 if spot.refs else 1
         path = f"{spot.path}/{rule}" + (f"~{nth}" if nth > 1 else "") if spot.path else rule
-        inside: Goals = {}
-        entered: dict[Contexts, Contexts | None] = {}
-        for contexts, allowed in goals.items():
-            inner = entered[contexts] = self.reach.entered(rule, contexts)
-            if inner is not None:
-                inside.setdefault(inner, set()).update(allowed)
-        body = self.reach.rules[rule]
-        drawn, ends = self.draw(body, self._reaching(body, inside), Spot(path))
-        first = next(iter(goals))[0]
-        if first.kind == "term" and _names_width(drawn) and any(ctx.width != ctx.x.channels for cs in goals for ctx in cs):
+        drawn, inner = self.draw(plan.body, plan.goal, Spot(path))
+        if plan.before and _names_width(drawn):
             drawn = word("unit", drawn)
-        return drawn, {contexts: ends[inner] for contexts, inner in entered.items() if inner in ends and ends[inner] in goals[contexts]}
+        ends = plan.ends.get(inner)
+        if ends is None:
+            reached = {contexts: inner.of[inside] for contexts, inside in plan.goals.items() if inside in inner.of}
+            ends = plan.ends[inner] = self.drawer.ends({c: end for c, end in reached.items() if end in goal.worlds[c]})
+        return drawn, ends
 
-    def _parts(self, node: Node, goals: Goals, spot: Spot) -> tuple[Node, Ends]:
-        """A phrase drawn part by part, in all its worlds at once."""
-        worlds: list[tuple[Contexts, tuple[Outcome, ...]]] = [(contexts, ()) for contexts in goals]
-        if node.op == "at" and next(iter(goals))[0].kind != "place" and not self.reach.closed(node.kids[0], next(iter(goals))[0]):
-            return self._at(node, goals, spot)
+    def _parts(self, node: Node, goal: Goal, state: State, spot: Spot) -> tuple[Node, Ends]:
         drawn: dict[int, Node] = {}
         copies: list[Node] = []
-        while True:
-            steps = [self.reach.step(node, contexts, done) for contexts, done in worlds]
-            if isinstance(steps[0], Outcome):
-                break
-            if _kept(node, worlds[0][1]):
-                break
-            kid = kid_of(node, steps[0][0])  # type: ignore[index]
-            wanted, asked = self._wanted(node, goals, worlds, steps, kid)
-            index = steps[0][0].kid  # type: ignore[index]
-            if isinstance(index, int):
-                where = self._kid_spot(node, index, spot)
-                if node.op == "word" and node.data[0] == "each" and index == 0:
+        each = node.op == "word" and node.data[0] == "each"
+        while state.final is None:
+            index = state.index
+            if index >= 0:
+                where = self._kid_spot(node, index, spot) if state.kid.choices or state.kid.names else spot
+                if each and index == 0:
                     where = where._replace(path=f"{where.path}[{len(copies) + 1}]")
-            else:  # an expansion: its arguments keep the names they have in the text
-                where = Spot(spot.path, slots=tuple(self._kid_spot(node, i, spot) for i in range(len(node.kids))))
-            part, ends = self.draw(kid, wanted, where)
-            survivors = []
-            for (contexts, done), demand in zip(worlds, asked, strict=True):
-                end = ends.get(demand) if demand is not None else None
-                if end is not None and self._ends(node, contexts, (*done, end)) & goals[contexts]:
-                    survivors.append((contexts, (*done, end)))
-            worlds = survivors
-            if isinstance(index, int):
+                part, ends = self.draw(state.kid, state.goal, where)
                 drawn[index] = part
                 if index == 0:
                     copies.append(part)
-            else:
-                for slot in _slots(part):
-                    drawn[slot.data] = slot.kids[0]
-        ends = {contexts: next(iter(self._ends(node, contexts, done) & goals[contexts])) for contexts, done in worlds}
-        return _rebuilt(node, drawn, copies), ends
+            else:  # an expansion: its arguments keep the names they have in the text
+                where = Spot(spot.path, slots=tuple(self._kid_spot(node, i, spot) for i in range(len(node.kids))))
+                part, ends = self.draw(state.kid, state.goal, where)
+                drawn |= {slot.data: slot.kids[0] for slot in _slots(part)}
+            state = state.next.get(ends) or self.drawer.following(node, goal, state, ends)
+        return _rebuilt(node, drawn, copies), state.final
 
-    def _ends(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> set[Outcome]:
-        if _kept(node, done):
-            return self.reach.completions(node, contexts, done[:1]).keys() & {done[1]}
-        return set(self.reach.completions(node, contexts, done))
-
-    def _wanted(
-        self, node: Node, goals: Goals, worlds: list[tuple[Contexts, tuple[Outcome, ...]]], steps: list[Any], kid: Node
-    ) -> tuple[Goals, list[Contexts | None]]:
-        """How the next part may end in each world, and which contexts each world asks about."""
-        wanted: Goals = {}
-        asked: list[Contexts | None] = []
-        for (contexts, done), step in zip(worlds, steps, strict=True):
-            if not isinstance(step, list) or kid_of(node, step[0]) is not kid:
-                asked.append(None)
-                continue
-            inner = tuple(self.reach.narrowed(kid, demand.context) for demand in step)
-            ends = {out for out in self.reach.outcomes(kid, inner) if self._ends(node, contexts, (*done, out)) & goals[contexts]}
-            asked.append(inner)
-            if ends:
-                wanted.setdefault(inner, set()).update(ends)
-        return wanted, asked
-
-    def _at(self, node: Node, goals: Goals, spot: Spot) -> tuple[Node, Ends]:
-        """The operand is written first but stands where its place puts it: one world for each place possible."""
-        operand, where = node.kids
-        wanted: Goals = {}
-        worlds: list[tuple[Contexts, Outcome, Contexts]] = []
-        for contexts, allowed in goals.items():
-            step = self.reach.step(node, contexts, ())
-            if not isinstance(step, list):
-                continue
-            for place_end in self.reach.outcomes(where, tuple(d.context for d in step)):
-                inner_step = self.reach.step(node, contexts, (place_end,))
-                if not isinstance(inner_step, list):
-                    continue
-                inner = tuple(self.reach.narrowed(operand, d.context) for d in inner_step)
-                ends = {out for out in self.reach.outcomes(operand, inner) if self._ends(node, contexts, (place_end, out)) & allowed}
-                if ends:
-                    wanted.setdefault(inner, set()).update(ends)
-                    worlds.append((contexts, place_end, inner))
-        drawn, ends = self.draw(operand, wanted, spot)
-        places: Goals = {}
-        final: dict[tuple[Contexts, Outcome], tuple[Contexts, Outcome]] = {}
-        for contexts, place_end, inner in worlds:
-            end = ends.get(inner)
-            reached = self._ends(node, contexts, (place_end, end)) & goals[contexts] if end is not None else set()
-            if reached:
-                step = self.reach.step(node, contexts, ())
-                asked = tuple(self.reach.narrowed(where, d.context) for d in step)  # type: ignore[union-attr]
-                places.setdefault(asked, set()).add(place_end)
-                final[asked, place_end] = (contexts, next(iter(reached)))
-        drawn_place, place_ends = self.draw(where, places, self._kid_spot(node, 1, spot))
-        return place(drawn, drawn_place), dict(final[item] for item in place_ends.items())
-
-    def _shared(self, node: Node, goals: Goals, spot: Spot) -> tuple[Node, Ends]:
-        """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
+    def _shared(self, node: Node, goal: Goal, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
         name, value, body = node.data[0], node.kids[0], node.kids[1]
-        wanted: Goals = {}
-        for contexts, allowed in goals.items():
-            step = self.reach.step(node, contexts, ())
-            assert isinstance(step, list)
-            for end in self.reach.outcomes(body, tuple(d.context for d in step)):
-                own = frozenset(use for use in end.uses if use[0] == name)
-                drawn_as = Outcome(values_of(own))
-                if own and Outcome(end.values, end.uses - own) in allowed and drawn_as in self.reach.outcomes(value, contexts_of(own)):
-                    wanted.setdefault(contexts_of(own), set()).add(drawn_as)
-        drawn = self.draw(value, wanted, spot)[0] if wanted else X  # a name that nothing uses is not drawn
+        # a name that nothing uses is not drawn
+        drawn = self.draw(value, plan.goal, spot)[0] if plan.goal.worlds else X
         behind = self._after(spot, (value,), value.choices)
         if node.op == "pick":
             settled = substitute(body, name, word("unit", drawn) if _names_width(drawn) else drawn)
         else:
             settled = make("tie", node.data, (drawn, body))
-        return self.draw(settled, self._reaching(settled, goals), behind)
-
-
-def _only(goals: Goals) -> Ends:
-    return {contexts: next(iter(allowed)) for contexts, allowed in goals.items()}
+        return self.draw(settled, self.drawer.reaching(settled, goal), behind)
 
 
 def _slots(node: Node) -> list[Node]:
@@ -303,17 +424,6 @@ def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
     if node.op == "power" and kids[1].op == "size" and kids[1].data in ("0", "1"):
         return kids[0] if kids[1].data == "1" else X
     return joined(node, kids)
-
-
-def joined(node: Node, kids: tuple[Node, ...]) -> Node:
-    """A phrase like this one with other parts, written without needless parentheses."""
-    if node.op in ("seq", "prod", "cat", "mem", "read"):
-        return chain(node.op, kids)
-    if node.op == "sum":
-        return total(node.data, kids)
-    if node.op == "at":
-        return place(*kids)
-    return make(node.op, node.data, kids)
 
 
 def repeated(copies: list[Node]) -> Node:
@@ -355,8 +465,9 @@ def prior(rng: random.Random) -> Choose:
 
 def settle(node: Node, ctx: Context) -> Node:
     """A phrase that only names draws and repetitions (``pick``, ``each``) without choices, written out."""
-    reach = Reach({})
-    contexts = (ctx,)
-    ends = set(reach.outcomes(node, contexts))
-    drawn, _ = Drawing(reach, prior(random.Random(0))).draw(node, {contexts: ends}, Spot(""))
+    drawer = Drawer(Reach({}))
+    goal = drawer.goal({(ctx,): frozenset(drawer.reach.outcomes(node, (ctx,)))})
+    if not goal.worlds[(ctx,)]:
+        raise Mismatch("its parts do not fit together", None, node)
+    drawn, _ = Drawing(drawer, prior(random.Random(0))).draw(node, goal, Spot(""))
     return drawn

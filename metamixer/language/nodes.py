@@ -112,6 +112,17 @@ def total(signs: str, kids: Iterable[Node]) -> Node:
     return terms[0] if len(terms) == 1 else make("sum", signs, tuple(terms))
 
 
+def joined(node: Node, kids: tuple[Node, ...]) -> Node:
+    """A phrase like this one with other parts, written without needless parentheses."""
+    if node.op in ("seq", "prod", "cat", "mem", "read"):
+        return chain(node.op, kids)
+    if node.op == "sum":
+        return total(node.data, kids)
+    if node.op == "at":
+        return place(*kids)
+    return make(node.op, node.data, kids)
+
+
 def walk(node: Node) -> Iterator[Node]:
     """The node and all phrases inside it in text order, without recursion."""
     stack = [node]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
-from metamixer.language.draw import Choice, Choose, Drawing, Spot, Value, prior
+from metamixer.language.draw import Choice, Choose, Drawer, Drawing, Spot, Value, prior
 from metamixer.language.nodes import Node, word
 from metamixer.language.parse import Spans, nearest, parse_node, pointed
 from metamixer.language.printer import text
@@ -94,6 +94,7 @@ class Space:
             self._check_words(rule, self._nodes[rule], frozenset())
         self._check_finite()
         self.reach = Reach(self._nodes, max_depth)
+        self._drawer = Drawer(self.reach)
 
     @classmethod
     def load(cls, source: str | Path) -> Space:
@@ -150,10 +151,10 @@ class Space:
             SpaceError: no sentence of the space fits the input.
         """
         root, contexts = self._root(channels, grid)
-        goals = {contexts: self._ends(root, contexts)}
+        goal = self._drawer.goal({contexts: self._ends(root, contexts)})
         for _ in range(100):
-            drawing = Drawing(self.reach, choose or prior(rng))
-            node, _ = drawing.draw(root, goals, Spot(""))
+            drawing = Drawing(self._drawer, choose or prior(rng))
+            node, _ = drawing.draw(root, goal, Spot(""))
             sentence = Sentence(node)
             try:
                 sentence.typed(channels, grid)
@@ -222,8 +223,8 @@ class Space:
     def _root(self, channels: int, grid: tuple[int, ...]) -> tuple[Node, tuple[Any, ...]]:
         return word(self.start), (start(channels, tuple(grid)),)
 
-    def _ends(self, root: Node, contexts: tuple[Any, ...]) -> set[Outcome]:
-        ends = {end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0])}
+    def _ends(self, root: Node, contexts: tuple[Any, ...]) -> frozenset[Outcome]:
+        ends = frozenset(end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0]))
         if not ends:
             phrase, why = self._offence(self._nodes[self.start], self.reach.entered(self.start, contexts) or contexts)
             raise SpaceError(f"no sentence of the space fits {contexts[0].x}: {why}", self.place, f"look at: {text(phrase)}")

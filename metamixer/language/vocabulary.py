@@ -21,7 +21,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from metamixer.errors import LanguageError
-from metamixer.language.nodes import X, Node, make
+from metamixer.language.nodes import X, Node, joined, make, number, size, word
 from metamixer.language.types import Context, Field, Mismatch, Type
 
 if TYPE_CHECKING:
@@ -77,6 +77,21 @@ class Word:
             Mismatch: the phrase does not fit.
         """
         raise NotImplementedError  # every word has one
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        """The occurrence in canonical form: sizes resolved, defaults written out, neutral parts dropped.
+
+        ``kids`` are the canonical forms of ``t.kids``.
+        """
+        return joined(t.node, kids)
+
+    def headed(self, t: Typed) -> bool:
+        """Whether the occurrence depends on the number of heads in force."""
+        return False
+
+    def rebinds(self, t: Typed) -> bool:
+        """Whether the sub-phrases read another ``x`` than the occurrence itself."""
+        return False
 
     def verify(self, t: Typed) -> None:
         """Last word on a checked occurrence without choices; raises Mismatch if its parts do not go together."""
@@ -202,11 +217,13 @@ class Plain(Word):
         types = tuple(first[role] if role in first else given.get(role, ctx.x) for role in self.sources)
         return self.type(ctx, settings, types)
 
-    def source_nodes(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[Node, ...]:
-        """The source phrases in slot order, ``x`` where one is missing, the stage's state left out."""
-        slots = self.slots(node, ctx, kind_of)
-        given = {slot: kid for (kind, slot), kid in zip(slots, node.kids, strict=True) if kind == "term"}
-        return tuple(given.get(role, X) for role in (self.sources[1:] if ctx.kind == "stage" else self.sources))
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        while kids and kids[-1] is X:
+            kids = kids[:-1]
+        sizes = [argument(t.settings[slot]) for slot in self.sizes if t.settings.get(slot) is not None]
+        flags = [word(flag) for flag in self.flags if t.settings.get(flag)]
+        named = {key: t.settings.get(key) for key in (*self.keywords, *self.options)}
+        return word(self.name, *sizes, *kids, *flags, **{key: argument(value) for key, value in named.items() if value is not None})
 
 
 class Macro(Plain):
@@ -234,6 +251,16 @@ class Macro(Plain):
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return kids[0]
+
+
+def argument(value: Any) -> Node:
+    """A resolved setting as a phrase."""
+    if isinstance(value, str):
+        return word(value)
+    return number(value) if isinstance(value, float) else size(value)
 
 
 def one(value: Any, what: str) -> int:

@@ -91,6 +91,10 @@ class Identity(Activation):
 class Normaliser(Activation):
     """A function of all slots of one token and head; on a field, of the channels (in a stage: of each head)."""
 
+    def headed(self, t: Typed) -> bool:
+        return t.context.kind == "stage"
+
+
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = super().type(ctx, settings, sources).out
         groups = out.heads if isinstance(out, Score) else ctx.heads if ctx.kind == "stage" else 1
@@ -134,6 +138,7 @@ class L1(Normaliser):
     """s / sum(s) over the slots of each head; sums closer to zero than 1e-6 count as 1e-6."""
 
     name, marginal = "l1", True
+    behind = {"exp": "softmax"}  # what it becomes together with the stage before it
 
     def normalise(self, s: Any) -> Any:
         s = s.masked_fill(s == float("-inf"), 0.0)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node
+from metamixer.language.nodes import X, Node, chain, make, size, total
+from metamixer.language.printer import text
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bound, Context, Field, Mismatch, Number, Type, field_of
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, one, register
+from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, one, register, words
 
 
 def unplaced(ctx: Context, what: str) -> Context:
@@ -17,6 +18,27 @@ def unplaced(ctx: Context, what: str) -> Context:
     if ctx.place is not None:
         raise Mismatch(f"a support such as {ctx.place[0].word} binds one read, not {what}", "write @ directly behind the read it belongs to")
     return ctx
+
+
+def sequence(kids: tuple[Node, ...]) -> Node:
+    """Phrases in sequence without the neutral ones."""
+    kept = [kid for kid in kids if kid is not X and not (kid.op == "word" and not kid.kids and getattr(words().get(kid.data[0]), "neutral", False))]
+    return chain("seq", kept) if kept else X
+
+
+def added(signs: str, kids: tuple[Node, ...]) -> Node:
+    """A sum in canonical order: inner sums opened, first what is added, then what is taken away, each sorted."""
+    plus: list[Node] = []
+    minus: list[Node] = []
+    for sign, kid in zip(signs, kids, strict=True):
+        inner = zip(kid.data, kid.kids, strict=True) if kid.op == "sum" else [("+", kid)]
+        for inner_sign, term in inner:
+            (plus if sign == inner_sign else minus).append(term)
+    if not plus:
+        return make("sum", signs, kids)
+    plus.sort(key=text)
+    minus.sort(key=text)
+    return total("+" * len(plus) + "-" * len(minus), plus + minus)
 
 
 def elements(field: Type) -> int:
@@ -40,6 +62,9 @@ class Sequence(Word):
     """``a >> b``: b reads what a made."""
 
     name, drawing = ">>", "chain"
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return sequence(kids)
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
@@ -79,6 +104,9 @@ class Sum(Parallel):
     """``a + b - c``: equal types; a number adapts to anything."""
 
     name, drawing = "+", "sum"
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return added(t.node.data, kids)
 
     def join(self, parts: tuple[Type, ...], ctx: Context) -> Type:
         fields = _fields(parts, "a sum")
@@ -131,6 +159,10 @@ class Product(Parallel):
 
     name, drawing = "*", "product"
 
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        factors = [inner for kid in kids for inner in (kid.kids if kid.op == "prod" else (kid,))]
+        return chain("prod", sorted(factors, key=text))
+
     def join(self, parts: tuple[Type, ...], ctx: Context) -> Type:
         return broadcast(_fields(parts, "a product"))
 
@@ -169,6 +201,12 @@ class Split(Word):
     """``[.25: a | b]``: each part reads its share of the channels; the results stand side by side."""
 
     name, drawing = "[]", "concat"
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        starts = t.settings["starts"]
+        shares = [size(high - low) for low, high in zip(starts, starts[1:], strict=False)]
+        parts = tuple(node for pair in zip(shares[:-1], kids[:-1], strict=True) for node in pair)
+        return make("split", (True,) * (len(kids) - 1) + (False,), (*parts, kids[-1]))
 
     def _kids(self, node: Node) -> tuple[list[int | None], list[int]]:
         """Index of each part's share (None where it takes the rest) and of its term."""
@@ -221,6 +259,9 @@ class Split(Word):
             raise Mismatch(f"the shares add up to {channels - rest} of {channels} channels", "leave one share out: [.25: a | b]")
         return [rest // open_parts if width is None else width for width in widths]
 
+    def rebinds(self, t: Typed) -> bool:
+        return True
+
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         import torch
 
@@ -255,6 +296,9 @@ class Residual(Scope):
 
     name, drawing = "res", "residual"
 
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return added("++", (X, kids[0]))
+
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = field_of(sources[0])
         if out != ctx.x:
@@ -274,6 +318,9 @@ class Unit(Scope):
 
     name = "unit"
 
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return kids[0]
+
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(sources[0])
 
@@ -282,6 +329,9 @@ class Repetition(Word):
     """A phrase n times in sequence with fresh weights."""
 
     drawing = "repeat"
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return sequence(kids)
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node
+from metamixer.language.nodes import Node, chain, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Weight, Word, on_grid, one, per_axis, register
+from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Weight, Word, on_grid, one, per_axis, register, words
 from metamixer.words.combinators import broadcast, elements, multiply
 from metamixer.words.places import neighbourhood, slots_of
 
@@ -32,6 +32,22 @@ class Read(Word):
         if len(done) == len(node.kids):
             return Done(done[-1])
         return Demand(len(done), ctx._replace(kind="stage", state=done[-1]))
+
+    def headed(self, t: Typed) -> bool:
+        return any(kid.word.headed(kid) for kid in t.kids)
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        stages: list[Node] = []
+        for kid in (inner for outer in kids for inner in (outer.kids if outer.op == "read" else (outer,))):
+            name = kid.data[0] if kid.op == "word" else ""
+            if name and stages and getattr(words()[name], "neutral", False):
+                continue
+            law = getattr(words().get(name), "behind", {}).get(stages[-1].data[0] if stages and stages[-1].op == "word" else "")
+            if law:
+                stages[-1] = word(law)
+            else:
+                stages.append(kid)
+        return chain("read", stages)
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         for i in range(len(t.kids)):
@@ -83,7 +99,10 @@ class ContentScore(Plain):
             if (q.grid, q.extra) != (k.grid, k.extra):
                 raise Mismatch(f"{ctx.place[0].word} needs query and keys on one grid, got {q} and {k}")
             slots = slots_of(ctx.place[0], on_grid(k, ctx.place[0].word).grid)
-        return Done(Score(q.grid, q.extra, heads, slots, (k.grid, k.extra), ctx.place), {"b": 0, "heads": heads})
+        return Done(Score(q.grid, q.extra, heads, slots, (k.grid, k.extra), ctx.place), {"b": None, "heads": heads})
+
+    def headed(self, t: Typed) -> bool:
+        return True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         if t.out.memory is not None:
@@ -220,7 +239,10 @@ class Conv(Plain):
         if c % q.channels:
             raise Mismatch(f"c={c} is no multiple of the width {q.channels}")
         grid = tuple(-(-length // s) for length, s in zip(q.grid, stride, strict=True))
-        return Done(Field(grid, c), {"kernel": kernel, "stride": stride, "b": one(settings["b"], "b")})
+        return Done(Field(grid, c), {"kernel": kernel, "s": stride, "c": c, "b": one(settings["b"], "b")})
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return super().written(t, (*kids[:-1], make("bank", None, (size(t.settings["kernel"]),))))
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         kernel, c = t.settings["kernel"], t.out.channels
@@ -231,13 +253,13 @@ class Conv(Plain):
         return int(elements(t.out) * prod(t.settings["kernel"]))
 
     def apply(self, t: Typed, w: Any, q: Any, bank: Any) -> Any:
-        return convolve_same(q, w.kernel, w.bias if t.settings["b"] else None, t.settings["stride"], t.inputs[0].channels)
+        return convolve_same(q, w.kernel, w.bias if t.settings["b"] else None, t.settings["s"], t.inputs[0].channels)
 
     def dense(self, t: Typed, w: Any, q: Any, bank: Any) -> Any:
         kernel, c = t.settings["kernel"], t.out.channels
         copies = c // t.inputs[0].channels
         y = shifted_sum(
-            q, kernel, t.settings["stride"], same_padding(kernel),
+            q, kernel, t.settings["s"], same_padding(kernel),
             lambda position, view: view.repeat_interleave(copies, -1) * w.kernel[(slice(None), 0, *position)],
         )  # fmt: skip
         return y + w.bias if t.settings["b"] else y
@@ -294,7 +316,11 @@ class Aggregate(Plain):
                 raise Mismatch("c= and b= belong to a bank of values", "write mm(#3C,b=1), or shape the field with lin(..)")
         if channels % score.heads:
             raise Mismatch(f"{score.heads} heads do not divide {channels} channels of the values")
-        return Done(Field(score.grid, channels, score.extra), {"score": score, "b": b})
+        bank = {"c": channels, "b": b} if isinstance(sources[1], Bank) else {"c": None, "b": None}
+        return Done(Field(score.grid, channels, score.extra), {"score": score, **bank})
+
+    def headed(self, t: Typed) -> bool:
+        return True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         if not isinstance(t.inputs[1], Bank):

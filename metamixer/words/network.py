@@ -31,29 +31,25 @@ class FullConv(Plain):
         c, g = one(settings["c"], "the width"), one(settings["g"], "g")
         if min((*k, *s, c, g)) < 1 or x.channels % g or c % g:
             raise Mismatch(f"{g} groups do not divide {x.channels} -> {c} channels" if g > 0 else "sizes are at least 1")
-        given = None if settings["pad"] is None else per_axis(settings["pad"], x.grid, "pad")
-        pads: list[tuple[int, int]] = []
+        default = [(0, 0) if width <= step else ((width - 1) // 2, width // 2) for width, step in zip(k, s, strict=True)]
+        pad = None if settings["pad"] is None else per_axis(settings["pad"], x.grid, "pad")
+        pads = default if pad is None else [(side, side) for side in pad]
         for axis, (width, step, length) in enumerate(zip(k, s, x.grid, strict=True)):
-            if given is not None:
-                pads.append((given[axis], given[axis]))
-            elif width <= step:
-                if length % step:
-                    raise Mismatch(f"a stride of {step} does not divide the axis of {length}", f"take a divisor of {length}")
-                pads.append((0, 0))
-            else:
-                pads.append(((width - 1) // 2, width // 2))
-            if width > length + sum(pads[-1]) or (width > step and width > 2 * length - 1):
+            if pad is None and width <= step and length % step:
+                raise Mismatch(f"a stride of {step} does not divide the axis of {length}", f"take a divisor of {length}")
+            if width > length + sum(pads[axis]) or (width > step and width > 2 * length - 1):
                 raise Mismatch(f"a kernel of {width} is larger than the axis of {length} allows")
-        grid = tuple((length + sum(pad) - width) // step + 1 for length, pad, width, step in zip(x.grid, pads, k, s, strict=True))
-        return Done(Field(grid, c), {"kernel": k, "stride": s, "g": g, "b": one(settings["b"], "b"), "pads": tuple(pads)})
+        grid = tuple((length + sum(sides) - width) // step + 1 for length, sides, width, step in zip(x.grid, pads, k, s, strict=True))
+        resolved = {"k": k, "c": c, "s": s, "g": g, "b": one(settings["b"], "b"), "pad": None if pads == default else pad}
+        return Done(Field(grid, c), resolved | {"pads": tuple(pads)})
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
-        fan_in, kernel = t.inputs[0].channels // t.settings["g"], t.settings["kernel"]
+        fan_in, kernel = t.inputs[0].channels // t.settings["g"], t.settings["k"]
         bias = (Weight("bias", (t.out.channels,), "fill", 0.0),) if t.settings["b"] else ()
         return (Weight("weight", (t.out.channels, fan_in, *kernel), "normal", (fan_in * prod(kernel)) ** -0.5), *bias)
 
     def macs(self, t: Typed) -> int:
-        return int(elements(t.out) * t.inputs[0].channels // t.settings["g"] * prod(t.settings["kernel"]))
+        return int(elements(t.out) * t.inputs[0].channels // t.settings["g"] * prod(t.settings["k"]))
 
     def _padding(self, t: Typed) -> list[int]:
         return [0, 0, *(side for pad in reversed(t.settings["pads"]) for side in pad)]
@@ -62,7 +58,7 @@ class FullConv(Plain):
         from torch.nn.functional import pad
 
         padding = self._padding(t)
-        return convolve(pad(x, padding) if any(padding) else x, w.weight, w.bias if t.settings["b"] else None, t.settings["stride"], t.settings["g"])
+        return convolve(pad(x, padding) if any(padding) else x, w.weight, w.bias if t.settings["b"] else None, t.settings["s"], t.settings["g"])
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
@@ -74,7 +70,7 @@ class FullConv(Plain):
             tap = weight[(slice(None), slice(None), slice(None), *position)]
             return torch.einsum("...gi,goi->...go", view.unflatten(-1, (g, -1)), tap).flatten(-2)
 
-        y = shifted_sum(x, t.settings["kernel"], t.settings["stride"], self._padding(t), term)
+        y = shifted_sum(x, t.settings["k"], t.settings["s"], self._padding(t), term)
         return y + w.bias if t.settings["b"] else y
 
 
@@ -245,7 +241,7 @@ class First(Plain):
         x, n = field_of(sources[0], "the source of first"), one(settings["n"], "the number of tokens")
         if not 1 <= n <= x.tokens:
             raise Mismatch(f"first({n}) of {x.tokens} tokens")
-        return Done(Field((n,), x.channels))
+        return Done(Field((n,), x.channels), {"n": n})
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return x.reshape(x.shape[0], t.inputs[0].tokens, t.out.channels)[:, : t.out.tokens]

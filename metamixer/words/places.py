@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from metamixer.language.nodes import Node, size, word
 from metamixer.language.types import Context, Mismatch, Place, Type
 from metamixer.language.vocabulary import REQUIRED, Done, Plain, one, per_axis, register
 
@@ -81,6 +82,11 @@ class Neighbourhood(PlaceWord):
             if edge in ("mask", "zero") and width > 2 * length - 1:
                 raise Mismatch(f"the window N({width}) is larger than the axis of {length} allows", f"at most {2 * length - 1} here")
         return Done((Place("N", (k, s, d, edge)),))
+
+    def support(self, place: Place) -> Node:
+        """The place in canonical form."""
+        k, s, d, edge = place.values
+        return word("N", size(k), word(edge), s=size(s), d=size(d))
 
     def inside(self, ctx: Context, place: Place) -> Context:
         if ctx.x.extra:

@@ -46,7 +46,7 @@ class Let(Word):
 class LetUse(Word):
     """A name bound by let, at a place where it is used."""
 
-    name = "let use"
+    name, drawing = "let use", "bound"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return env[t.settings["name"]]

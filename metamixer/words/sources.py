@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.nodes import Node
+from metamixer.language.nodes import X, Node, make, size
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import REQUIRED, Demand, Done, Evaluate, KindOf, Plain, Weight, Word, one, per_axis, register
@@ -40,6 +40,9 @@ class BankSource(Word):
         if not isinstance(value, tuple) or value[0] == "/" or min(value) < 1:
             raise Mismatch("a bank has at least one slot, or a kernel size", "write #16, #3C or #7x1")
         return Done(Bank(value))
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return make("bank", None, (size(t.out.size),))
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return None
@@ -114,18 +117,23 @@ class Pool(Plain):
         else:
             grid = per_axis(g, x.grid, "the grid of pool")
         if all(length == 1 for length in grid):
-            return Done(Field(grid or (1,), x.channels), {"grid": grid})
+            return Done(Field(grid or (1,), x.channels), {"g": grid})
         if x.extra:
             raise Mismatch(f"pool to {'x'.join(map(str, grid))} needs tokens on a grid; {x.extra} extra stand in front", "pool(1) sees all tokens")
         if any(new > old or new < 1 for new, old in zip(grid, x.grid, strict=True)):
             raise Mismatch(f"pool cannot enlarge the grid {'x'.join(map(str, x.grid))} to {'x'.join(map(str, grid))}")
-        return Done(Field(grid, x.channels), {"grid": grid})
+        return Done(Field(grid, x.channels), {"g": grid})
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        if t.settings["g"] == t.inputs[0].grid and not t.inputs[0].extra:  # one token a cell
+            return kids[0] if kids else X
+        return super().written(t, kids)
 
     def elementwise(self, t: Typed) -> int:
         return elements(t.inputs[0])
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
-        source, grid = t.inputs[0], t.settings["grid"]
+        source, grid = t.inputs[0], t.settings["g"]
         if t.out.tokens == 1:
             return x.reshape(x.shape[0], source.tokens, source.channels).mean(1).reshape(x.shape[0], *t.out.grid, source.channels)
         if any(old % new for new, old in zip(grid, source.grid, strict=True)):
@@ -136,7 +144,7 @@ class Pool(Plain):
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
 
-        source, grid = t.inputs[0], t.settings["grid"]
+        source, grid = t.inputs[0], t.settings["g"]
         if t.out.tokens == 1:
             flat = x.reshape(x.shape[0], source.tokens, source.channels)
             return (flat.sum(1) / source.tokens).reshape(x.shape[0], *t.out.grid, source.channels)

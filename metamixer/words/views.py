@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any, NamedTuple
 
-from metamixer.language.nodes import Node
+from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Place, Type, field_of
 from metamixer.language.vocabulary import REQUIRED, Demand, Done, Evaluate, KindOf, Word, on_grid, one, per_axis, register, words
@@ -17,6 +17,11 @@ class View(PlaceWord):
     """A place that re-indexes the input and every let value on its domain, for any operand."""
 
     rewidth = False  # whether the operand sees other channels, and so is a scope for D
+    involution = False  # whether twice is nothing
+
+    def idle(self, field: Field, place: Place) -> bool:
+        """Whether the view changes nothing on this field."""
+        return False
 
     def inner(self, field: Field, place: Place) -> Field:
         """What the operand sees of a field."""
@@ -97,6 +102,21 @@ class At(Word):
             result.append(place)
         return result
 
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        """Views only: heads and supports are written where a read uses them."""
+        node = kids[0]
+        for level in reversed(t.settings["levels"]):
+            view = words()[level.place.word]
+            if not isinstance(view, View) or view.idle(level.context.x, level.place):
+                continue
+            where = word(level.place.word, *(size(value) for value in level.place.values))
+            twice = node.op == "at" and node.kids[1] is where and view.involution
+            node = node.kids[0] if twice else make("at", None, (node, where))
+        return node
+
+    def rebinds(self, t: Typed) -> bool:
+        return t.kids[0].x != t.x
+
     def times(self, t: Typed) -> int:
         count = 1
         for level in t.settings["levels"]:
@@ -145,6 +165,9 @@ class Partition(View):
 
     def parts(self, field: Field, place: Place) -> int:
         return prod(field.grid) // prod(place.values[0])
+
+    def idle(self, field: Field, place: Place) -> bool:
+        return bool(place.values[0] == field.grid)
 
     order: tuple[int, int]  # of (part, position in the part) along each axis of the grid
 
@@ -202,7 +225,7 @@ class Grid(Partition):
 class Transposed(View):
     """``@T``: tokens and channels change places, so token mixers become channel mixers and the reverse."""
 
-    name, rewidth = "T", True
+    name, rewidth, involution = "T", True, True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done((Place("T"),))
@@ -248,6 +271,9 @@ class Segments(View):
 
     def parts(self, field: Field, place: Place) -> int:
         return int(place.values[0])
+
+    def idle(self, field: Field, place: Place) -> bool:
+        return bool(place.values[0] == 1)
 
     def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
         import torch

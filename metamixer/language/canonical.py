@@ -1,0 +1,219 @@
+"""Canonical form and key (syntax.md 6): one text for all spellings of one architecture.
+
+It keeps function, weights, MACs and resolution behaviour. Powers, macros and scopes are written out, sizes are
+numbers, heads and supports stand at the reads that use them, sums and products are sorted, bindings that share
+nothing are put in place and the others are named in order of their first use. The result is a sentence itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metamixer.language.nodes import X, Node, chain, joined, make, place, size, walk, word
+from metamixer.language.printer import text
+from metamixer.language.sentence import Sentence
+from metamixer.language.typed import Typed
+from metamixer.language.vocabulary import Macro, words
+
+
+def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None) -> str:
+    """See ``Sentence.key``."""
+    if channels is None or grid is None:
+        return _hash(text(symbolic(sentence.node)))
+    t = sentence.typed(channels, tuple(grid))
+    known = t.cache.get("key")
+    if known is None:
+        known = t.cache["key"] = _hash(f"{channels} {tuple(grid)} {text(canonical_node(t))}")
+    return known
+
+
+def canonical(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> Sentence:
+    """The canonical form for this input, as a sentence."""
+    return Sentence(canonical_node(sentence.typed(channels, tuple(grid))))
+
+
+def canonical_node(t: Typed) -> Node:
+    """The canonical form of a checked sentence."""
+    return renamed(_Walk().form(t, 1, object(), {}), {}, 0)
+
+
+def _hash(written: str) -> str:
+    return hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+@dataclass
+class _Binding:
+    """A let or tie in scope: its value, where it stands, and the name it is written under unless put in place."""
+
+    value: Typed
+    x: object
+    env: Mapping[str, _Binding]
+    name: str
+    inline: bool
+
+
+class _Walk:
+    def __init__(self) -> None:
+        self._given: Counter[str] = Counter()
+
+    def form(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool = False) -> Node:
+        """Canonical form of an occurrence.
+
+        Args:
+            t: the occurrence.
+            heads: heads that the phrases around it have put in force.
+            x: stands for the identity of the input.
+            env: bindings in scope.
+            staged: whether it is a stage of a read, whose heads and support are written at the read.
+        """
+        free = bool(env) and any(name in t.node.names for name in env)
+        if free:
+            return self._form(t, heads, x, env, staged)
+        known = t.cache.get(("form", heads, staged))
+        if known is None:
+            known = t.cache["form", heads, staged] = self._form(t, heads, x, {}, staged)
+        return known
+
+    def _form(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
+        how = t.word.drawing
+        if how == "let":
+            return self._let(t, heads, x, env, staged)
+        if how == "tie":
+            return self._tie(t, heads, x, env, staged)
+        if how == "tied":
+            binding = env[t.settings["name"]]
+            return self.form(t.kids[0], heads, x, binding.env) if binding.inline else word(binding.name)
+        if how == "bound":
+            binding = env[t.settings["name"]]
+            return self.form(binding.value, heads, x, binding.env) if binding.inline and binding.x is x else word(binding.name)
+        if isinstance(t.word, Macro):
+            return self.form(t.kids[0], heads, x, env, staged)
+        own = t.context.heads if not staged and t.word.headed(t) else heads
+        forms = []
+        for kid in t.kids:
+            forms.append(self.form(kid, own, object() if t.word.rebinds(t) else x, env, how == "read"))
+            if how in ("chain", "repeat") and forms[-1] is not X:
+                x = object()
+        node = t.word.written(t, tuple(forms))
+        if staged:
+            return node
+        support = t.context.place
+        if support and (how == "read" or getattr(t.word, "content", False)):
+            node = place(node, words()[support[0].word].support(support[0]))  # type: ignore[attr-defined]
+        return place(node, word("h", size(own))) if own != heads else node
+
+    def _let(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
+        """A value that is used once, or has no weights, is put in place where x is the x of the binding."""
+        name, value, body = t.settings["name"], t.kids[0], t.kids[1]
+        bound = self.form(value, heads, x, env)
+        binding = _Binding(value, x, env, self._name(bound), _uses(body, name) == 1 or not _owns_weights(value))
+        inner = self.form(body, heads, x, {**env, name: binding}, staged)
+        return make("let", (binding.name,), (bound, inner)) if binding.name in inner.names else inner
+
+    def _tie(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
+        """Weights that are used once are put in place."""
+        name, body = t.settings["name"], t.kids[0]
+        first = _first_use(body, name)
+        if first is None:
+            return self.form(body, heads, x, env, staged)
+        bound = self.form(first.kids[0], heads, object(), env)
+        binding = _Binding(t, x, env, self._name(bound), _uses(body, name) == 1)
+        inner = self.form(body, heads, x, {**env, name: binding}, staged)
+        return make("tie", (binding.name,), (bound, inner)) if binding.name in inner.names else inner
+
+    def _name(self, bound: Node) -> str:
+        """A name that follows from what is bound, so that sorting by text does not depend on the order of bindings."""
+        name = f"b{_hash(text(bound))}"
+        self._given[name] += 1
+        return name if self._given[name] == 1 else f"{name}_{self._given[name]}"
+
+
+def _uses(t: Typed, name: str) -> int:
+    if t.word.drawing in ("bound", "tied") and t.settings["name"] == name:
+        return 1
+    if t.word.drawing in ("let", "tie") and t.settings["name"] == name:
+        return _uses(t.kids[0], name) if t.word.drawing == "let" else 0
+    return sum(_uses(kid, name) for kid in t.kids)
+
+
+def _first_use(t: Typed, name: str) -> Typed | None:
+    if t.word.drawing == "tied" and t.settings["name"] == name:
+        return t
+    return next((use for use in (_first_use(kid, name) for kid in t.kids) if use is not None), None)
+
+
+def _owns_weights(t: Typed) -> bool:
+    return bool(t.word.weights(t)) or any(_owns_weights(kid) for kid in t.kids)
+
+
+NAMES = "abcdefgijklmnopqrstuvwyz"
+
+
+def renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
+    """Bindings in order of first use, named a, b, c, .. by how many binders they stand in."""
+    if node.op in ("let", "tie"):
+        binds, body = _ordered(node)
+        renaming, written = dict(names), []
+        for old, value in binds:
+            new = _letter(depth + len(written))
+            written.append((new, renamed(value, renaming, depth + len(written))))
+            renaming[old] = new
+        result = renamed(body, renaming, depth + len(written))
+        for new, value in reversed(written):
+            result = make(node.op, (new,), (value, result))
+        return result
+    if node.op == "word" and not node.kids:
+        return word(names[node.data[0]]) if node.data[0] in names else node
+    if not names and not _has_binder(node):
+        return node
+    return joined(node, tuple(renamed(kid, names, depth) for kid in node.kids))
+
+
+def _letter(depth: int) -> str:
+    free = [name for name in NAMES if name not in words()]
+    return free[depth] if depth < len(free) else f"b_{depth}"
+
+
+def _ordered(node: Node) -> tuple[list[tuple[str, Node]], Node]:
+    """Bindings of one kind that follow each other, by first use in the body, what they need before them."""
+    values: dict[str, Node] = {}
+    body = node
+    while body.op == node.op:
+        values[body.data[0]] = body.kids[0]
+        body = body.kids[1]
+    order: list[tuple[str, Node]] = []
+
+    def visit(phrase: Node) -> None:
+        for used in walk(phrase):
+            if used.op == "word" and not used.kids and used.data[0] in values:
+                value = values.pop(used.data[0])
+                visit(value)
+                order.append((used.data[0], value))
+
+    visit(body)
+    return order, body
+
+
+def _has_binder(node: Node) -> bool:
+    known = node.cache.get("binder")
+    if known is None:
+        known = node.cache["binder"] = node.op in ("let", "tie") or any(_has_binder(kid) for kid in node.kids)
+    return known
+
+
+def symbolic(node: Node) -> Node:
+    """The laws that need no numbers: powers written out, neutral parts dropped, sums and products sorted."""
+    kids = tuple(symbolic(kid) for kid in node.kids)
+    if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
+        return chain("seq", [kids[0]] * int(kids[1].data)) if int(kids[1].data) else X
+    if node.op == "seq":
+        kept = [kid for kid in kids if kid is not X]
+        return chain("seq", kept) if kept else X
+    if node.op == "prod":
+        return chain("prod", sorted(chain("prod", kids).kids, key=text))
+    if node.op == "sum" and "-" not in node.data:
+        return make("sum", node.data, tuple(sorted(kids, key=text)))
+    return joined(node, kids)
