@@ -1,7 +1,8 @@
 """The drawing of an architecture: parts of a sentence -> data-flow graph -> picture.
 
-A :class:`Part` says what is to be drawn, not how a sentence is made, so drawing knows no operator: a word is a box
-with its sources wired in, a chain runs on one line, sums and products are joins, a residual goes around its operand.
+A :class:`~metamixer.report.sketch.Part` says what is to be drawn, not how a sentence is made, so drawing knows no
+operator: a word is a box with its sources wired in, a chain runs on one line, sums and products are joins, a residual
+goes around its operand.
 Frames (places, views, repetitions, a mixer nested in another) are graphs of their own, drawn inside a box of the
 graph around them.  A chain that is too wide is broken into rows, read like lines of text.
 """
@@ -13,39 +14,14 @@ from dataclasses import dataclass, field, replace
 
 import networkx as nx
 
-from metamixer.report.layout import PAD, Edge, Node, Picture, arrange, framed, led, shorten, stacked
+from metamixer.report.layout import Edge, Node, arrange
+from metamixer.report.picture import PAD, Picture, framed, led, shorten, stacked
+from metamixer.report.sketch import Part
 from metamixer.report.svg import svg
 
 WIDTH = 1150.0  # a picture is broken into rows where it would be wider
 SLACK = 1.12
 LONGEST = 30  # characters of a label; the tooltip has all
-
-
-@dataclass(frozen=True)
-class Part:
-    """What is drawn for one phrase.
-
-    Attributes:
-        kind: ``input`` (the x of this place), ``name`` (a bound value), ``word``, ``chain`` (each part reads the one
-            before), ``read`` (likewise, but the parts' own sources see the input of the whole), ``join`` (``label``
-            is the sign), ``residual``, ``split``, ``frame``, ``repeat``, ``let`` (values, then the body).
-        label: what is written on it.
-        text: the phrase, for tooltips.
-        parts: what it is made of.
-        roles: one a part: ``q``, ``k``, ``v``, the share of a split, the names of a let, the sign of a term.
-        shape: what comes out, as text; ``""`` if it is no field.
-        before: what goes in, likewise.
-        weights: whether the word itself owns weights.
-    """
-
-    kind: str
-    label: str = ""
-    text: str = ""
-    parts: tuple[Part, ...] = ()
-    roles: tuple[str, ...] = ()
-    shape: str = ""
-    before: str = ""
-    weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,11 +181,11 @@ class _Graph:
             case "join":
                 return self.join(part, x, env, order)
             case "residual":
-                inner = self.part(part.parts[0], x, env, (*order, 0))
+                around = self.part(part.parts[0], x, env, (*order, 0))
                 number = self.node(Node("join", "+", part.text, order=(*order, 0)))
-                self.edge(inner, number, Edge(order=(*order, 0), straight=True))
+                self.edge(around, number, Edge(order=(*order, 0), straight=True))
                 self.edge(x, number, Edge("skip", order=(*order, -1)), show="")
-                return self.out(number, part.shape, inner.shape)
+                return self.out(number, part.shape, around.shape)
             case "split":
                 return self.split(part, x, env, order)
             case "let":
@@ -288,7 +264,9 @@ class _Graph:
         skips = [i for i, (p, role) in enumerate(terms) if around and p.kind == "input" and not role]
         main = next(i for i in range(len(terms)) if i not in skips)
         values = {
-            i: self.operand(p, x, env, (*order, i if i > main else 0)) for i, (p, _) in enumerate(terms) if i not in skips
+            i: self.operand(p, x, env, (*order, i if i > main else 0))
+            for i, (p, _) in enumerate(terms)
+            if i not in skips
         }
         number = self.node(Node("join", part.label, part.text, order=(*order, 0)))
         self.edge(values[main], number, Edge(order=(*order, 0), straight=True))

@@ -13,19 +13,19 @@ Units are SVG user units (pixels at natural size).  Everything is deterministic.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from itertools import pairwise
 
 import networkx as nx
 
-CHARACTER = 6.9  # width of one character of the 11.5 px monospace labels; generous, fonts differ
-SMALL = 5.9  # the same for the 9.5 px labels on wires
+from metamixer.report.picture import CHARACTER, SMALL, TURN, Box, Label, Picture, Wire, begin, bend, line
+
 LINE = 26.0  # height of a box with one input
 PORT = 15.0  # distance of the inputs of one box
 JOIN = 22.0  # diameter of a join
 GAP = 24.0  # least distance of two columns
 AIR = 11.0  # least distance of two boxes of one column
 LANE = 5.0  # half height of a lane
-TURN = 9.0  # radius of corners
 
 
 @dataclass(frozen=True)
@@ -50,80 +50,6 @@ class Edge:
     role: str = ""
     shape: str = ""
     tap: str = ""
-
-
-@dataclass(frozen=True)
-class Box:
-    """A placed box; ``depth`` counts the frames around it."""
-
-    kind: str
-    label: str
-    title: str
-    x: float
-    y: float
-    width: float
-    height: float
-    depth: int = 0
-    badge: str = ""
-    weights: bool = False
-
-
-@dataclass(frozen=True)
-class Wire:
-    """A placed wire: SVG path commands with absolute coordinates."""
-
-    kind: str
-    path: tuple[tuple[str, tuple[float, ...]], ...]
-    arrow: bool
-
-    @property
-    def points(self) -> tuple[tuple[float, float], ...]:
-        """The corner points, in the direction of the data."""
-        return tuple((numbers[-2], numbers[-1]) for _, numbers in self.path)
-
-
-@dataclass(frozen=True)
-class Label:
-    """Text on a wire: a ``role`` (q, k, v) or a ``shape`` (grid x channels); ``x`` is its left end."""
-
-    kind: str
-    text: str
-    x: float
-    y: float
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A placed graph in its own coordinates; ``entry``, ``exit`` and ``taps`` are heights at its sides."""
-
-    width: float
-    height: float
-    entry: float
-    exit: float
-    boxes: tuple[Box, ...] = ()
-    wires: tuple[Wire, ...] = ()
-    labels: tuple[Label, ...] = ()
-    taps: dict[str, float] = field(default_factory=dict)
-
-    def moved(self, dx: float, dy: float, deeper: int = 0) -> Picture:
-        """The same picture with everything shifted (its own width and height stay)."""
-
-        def shift(wire: Wire) -> Wire:
-            path = tuple(
-                (command, tuple(n + (dy if i % 2 else dx) for i, n in enumerate(numbers)))
-                for command, numbers in wire.path
-            )
-            return replace(wire, path=path)
-
-        return replace(
-            self,
-            entry=self.entry + dy,
-            exit=self.exit + dy,
-            boxes=tuple(replace(b, x=b.x + dx, y=b.y + dy, depth=b.depth + deeper) for b in self.boxes),
-            wires=tuple(shift(w) for w in self.wires),
-            labels=tuple(replace(t, x=t.x + dx, y=t.y + dy) for t in self.labels),
-            taps={name: y + dy for name, y in self.taps.items()},
-        )
 
 
 def arrange(graph: nx.MultiDiGraph) -> Picture:
@@ -210,7 +136,7 @@ class _Arrangement:
             self.columns[self.column[n]].append(n)
         steps: dict[int, list[tuple[int, int]]] = {}
         for chain in self.chain:
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 steps.setdefault(self.column[a], []).append((a, b))
         for _ in range(4):
             better = False
@@ -250,7 +176,7 @@ class _Arrangement:
         wishes: list[tuple[int, int, int, float]] = []  # priority, a, b, height of b relative to a
         for i, chain in enumerate(self.chain):
             edge = self.edge[i][2]
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 leave = self._size(a)[3]
                 arrive = self.ports[i] if b in self.node else 0.0
                 inner = a in self.lane_of and b in self.lane_of
@@ -283,7 +209,7 @@ class _Arrangement:
         rules = nx.DiGraph()
         rules.add_nodes_from(dict.fromkeys(block.values()))
         for column in self.columns:
-            for a, b in zip(column, column[1:], strict=False):
+            for a, b in pairwise(column):
                 lanes = (a in self.lane_of) + (b in self.lane_of)
                 apart = self._size(a)[2] + self._size(b)[1] + (AIR, AIR / 2, 0.0)[lanes] + offset[a] - offset[b]
                 u, v = block[a], block[b]
@@ -360,13 +286,13 @@ class _Arrangement:
                 wires += inner.wires
                 labels += inner.labels
             elif node.kind in ("word", "join"):
-                box = Box(
-                    node.kind, node.label, node.title, x, height[n] - up, width, up + down, weights=node.weights
-                )
+                box = Box(node.kind, node.label, node.title, x, height[n] - up, width, up + down, weights=node.weights)
                 boxes.append(box)
         for i, (u, v, edge) in enumerate(self.edge):
             start = (corner[u][1], height[u] + self._size(u)[3])
-            lanes = [(left[self.column[n]], widths[self.column[n]], height[n]) for n in self.chain[i] if n in self.lane_of]
+            lanes = [
+                (left[self.column[n]], widths[self.column[n]], height[n]) for n in self.chain[i] if n in self.lane_of
+            ]
             if edge.kind == "flow":
                 wires.append(self._flow(u, v, start, (corner[v][0], height[v] + self.ports[i]), lanes, left, widths))
             else:
@@ -391,12 +317,12 @@ class _Arrangement:
         widths: list[float],
     ) -> Wire:
         c = self.column[u]
-        path = _begin(start, left[c] + widths[c] + self.trunk.get(u, 0.0))
+        path = begin(start, left[c] + widths[c] + self.trunk.get(u, 0.0))
         for x, width, y in lanes:
-            _bend(path, x, y)
-            _line(path, x + width, y)
-        _bend(path, left[self.column[v]], end[1], straight=7.0)
-        _line(path, *end)
+            bend(path, x, y)
+            line(path, x + width, y)
+        bend(path, left[self.column[v]], end[1], straight=7.0)
+        line(path, *end)
         arrow = self.node[v].kind in ("word", "join")
         return Wire("flow", tuple(path), arrow)
 
@@ -414,16 +340,16 @@ class _Arrangement:
         """A wire that goes over (``skip``) or under (``side``) its target and turns into it."""
         c = self.column[u]
         middle = (end[0] + end[1]) / 2
-        path = _begin(start, left[c] + widths[c] + self.trunk.get(u, 0.0))
+        path = begin(start, left[c] + widths[c] + self.trunk.get(u, 0.0))
         for x, width, y in lanes[:-1]:
-            _bend(path, x, y)
-            _line(path, x + width, y)
+            bend(path, x, y)
+            line(path, x + width, y)
         x, _, y = lanes[-1]
         sign = 1.0 if kind == "skip" else -1.0
-        _bend(path, x, y)
-        _line(path, middle - TURN, y)
+        bend(path, x, y)
+        line(path, middle - TURN, y)
         path.append(("Q", (middle, y, middle, y + sign * TURN)))
-        _line(path, middle, y_end - sign * JOIN / 2)
+        line(path, middle, y_end - sign * JOIN / 2)
         return Wire(kind, tuple(path), True)
 
     def _labels(
@@ -467,135 +393,3 @@ def _columns(node: dict[int, Node], edge: Sequence[tuple[int, int, Edge]]) -> di
             column[n] = max(column[n], min(column[s] for s in after[n]) - 1)
     last = max(column[n] for n in node if node[n].kind != "exit") + 1
     return {n: last if node[n].kind == "exit" else c for n, c in column.items()}
-
-
-# -- path commands ---------------------------------------------------------------------------------------------------
-
-Path = list[tuple[str, tuple[float, ...]]]
-
-
-def _begin(start: tuple[float, float], x: float) -> Path:
-    path: Path = [("M", start)]
-    _line(path, x, start[1])
-    return path
-
-
-def _line(path: Path, x: float, y: float) -> None:
-    if path[-1][1][-2:] != (x, y):
-        path.append(("L", (x, y)))
-
-
-def _bend(path: Path, x: float, y: float, straight: float = 0.0) -> None:
-    """Go to (x, y), changing height in an S; the last ``straight`` units are level."""
-    x0, y0 = path[-1][1][-2:]
-    if abs(y - y0) < 0.01:
-        _line(path, x, y0)
-        return
-    end = max(x0 + 1.0, x - straight)
-    # A short S: a wire changes height at once, so that wires of one source part where they leave it.
-    end = min(end, x0 + GAP)
-    middle = (x0 + end) / 2
-    path.append(("C", (middle, y0, middle, y, end, y)))
-    _line(path, x, y)
-
-
-# -- pictures of pictures ----------------------------------------------------------------------------------------------
-
-PAD = 10.0
-TITLE = 17.0
-
-
-def framed(
-    picture: Picture, kind: str, title: str, badge: str = "", tooltip: str = "", room: float = float("inf")
-) -> Picture:
-    """The picture inside a frame with a title at its upper left and a badge (``x 12``) at its upper right."""
-    head = TITLE if title or badge else 0.0
-    need = len(title) * SMALL + (len(badge) * CHARACTER + 14 if badge else 0.0) + 16
-    width = max(picture.width + 2 * PAD, min(need, room))
-    if need > width:
-        keep = int((width - 16 - (len(badge) * CHARACTER + 14 if badge else 0.0)) / SMALL)
-        title = shorten(title, max(keep, 1))
-    stack = 4.0 if kind == "repeat" else 0.0  # a repeated frame shows a second sheet behind it
-    side = (width - picture.width) / 2
-    inner = picture.moved(side, head + PAD + stack, deeper=1)
-    height = head + PAD * 2 + picture.height
-    frame = Box(kind, title, tooltip, 0.0, stack, width, height, badge=badge)
-    # Short level pieces join the frame's sides to the picture inside.
-    wires = list(inner.wires)
-    for y in (inner.entry, *inner.taps.values()):
-        wires.append(Wire("flow", (("M", (0.0, y)), ("L", (side, y))), False))
-    wires.append(Wire("flow", (("M", (side + picture.width, inner.exit)), ("L", (width + stack, inner.exit))), False))
-    return replace(
-        inner, width=width + stack, height=height + stack, boxes=(frame, *inner.boxes), wires=tuple(wires)
-    )
-
-
-def stacked(rows: Sequence[Picture], whole: bool = False) -> Picture:
-    """Rows under each other, read like lines of text; the wire goes from each row's end back to the next one's start.
-
-    Inside a frame the last wire runs on to the frame's side; a ``whole`` picture ends where its last row ends.
-    """
-    if len(rows) == 1:
-        return rows[0]
-    space = 26.0
-    margin = 14.0
-    width = max(row.width for row in rows) + 2 * margin
-    boxes: list[Box] = []
-    wires: list[Wire] = []
-    labels: list[Label] = []
-    y = 0.0
-    ends: list[tuple[float, float, float]] = []  # entry, exit, right end
-    for row in rows:
-        placed = row.moved(margin, y)
-        boxes += placed.boxes
-        wires += placed.wires
-        labels += placed.labels
-        ends.append((placed.entry, placed.exit, margin + row.width))
-        y += row.height + space
-    for i in range(len(rows) - 1):
-        _, leave, right = ends[i]
-        arrive = ends[i + 1][0]
-        between = sum(row.height for row in rows[: i + 1]) + space * i + space / 2
-        r = TURN
-        path = (
-            ("M", (right, leave)),
-            ("Q", (right + r, leave, right + r, leave + r)),
-            ("L", (right + r, between - r)),
-            ("Q", (right + r, between, right, between)),
-            ("L", (margin, between)),
-            ("Q", (margin - r, between, margin - r, between + r)),
-            ("L", (margin - r, arrive - r)),
-            ("Q", (margin - r, arrive, margin, arrive)),
-        )
-        wires.append(Wire("return", path, False))
-    wires.append(Wire("flow", (("M", (0.0, ends[0][0])), ("L", (margin, ends[0][0]))), False))
-    if not whole:
-        wires.append(Wire("flow", (("M", (ends[-1][2], ends[-1][1])), ("L", (width, ends[-1][1]))), False))
-    return Picture(
-        width, y - space, ends[0][0], ends[-1][1], tuple(boxes), tuple(wires), tuple(labels), {}
-    )
-
-
-def led(picture: Picture, before: str, after: str) -> Picture:
-    """The picture with a wire in at its left and one out at its right, labelled with what flows there."""
-    room = max(16.0, len(before) * SMALL + 10)
-    inner = picture.moved(room, 0.0)
-    end = max((x for wire in inner.wires for x, y in wire.points[-1:] if abs(y - inner.exit) < 0.01), default=room)
-    tail = max(24.0, len(after) * SMALL + 16)
-    wires = (
-        Wire("flow", (("M", (0.0, inner.entry)), ("L", (room, inner.entry))), False),
-        *inner.wires,
-        Wire("flow", (("M", (end, inner.exit)), ("L", (end + tail, inner.exit))), True),
-    )
-    labels = [Label("shape", before, 2.0, inner.entry - 5), Label("shape", after, end + 4, inner.exit - 5)]
-    return replace(
-        inner,
-        width=max(room + picture.width, end + tail),
-        wires=wires,
-        labels=(*inner.labels, *(label for label in labels if label.text)),
-    )
-
-
-def shorten(text: str, length: int) -> str:
-    """The text, cut with an ellipsis where it is longer than ``length`` characters."""
-    return text if len(text) <= length else text[: max(1, length - 1)].rstrip() + "…"

@@ -6,14 +6,41 @@ A word says itself how it is drawn (``Word.drawing``); here that is turned into 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import groupby
 
-from metamixer.language.nodes import X, Node
+from metamixer.language.nodes import Node, X
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed, check_node, kind_of
 from metamixer.language.types import Field, Type
 from metamixer.language.vocabulary import Macro
-from metamixer.report.drawing import Part
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is drawn for one phrase.
+
+    Attributes:
+        kind: ``input`` (the x of this place), ``name`` (a bound value), ``word``, ``chain`` (each part reads the one
+            before), ``read`` (likewise, but the parts' own sources see the input of the whole), ``join`` (``label``
+            is the sign), ``residual``, ``split``, ``frame``, ``repeat``, ``let`` (values, then the body).
+        label: what is written on it.
+        text: the phrase, for tooltips.
+        parts: what it is made of.
+        roles: one a part: ``q``, ``k``, ``v``, the share of a split, the names of a let, the sign of a term.
+        shape: what comes out, as text; ``""`` if it is no field.
+        before: what goes in, likewise.
+        weights: whether the word itself owns weights.
+    """
+
+    kind: str
+    label: str = ""
+    text: str = ""
+    parts: tuple[Part, ...] = ()
+    roles: tuple[str, ...] = ()
+    shape: str = ""
+    before: str = ""
+    weights: bool = False
 
 
 def shape(value: Type) -> str:
@@ -129,12 +156,8 @@ def _tied(t: Typed) -> Part:
 
 def _word(t: Typed) -> Part:
     """A box. Banks at the end of its sources are written inside; the other sources are drawn."""
-    if isinstance(t.word, Macro):
-        nodes = t.word.source_nodes(t.node, t.context, kind_of)
-        kids = [check_node(node, t.context.source()) for node in nodes]
-        roles = list(t.roles)
-    else:
-        kids, roles = list(t.kids), list(t.roles)
+    kids = [check_node(node, t.context.source()) for node in _sources(t)] if isinstance(t.word, Macro) else list(t.kids)
+    roles = list(t.roles)
     while kids and kids[-1].node.op == "bank":
         kids.pop()
     roles = (roles + [""] * len(kids))[: len(kids)]
@@ -146,6 +169,15 @@ def _word(t: Typed) -> Part:
     if t.node.op in ("num", "bank"):
         return _part(t, "bank", t.text, weights=t.node.op == "bank")
     return _part(t, "word", label, [sketch(kid) for kid in kids], roles, weights)
+
+
+def _sources(t: Typed) -> list[Node]:
+    """The source phrases of a macro in the order of its slots, x where none is written."""
+    assert isinstance(t.word, Macro)
+    slots = t.word.slots(t.node, t.context, kind_of)
+    given = {slot: kid for (kind, slot), kid in zip(slots, t.node.kids, strict=True) if kind == "term"}
+    wanted = t.word.sources[1:] if t.context.kind == "stage" else t.word.sources
+    return [given.get(slot, X) for slot in wanted]
 
 
 def _owns(t: Typed, sources: set[Node]) -> bool:

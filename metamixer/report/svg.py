@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from html import escape
 
-from metamixer.report.layout import CHARACTER, PAD, SMALL, TITLE, Box, Label, Picture, Wire
+from metamixer.report.picture import CHARACTER, PAD, SMALL, TITLE, Box, Label, Picture, Wire
 
 MARGIN = 12.0
 
 # Colours are custom properties, so that a page can give its own; the values after them stand alone in a file.
 STYLE = """
-.mm-drawing{--i:var(--mm-ink,#1c1e21);--s:var(--mm-soft,#666b73);--w:var(--mm-wire,#50555c);--f:var(--mm-paper,#fff);
---a:var(--mm-frame,#f4f5f7);--b:var(--mm-weights,#dcebf7);--g:var(--mm-join,#fdf0cf);--r:var(--mm-role,#a34700);background:var(--f)}
-@media (prefers-color-scheme:dark){.mm-drawing{--i:var(--mm-ink,#e8eaed);--s:var(--mm-soft,#a2a9b3);--w:var(--mm-wire,#aab1bb);
---f:var(--mm-paper,#16181c);--a:var(--mm-frame,#1e2126);--b:var(--mm-weights,#1f3a52);--g:var(--mm-join,#4a3c14);--r:var(--mm-role,#ffb070)}}
+.mm-drawing{--i:var(--mm-ink,#1c1e21);--s:var(--mm-soft,#666b73);--w:var(--mm-wire,#50555c);
+--f:var(--mm-paper,#fff);--a:var(--mm-frame,#f4f5f7);--b:var(--mm-weights,#dcebf7);
+--g:var(--mm-join,#fdf0cf);--r:var(--mm-role,#a34700);background:var(--f)}
+@media (prefers-color-scheme:dark){.mm-drawing{--i:var(--mm-ink,#e8eaed);--s:var(--mm-soft,#a2a9b3);
+--w:var(--mm-wire,#aab1bb);--f:var(--mm-paper,#16181c);--a:var(--mm-frame,#1e2126);
+--b:var(--mm-weights,#1f3a52);--g:var(--mm-join,#4a3c14);--r:var(--mm-role,#ffb070)}}
 .mm-drawing text{font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:11px;fill:var(--i)}
 .mm-drawing .box{fill:var(--f);stroke:var(--w);stroke-width:1.1}
 .mm-drawing .weights{fill:var(--b)}

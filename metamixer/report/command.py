@@ -1,0 +1,263 @@
+"""`metamixer report` and `metamixer show`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any, cast
+
+from metamixer.cost import Cost, cost
+from metamixer.cost.count import counts
+from metamixer.errors import RecordError
+from metamixer.language import parse
+from metamixer.language.nodes import X
+from metamixer.language.typed import Typed
+from metamixer.language.types import Field, Score
+from metamixer.report.costs import stages
+from metamixer.report.picture import shorten
+from metamixer.report.sketch import shape, sketch
+
+CURVE = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
+
+
+def report(record: Path, as_json: bool, png: Path | None = None) -> int:
+    """Build a run's page again, and a PNG of its front if asked for.
+
+    Returns:
+        0; 1 when no architecture has finished training, so that the page has no front.
+    """
+    from metamixer.report import figure, image, page, run
+
+    written = page.write(record)
+    read = run.load(record)
+    if png is not None:
+        image.png(figure.front(read.points, read.failed, read.references, title=f"metamixer: {read.name}"), png)
+    if as_json:
+        verdicts = {p.name: p.verdict for p in read.baselines}
+        document = {"report": str(written), "png": str(png) if png else None, "front": [p.number for p in read.front]}
+        print(json.dumps({**document, "baselines": verdicts, "failed": len(read.failed)}))
+    else:
+        print(f"report: {written} ({written.stat().st_size / 1e6:.1f} MB, opens without a network)")
+        if png is not None:
+            print(f"picture: {png}")
+        print(f"{len(read.front)} of {len(read.points)} architectures are on the front")
+    return 0 if read.points else 1
+
+
+def show(sentence: str, channels: int, grid: tuple[int, ...], svg: Path | None, as_json: bool) -> int:
+    """Tree, types and costs of a sentence for one input; its drawing into a file.
+
+    Raises:
+        LanguageError: the text is no sentence, or does not fit the input.
+    """
+    parsed = parse(sentence)
+    tree, counted = parsed.typed(channels, grid), cost(parsed, channels, grid)
+    _write_drawing(tree, svg)
+    if as_json:
+        print(json.dumps({"sentence": str(parsed), **_described(tree, counted), "svg": str(svg) if svg else None}))
+        return 0
+    console = _console()
+    _print_text(console, str(parsed))
+    _print_network(console, tree, counted)
+    if svg is not None:
+        console.print(f"drawing: {svg}", soft_wrap=True)
+    return 0
+
+
+def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int:
+    """One trial of a run: its row, sentence, derivation, costs and learning curve; its drawing into a file.
+
+    Raises:
+        RecordError: the run has no such trial.
+    """
+    from metamixer.report.run import load
+
+    run = load(record)
+    row = next((row for row in run.rows if row.number == trial), None)
+    if row is None:
+        last = run.rows[-1].number if run.rows else None
+        have = f"it has trials 0 to {last}" if last is not None else "it has no trials yet"
+        raise RecordError(f"the run has no trial {trial}", place=str(record), advice=have)
+    channels, grid = run.input
+    network = parse(run.network(row.sentence)) if row.sentence else None
+    described: dict[str, Any] = {}
+    tree: Typed | None = None
+    # What was refused as ill-typed has a sentence, but neither types nor costs.
+    if network is not None and row.cost is not None:
+        tree, counted = network.typed(channels, grid), cost(network, channels, grid)
+        described = _described(tree, counted)
+        _write_drawing(tree, svg)
+    elif svg is not None:
+        raise RecordError(
+            f"trial {trial} has no drawing", place=str(record), advice=f"it is no whole architecture: {row.reason}"
+        )
+    if as_json:
+        print(json.dumps({**asdict(row), "network": str(network) if network else None, **described}))
+        return 0
+    console = _console()
+    what = f"{row.kind}{f' {row.name}' if row.name else ''}{f' of trial {row.of}' if row.of is not None else ''}"
+    why = f": {row.reason}" if row.reason else ""
+    console.print(f"trial {trial} of {run.name}: {what}, {row.state}{why}", markup=False)
+    _print_text(console, row.sentence or "(no sentence)")
+    point = next((p for p in run.points if p.number == trial), None)
+    if point is not None:
+        spread = f" ± {point.error:.4f}" if point.error is not None else ""
+        place = point.verdict or ("on the front" if point.on_front else "dominated")
+        console.print(f"accuracy {point.accuracy:.4f}{spread} over {point.seeds} seed(s); {place}")
+    for name in ("seed", "device", "worker", "seconds", "epochs", "key", "weights"):
+        value = getattr(row, name)
+        if value is not None:
+            console.print(f"{name}: {value}", markup=False, soft_wrap=True)
+    _print_pairs(console, "derivation", ("choice", "value"), [(name, str(v)) for name, v in row.choices.items()])
+    if tree is not None:
+        _print_network(console, tree, counted)
+    _print_pairs(
+        console,
+        "learning curve",
+        ("epoch", "training accuracy", "validation accuracy", "training loss", "validation loss"),
+        [(str(epoch["epoch"]), *(_decimal(epoch.get(name)) for name in CURVE)) for epoch in row.curve],
+    )
+    if row.traceback:
+        console.print(row.traceback, markup=False)
+    if svg is not None:
+        console.print(f"drawing: {svg}", soft_wrap=True)
+    return 0
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _write_drawing(tree: Typed, svg: Path | None) -> None:
+    if svg is None:
+        return
+    from metamixer.report.drawing import draw
+
+    svg.parent.mkdir(parents=True, exist_ok=True)
+    svg.write_text(draw(sketch(tree)), encoding="utf-8")
+
+
+# -- the tree ----------------------------------------------------------------------------------------------------------
+
+
+def _branches(tree: Typed) -> list[tuple[int, Typed]]:
+    """(how often in a row, phrase) below a phrase; what its own line says already is left out.
+
+    Those are bare inputs and banks, and a chain that is all there is inside.
+    """
+    kids = [kid for kid in tree.kids if kid.node is not X and isinstance(kid.out, (Field, Score))]
+    runs = [(len(list(same)), kid) for kid, same in groupby(kids)]
+    if len(runs) == 1 and runs[0][0] == 1 and runs[0][1].word.drawing in ("chain", "read"):
+        return _branches(runs[0][1])
+    return runs
+
+
+def _lines(tree: Typed, guide: str = "", last: str = "", n: int = 1) -> Iterator[tuple[str, Typed]]:
+    times = tree.word.times(tree)
+    marks = (f"{n} × " if n > 1 else "") + tree.text + (f"   (inside: {times} times)" if times > 1 else "")
+    yield guide + last + marks, tree
+    inner = guide + {"": "", "├─ ": "│  ", "└─ ": "   "}[last]
+    branches = _branches(tree)
+    for i, (count, kid) in enumerate(branches):
+        yield from _lines(kid, inner, "└─ " if i == len(branches) - 1 else "├─ ", count)
+
+
+def _described(tree: Typed, counted: Cost) -> dict[str, Any]:
+    return {
+        "input": {"channels": tree.x.channels, "grid": list(tree.x.grid)},
+        "output": _type(tree),
+        "cost": {"macs": counted.macs, "flops": counted.flops, "params": counted.params,
+                 "elementwise": counted.elementwise, "activations": counted.activations},
+        "breakdown": [row._asdict() for row in counted.breakdown],
+        "tree": _json_tree(tree),
+    }  # fmt: skip
+
+
+def _json_tree(tree: Typed, n: int = 1) -> dict[str, Any]:
+    macs, params, elementwise, activations = counts(tree)
+    return {
+        "word": tree.word.name,
+        "text": tree.text,
+        "repeated": n,
+        "output": _type(tree),
+        "macs": macs,
+        "params": params,
+        "elementwise": elementwise,
+        "activations": activations,
+        "parts": [_json_tree(kid, count) for count, kid in _branches(tree)],
+    }
+
+
+def _short(tree: Typed) -> str:
+    if isinstance(tree.out, Score):
+        heads = f" × {tree.out.heads} heads" if tree.out.heads > 1 else ""
+        return f"{tree.out.tokens}→{tree.out.slots} scores{heads}"
+    return shape(tree.out)
+
+
+def _type(tree: Typed) -> dict[str, Any]:
+    if isinstance(tree.out, Field):
+        return {"grid": list(tree.out.grid), "channels": tree.out.channels, "extra": tree.out.extra}
+    return {"score": str(tree.out)}
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A file or a pipe has no width of its own.
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def _print_network(console: Any, tree: Typed, counted: Cost) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    lines = [(line, _short(t), *(f"{n:,}" for n in counts(t)[:2])) for line, t in _lines(tree)]
+    heads = {"phrase": "left", "result": "left", "MACs": "right", "parameters": "right"}
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *lines, strict=True)]
+    room = max(24, console.width - sum(widths[1:]) - 16)
+    table = Table(box=box.SIMPLE_HEAD, title=f"input {shape(tree.x)}; costs for one input", title_justify="left")
+    for head, justify in heads.items():
+        table.add_column(head, justify=cast(Any, justify), no_wrap=True)
+    for line, *cells in lines:
+        table.add_row(escape(shorten(line, room)), *cells)
+    console.print(table)
+    table = Table(box=box.SIMPLE_HEAD, title="cost by stage", title_justify="left")
+    table.add_column("stage", overflow="fold")
+    for title in ("MACs", "share", "parameters", "elementwise", "activations"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for stage in stages(counted):
+        table.add_row(
+            escape(stage.text) + (f"  × {stage.times}" if stage.times > 1 else ""),
+            f"{stage.macs:,}",
+            f"{stage.share:.1%}",
+            *(f"{value:,}" for value in (stage.params, stage.elementwise, stage.activations)),
+        )
+    console.print(table)
+    console.print(
+        f"{counted.macs:,} MACs = {counted.flops:,} FLOPs (matrix products and convolutions); "
+        f"{counted.params:,} parameters; {counted.elementwise:,} elementwise results; "
+        f"{counted.activations:,} activations"
+    )
+
+
+def _print_pairs(console: Any, title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*heads, box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+
+
+def _print_text(console: Any, sentence: str) -> None:
+    console.print(sentence, markup=False, style="bold", soft_wrap=True)

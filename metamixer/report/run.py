@@ -1,0 +1,103 @@
+"""A run as its report sees it: the record's rows, the points of its front, and what to say about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from metamixer.search import front, record
+from metamixer.search.front import Point
+from metamixer.search.record import Row
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, read once.
+
+    Attributes:
+        path: the run's folder.
+        settings: see ``metamixer.search.record.settings``.
+        rows: all rows of the record, by number.
+        points: one for each architecture that finished training, see ``metamixer.search.front.summary``.
+    """
+
+    path: Path
+    settings: dict[str, Any]
+    rows: list[Row]
+    points: list[Point]
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def front(self) -> list[Point]:
+        """The searched architectures that no other dominates, by rising FLOPs."""
+        return sorted((p for p in self.points if p.on_front), key=lambda p: p.flops)
+
+    @property
+    def dominated(self) -> list[Point]:
+        """The other searched architectures."""
+        return [p for p in self.points if p.kind == "trained" and not p.on_front]
+
+    @property
+    def baselines(self) -> list[Point]:
+        """Published designs under the same training, by rising FLOPs."""
+        return sorted((p for p in self.points if p.kind == "baseline"), key=lambda p: p.flops)
+
+    @property
+    def failed(self) -> list[Row]:
+        """Rows whose training failed."""
+        return [row for row in self.rows if row.state == "failed"]
+
+    @property
+    def reasons(self) -> list[tuple[str, str, int]]:
+        """(state, reason, how many) of all rows that failed or were refused, the most frequent first."""
+        lost = [row for row in self.rows if row.state in ("failed", "pruned")]
+        counted = Counter((row.state, reason(row)) for row in lost)
+        return [(state, why, n) for (state, why), n in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
+
+    @property
+    def references(self) -> dict[str, float]:
+        """Accuracy of reference classifiers on the same images, by name."""
+        return dict(self.settings.get("references") or {})
+
+    def seeds(self, number: int) -> list[Row]:
+        """The row that trained an architecture first, then its finished replicates."""
+        more = [row for row in self.rows if row.kind == "replicate" and row.of == number and row.state == "complete"]
+        return [self.rows[number], *sorted(more, key=lambda row: row.replicate)]
+
+    def network(self, sentence: str) -> str:
+        """The full network that was trained and counted: the sentence with the task's head."""
+        # Parentheses end the body of a leading let, which would otherwise reach over the head.
+        return f"({sentence}) >> mean >> lin({self.settings['task']['classes']})"
+
+    @property
+    def input(self) -> tuple[int, tuple[int, ...]]:
+        """Channels and grid of one input."""
+        task = self.settings["task"]
+        return int(task["channels"]), tuple(task["grid"])
+
+
+def reason(row: Row) -> str:
+    """Why a row failed or was refused, without what differs from row to row."""
+    why = row.reason or "no reason recorded"
+    return "duplicate of a trained architecture" if row.duplicate_of is not None else why.split("\n")[0]
+
+
+def load(path: str | Path) -> Run:
+    """Read a run.
+
+    Args:
+        path: the run's folder, or its ``study.db``.
+
+    Raises:
+        RecordError: there is no record, or it cannot be read.
+    """
+    path = Path(path)
+    folder = path.parent if path.is_file() else path
+    rows = record.read(path)
+    return Run(folder.resolve(), record.settings(path), rows, front.summary(rows))
