@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from metamixer.errors import LanguageError
-from metamixer.language.nodes import Node
+from metamixer.language.nodes import Node, chain
 from metamixer.language.parse import Spans, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed, check_node
@@ -32,6 +32,10 @@ class Sentence:
 
     def __reduce__(self) -> tuple[object, ...]:
         return parse, (str(self),)
+
+    def then(self, *words: Node) -> Sentence:
+        """This sentence followed by other phrases, such as a task's head."""
+        return Sentence(chain("seq", [self.node, *words]))
 
     def typed(self, channels: int, grid: tuple[int, ...]) -> Typed:
         """The checked tree for an input of ``channels`` channels on ``grid``.

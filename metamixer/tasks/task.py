@@ -69,15 +69,10 @@ class Task:
         return _load(self)
 
     def network(self, sentence: Sentence) -> Sentence:
-        """The full network, which is what is costed, built and keyed: the sentence, then `mean >> lin(classes)`.
+        """The full network, which is what is costed, built and keyed: the sentence, then `mean >> lin(classes)`."""
+        from metamixer.language.nodes import size, word
 
-        Raises:
-            LanguageError: Only for a sentence that cannot be printed and read back.
-        """
-        from metamixer.language import parse
-
-        # The parentheses end the body of a leading `let`, which would otherwise reach over the head.
-        return parse(f"({sentence}) >> mean >> lin({self.classes})")
+        return sentence.then(word("mean"), word("lin", size(self.classes)))
 
 
 @cache

@@ -9,7 +9,7 @@ from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import REQUIRED, Done, Plain, Weight, on_grid, one, per_axis, register
 from metamixer.words.combinators import elements
-from metamixer.words.interactions import convolve, shifted_sum
+from metamixer.words.interactions import convolve, same_padding, shifted_sum
 
 
 @register
@@ -190,6 +190,40 @@ class Scale(Keeping):
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return x * w.scale
+
+
+@register
+class Average(Plain):
+    """``avg(k)``: mean over k x k tokens, stride 1, at borders over the tokens that are there (PoolFormer)."""
+
+    name = "avg"
+    sizes = {"k": REQUIRED}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of avg"), "avg")
+        k = per_axis(settings["k"], x.grid, "the window")
+        for width, length in zip(k, x.grid, strict=True):
+            if width < 1 or width % 2 == 0 or width > 2 * length - 1:
+                raise Mismatch(f"avg({width}) on an axis of {length}", f"take an odd window of at most {2 * length - 1}")
+        return Done(x, {"k": k})
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
+
+        k = t.settings["k"]
+        pool = (avg_pool1d, avg_pool2d, avg_pool3d)[len(k) - 1]
+        return pool(x.movedim(-1, 1), k, 1, tuple(n // 2 for n in k), count_include_pad=False).movedim(1, -1)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        k, sides = t.settings["k"], same_padding(t.settings["k"])
+        total = shifted_sum(x, k, (1,) * len(k), sides, lambda position, view: view)
+        return total / shifted_sum(torch.ones_like(x), k, (1,) * len(k), sides, lambda position, view: view)
 
 
 @register

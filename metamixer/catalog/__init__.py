@@ -1,0 +1,7 @@
+"""Published systems as sentences, with their published numbers. One data file a family."""
+
+from __future__ import annotations
+
+from metamixer.catalog.entries import Entry, get, names
+
+__all__ = ["Entry", "get", "names"]
