@@ -53,7 +53,7 @@ def _sentences(chosen: Space, draws: int, rng: random.Random, channels: int, gri
 def quantiles(values: tuple[int, ...]) -> dict[str, int]:
     """Least, quartiles and greatest of sorted values."""
     last = len(values) - 1
-    return {name: values[round(last * share)] for name, share in {"least": 0.0, "quarter": 0.25, "median": 0.5, "three quarters": 0.75, "greatest": 1.0}.items()}
+    return {name: values[round(last * share)] for name, share in {"min": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "max": 1.0}.items()}
 
 
 def _facts(chosen: Space, profile: Profile, size: int, channels: int, grid: tuple[int, ...]) -> dict[str, object]:
@@ -78,13 +78,14 @@ def _print(chosen: Space, profile: Profile, size: int, channels: int, grid: tupl
         console.print(body, markup=False, highlight=False, soft_wrap=True)
     console.print(f"well-typed derivations for this input: {size:,} (exact)", highlight=False)
     console.print(f"draws: {profile.draws:,}, of them {profile.distinct:,} different architectures", highlight=False)
-    table = Table("cost of one input", *quantiles(profile.macs), "distribution (log scale)")
-    for name, values in (("MACs", profile.macs), ("parameters", profile.params)):
+    table = Table("", *quantiles(profile.macs), "on a log scale")
+    for name, values in (("MACs", profile.macs), ("params", profile.params)):
         table.add_row(name, *(f"{value:,}" for value in quantiles(values).values()), bars(values))
     console.print(table)
+    console.print("MACs are multiply-accumulates of matrix products and convolutions for one input, without a task's head", highlight=False)
 
 
-def bars(values: tuple[int, ...], cells: int = 24) -> str:
+def bars(values: tuple[int, ...], cells: int = 16) -> str:
     """Sorted positive values as a histogram of one line, on a log scale."""
     low, high = values[0], values[-1]
     if low == high:

@@ -423,6 +423,8 @@ def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
         return repeated(copies)
     if node.op == "power" and kids[1].op == "size" and kids[1].data in ("0", "1"):
         return kids[0] if kids[1].data == "1" else X
+    if node.op == "seq" and X in drawn.values():  # an alternative that was nothing
+        kids = tuple(kid for kid in kids if kid is not X) or (X,)
     return joined(node, kids)
 
 
