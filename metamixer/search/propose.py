@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import optuna
-from optuna.distributions import IntDistribution
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
@@ -115,18 +115,28 @@ class Proposer:
         self.last = self._study.sampler = repairing
         trial = self._study.ask()
 
+        taken: dict[str, int | str] = {}
+        domains: dict[str, BaseDistribution] = {}
+
         def choose(name: str, choice: samplers.Choice) -> int | str:
+            if name in taken:
+                # A draw that turned out impossible is taken back and made again; Optuna keeps its first value.
+                taken[name] = choice.repair(taken[name])
+                return taken[name]
             repairing.choice = choice
-            domain = samplers.distribution(choice)
+            domain = domains[name] = samplers.distribution(choice)
             if isinstance(domain, IntDistribution):
-                return trial.suggest_int(name, domain.low, domain.high, step=domain.step)
-            return cast("int | str", trial.suggest_categorical(name, choice.domain))
+                taken[name] = trial.suggest_int(name, domain.low, domain.high, step=domain.step)
+            else:
+                taken[name] = cast("int | str", trial.suggest_categorical(name, choice.domain))
+            return taken[name]
 
         sentence, priced, reason, duplicate = "", None, None, None
         try:
-            drawn = self.space.draw(rng, channels=self.task.channels, grid=self.task.grid, choose=choose).sentence
-            sentence = str(drawn)
-            priced = costed(drawn, self.task)
+            drawn = self.space.draw(rng, channels=self.task.channels, grid=self.task.grid, choose=choose)
+            taken = dict(drawn.choices)
+            sentence = str(drawn.sentence)
+            priced = costed(drawn.sentence, self.task)
         except LanguageError as error:
             reason = f"ill-typed: {error.message}"
         else:
@@ -139,8 +149,8 @@ class Proposer:
         notes = {key: value for key, value in frozen.system_attrs.items() if key.endswith(":generation")}
         return Proposal(
             sentence=sentence,
-            choices=dict(frozen.params),
-            parameters=Parameters(dict(frozen.params), dict(frozen.distributions), notes),
+            choices=taken,
+            parameters=Parameters(dict(taken), {name: domains[name] for name in taken}, notes),
             costed=priced,
             reason=reason,
             duplicate_of=duplicate,

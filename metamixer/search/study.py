@@ -182,14 +182,13 @@ class Study:
 
     def _baselines(self, task: Task) -> dict[str, Costed]:
         from metamixer import catalog
-        from metamixer.language import parse
         from metamixer.search.propose import costed
 
         found: dict[str, Costed] = {}
         for name in self.config.baselines.names:
             sentence = catalog.get(name).sentence
             try:
-                found[name] = costed(parse(sentence) if isinstance(sentence, str) else sentence, task)
+                found[name] = costed(sentence, task)
             except LanguageError as error:
                 raise StudyError(
                     f"baseline {name} does not fit the task {task.name}", place=str(error), advice="take it out"

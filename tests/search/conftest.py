@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metamixer.search.study import Study
+
+HERE = str(Path(__file__).parent)
+sys.path.insert(0, HERE)  # for `toys`
+
+SPACE = """\
+name = 'small'
+max_depth = 2
+[rules]
+network = 'patch({1|2}, {8|16|24}) >> each(block, {1..3}) >> norm'
+block = 'res(norm >> mixer) >> res(norm >> ffn({1|2|3}))'
+mixer = '{lin | dw({3|5}) | lin * mixer | att(lin,lin,lin)@h({1|2|3}) >> lin}'
+"""
+
+STUDY = """\
+[study]
+name = "small"
+task = "digits-hard"
+space = "small.toml"
+budget = 12
+
+[training]
+epochs = 2
+
+[search]
+evaluate = "toys:fast"
+references = ""
+startup = 5
+workers = 2
+time_limit = 60
+"""
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")])))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A study file with a small space beside it."""
+    (tmp_path / "small.toml").write_text(SPACE)
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def load(file: Path) -> Callable[..., Study]:
+    """`load("study.budget=3", name="x")`: the small study, its runs below the test's own folder."""
+
+    def load(*overrides: str, name: str | None = None) -> Study:
+        return Study(Study.load(file, overrides).config, file.parent / "runs", name)
+
+    return load

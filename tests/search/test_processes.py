@@ -1,0 +1,229 @@
+"""Searches as processes of their own, which are killed, interrupted and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from metamixer.errors import RecordError
+from metamixer.search import dispatch_ray, front, record
+from metamixer.search.record import Row
+from metamixer.search.study import Study
+
+RUN = """
+import sys
+from metamixer.search.study import Study
+outcome = Study(Study.load(sys.argv[1], sys.argv[4:]).config, sys.argv[2]).run(sys.argv[3])
+print(outcome.state)
+"""
+COMMAND = "import sys; from metamixer.cli import main; sys.exit(main())"
+BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
+
+needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+Load = Callable[..., Study]
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start Python code with arguments; epochs take `seconds`. What still runs at the end of the test is killed."""
+    started = []
+
+    def start(code: str, *arguments: object, seconds: float = 0.0) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            env={**os.environ, "TOY_SECONDS": str(seconds)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with process:
+            process.kill()
+
+
+def rows_of(folder: Path) -> list[Row]:
+    try:
+        return record.read(folder)
+    except RecordError:
+        return []  # it is being created
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None:
+            pytest.fail(f"the search ended early: {process.communicate()[0]}")
+        assert time.monotonic() < deadline, "the search took too long"
+        time.sleep(0.02)
+
+
+def ended(rows: list[Row]) -> int:
+    return sum(row.finished for row in rows if row.kind != "proposal")
+
+
+def assert_complete(rows: list[Row], budget: int, baselines: int = 2, confirm: int = 3) -> None:
+    """What must hold whatever happened on the way: exactly the budget, nothing lost, nothing twice."""
+    assert [row.number for row in rows] == list(range(len(rows)))
+    assert all(row.finished for row in rows)
+    kinds = Counter(row.kind for row in rows)
+    assert (kinds["trained"], kinds["baseline"]) == (budget, baselines)
+    keys = Counter(row.key for row in rows if row.kind in ("trained", "baseline"))
+    assert max(keys.values()) == 1
+    replicates = Counter((row.of, row.replicate) for row in rows if row.kind == "replicate")
+    assert set(replicates.values()) <= {1}
+    for point in front.summary(rows):
+        if point.on_front or point.kind == "baseline":
+            assert point.seeds == confirm
+
+
+def settled(rows: list[Row]) -> dict[int, tuple[object, ...]]:
+    return {row.number: (row.key, row.accuracy, row.seed, row.started) for row in rows if row.finished}
+
+
+def descendants() -> set[str]:
+    """Names of Ray's processes whose files lie in folders of ours."""
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return {line for line in listed.splitlines() if "metamixer-ray-" in line and "ps -eo" not in line}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "runs" / "small"
+
+
+def test_a_driver_killed_again_and_again_ends_with_exactly_its_budget(file: Path, folder: Path, start: Start) -> None:
+    before: dict[int, tuple[object, ...]] = {}
+    # In the baselines, while searching, while confirming.
+    for kill_at in (1, 4, 9, 16):
+        process = start(RUN, file, folder.parent, "inline", BASELINES, seconds=0.05)
+        wait_for(lambda at=kill_at: ended(rows_of(folder)) >= at, process)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+        rows = rows_of(folder)
+        assert settled(rows).items() >= before.items()
+        assert sum(not row.finished for row in rows) <= 1
+        before = settled(rows)
+    process = start(RUN, file, folder.parent, "inline", BASELINES)
+    assert process.communicate(timeout=60)[0].strip() == "finished"
+    rows = rows_of(folder)
+    assert settled(rows).items() >= before.items()
+    assert_complete(rows, budget=12)
+    assert {row.attempts for row in rows} <= {1, 2}
+    assert 2 in {row.attempts for row in rows}
+
+
+def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path, start: Start) -> None:
+    arguments = ("search", file, "--runs", folder.parent, "--dispatcher", "inline", "--set", "training.epochs=3")
+    process = start(COMMAND, *arguments, seconds=0.2)
+    wait_for(lambda: ended(rows_of(folder)) >= 2, process)
+    process.send_signal(signal.SIGINT)
+    printed = process.communicate(timeout=10)[0]
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+    command = printed.splitlines()[-1].removeprefix("continue with: ")
+    assert command == " ".join(
+        map(str, ("metamixer", "search", file, *arguments[2:4], *arguments[6:], *arguments[4:6]))
+    )
+    stopped = settled(rows_of(folder))
+    assert len([row for row in rows_of(folder) if not row.finished]) == 1
+    start(RUN, file, folder.parent, "inline", "training.epochs=3").communicate(timeout=60)
+    assert settled(rows_of(folder)).items() >= stopped.items()
+    assert_complete(rows_of(folder), budget=12, baselines=0)
+
+
+def test_a_second_ctrl_c_ends_at_once(file: Path, folder: Path, start: Start) -> None:
+    process = start(RUN, file, folder.parent, "inline", "search.evaluate=toys:deaf")
+    wait_for(lambda: any(row.state == "running" for row in rows_of(folder)), process)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(2) == 130
+    process.communicate()
+    assert [row.state for row in rows_of(folder)] == ["running"]
+
+
+def test_errors_are_one_message_and_exit_code_2(file: Path, folder: Path, start: Start) -> None:
+    for arguments, message in (
+        (["--set", "training.epoch=3"], "unknown key training.epoch"),
+        (["--sampler", "nsga3"], "unknown sampler 'nsga3'"),
+        (["--budget", "0"], "a search of 0 trials trains nothing"),
+        (["--gpus", "64"], "GPUs are asked for"),
+    ):
+        process = start(COMMAND, "search", file, "--runs", folder.parent, "--dispatcher", "inline", *arguments)
+        printed = process.communicate(timeout=30)[0]
+        assert process.returncode == 2, printed
+        assert message in printed
+        assert "Traceback" not in printed
+    folder.mkdir(parents=True)
+    (folder / "study.db").write_bytes(b"not a database" * 100)
+    process = start(COMMAND, "search", file, "--runs", folder.parent, "--dispatcher", "inline")
+    printed = process.communicate(timeout=30)[0]
+    assert process.returncode == 2
+    assert "the record is not a readable SQLite file" in printed
+    assert "Traceback" not in printed
+
+
+@needs_ray
+def test_ray_killed_then_interrupted_then_finished(file: Path, folder: Path, start: Start) -> None:
+    arguments = (file, folder.parent, "ray", BASELINES)
+    process = start(RUN, *arguments, seconds=0.3)
+    wait_for(lambda: ended(rows_of(folder)) >= 5, process)
+    process.kill()
+    process.communicate()
+    first = rows_of(folder)
+    assert 1 <= sum(not row.finished for row in first) <= 2
+
+    process = start(RUN, *arguments, seconds=0.3)
+    wait_for(lambda: ended(rows_of(folder)) >= ended(first) + 3, process)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0].strip() == "interrupted"
+    second = rows_of(folder)
+    assert settled(second).items() >= settled(first).items()
+
+    process = start(RUN, *arguments)
+    assert process.communicate(timeout=90)[0].strip() == "finished"
+    rows = rows_of(folder)
+    assert settled(rows).items() >= settled(second).items()
+    assert_complete(rows, budget=12)
+    assert len({row.worker for row in rows if row.kind != "proposal"}) >= 3
+    # Nothing is left behind: no process of Ray's, no folder.
+    deadline = time.monotonic() + 30
+    while descendants() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert descendants() == set()
+    assert [path for path in Path("/tmp").glob("metamixer-ray-*") if f"-{process.pid}-" in path.name] == []
+
+
+@needs_ray
+def test_ray_workers_that_die_or_hang_do_not_stop_the_search(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_FOLDER", str(tmp_path))
+    monkeypatch.setattr(dispatch_ray, "GRACE_SECONDS", 1.0)
+    study = load("search.evaluate=toys:deadly", "search.time_limit=2", "study.budget=10", "study.confirm=1")
+    outcome = study.run("ray")
+    rows = record.read(study.path)
+    assert (outcome.state, outcome.trained) == ("finished", 10)
+    states = {row.number: (row.state, row.reason) for row in rows if row.kind == "trained"}
+    assert states[2] == ("complete", None)
+    assert states[4] == ("failed", "the worker process was killed")
+    assert states[6] == ("failed", "time limit: the worker did not stop and was killed")
+    assert {state for number, (state, _) in states.items() if number not in (4, 6)} == {"complete"}
+    assert (rows[6].seconds or 0) < 15

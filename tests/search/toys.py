@@ -1,0 +1,97 @@
+"""What the searches of these tests train: nothing. Accuracies follow from the sentence and the seed.
+
+Named in studies as `toys:function`; this folder is on the path of the processes that run them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Job = dict[str, Any]
+Report = Callable[[dict[str, Any]], bool | None]
+
+
+def fast(job: Job, report: Report) -> dict[str, Any]:
+    """Longer sentences are better, a little noise for each seed; epochs take TOY_SECONDS each."""
+    start = time.monotonic()
+    noise = random.Random(f"{job['sentence']} {job['seed']}").gauss(0, 0.005)
+    accuracy = 0.95 - 20 / (40 + len(job["sentence"])) + noise
+    curve = []
+    for epoch in range(1, job["training"]["epochs"] + 1):
+        time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
+        curve.append(
+            {
+                "epoch": epoch,
+                "train_loss": 1.0,
+                "train_accuracy": accuracy,
+                "validation_loss": 1.0,
+                "validation_accuracy": accuracy,
+                "seconds": time.monotonic() - start,
+            }
+        )
+        report(dict(curve[-1]))
+    if job["weights"]:
+        Path(job["weights"]).parent.mkdir(exist_ok=True)
+        Path(job["weights"]).write_bytes(b"weights")
+    return {
+        "state": "finished",
+        "reason": None,
+        "accuracy": accuracy,
+        "loss": 1.0,
+        "curve": curve,
+        "seconds": time.monotonic() - start,
+        "device": "cpu",
+        "versions": {"toys": "1"},
+        "traceback": None,
+    }
+
+
+def ill(job: Job, report: Report) -> dict[str, Any]:
+    """Every second trial fails, in one of four ways."""
+    result = fast(job, report)
+    match job["number"] % 8:
+        case 1:
+            return {**result, "accuracy": float("nan")}
+        case 3:
+            return {**result, "state": "failed", "reason": "out of memory", "accuracy": None, "traceback": "Trace"}
+        case 5:
+            raise ZeroDivisionError("by design")
+        case 7:
+            return {**result, "state": "failed", "reason": "time limit", "accuracy": None}
+    return result
+
+
+def deadly(job: Job, report: Report) -> dict[str, Any]:
+    """Trial 2 kills its process once, trial 4 always; trial 6 never ends."""
+    once = Path(os.environ["TOY_FOLDER"]) / "once"
+    if job["number"] == 4 or (job["number"] == 2 and not once.exists()):
+        once.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job["number"] == 6:
+        while True:
+            time.sleep(60)
+    return fast(job, report)
+
+
+def references(task: str) -> dict[str, float]:
+    """Stands for the classifiers that are trained beside a search."""
+    return {f"constant on {task}": 0.1}
+
+
+def no_references(task: str) -> dict[str, float]:
+    raise ValueError(f"nothing known of {task}")
+
+
+def deaf(job: Job, report: Report) -> dict[str, Any]:
+    """Does not let itself be interrupted."""
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            continue
