@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import plotly.graph_objects as go
 
-
 LESS = "\\u003c"  # inside a script element only "<" can end it or open a comment
 
 
