@@ -7,8 +7,12 @@ several worlds (its place behind ``@`` is drawn after it); a choice is viable if
 from __future__ import annotations
 
 import random
+from bisect import bisect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from metamixer.language.nodes import X, Node, chain, joined, make, place, size, word
@@ -59,8 +63,13 @@ class Choice:
         """A viable alternative by the prior."""
         if len(self.viable) == 1:
             return self.viable[0]
+        edges = self._edges
+        return self.viable[min(bisect(edges, rng.random() * edges[-1]), len(edges) - 1)]
+
+    @cached_property
+    def _edges(self) -> list[float]:
         weight = dict(zip(self.domain, self.weights, strict=True))
-        return rng.choices(self.viable, [weight[value] for value in self.viable])[0]
+        return list(accumulate(weight[value] for value in self.viable))
 
     def repair(self, value: Value) -> Value:
         """The value itself if it is viable; else the nearest viable integer (the lower on a tie), or the next
@@ -91,6 +100,20 @@ class Spot(NamedTuple):
     choices: int = 0
     refs: tuple[tuple[str, int], ...] = ()
     slots: tuple[Spot, ...] = ()
+
+
+Written = tuple[int, tuple[tuple[str, int], ...]]  # choices, and references by rule
+
+
+def behind(spot: Spot, written: Written) -> Spot:
+    """The spot behind so many choices and references."""
+    choices, named = written
+    if not named:
+        return Spot(spot.path, spot.choices + choices, spot.refs, spot.slots) if choices else spot
+    refs = dict(spot.refs)
+    for rule, n in named:
+        refs[rule] = refs.get(rule, 0) + n
+    return Spot(spot.path, spot.choices + choices, tuple(refs.items()), spot.slots)
 
 
 class Plan:
@@ -133,6 +156,17 @@ class Drawer:
         self._goals: dict[frozenset[Any], Goal] = {}
         self._ends: dict[frozenset[Any], Ends] = {}
         self._states: dict[Any, State] = {}
+        self._before: dict[tuple[Node, int], Written] = {}
+
+    def before(self, node: Node, index: int) -> Written:
+        """What a phrase has of choices and references before its part of this index."""
+        known = self._before.get((node, index))
+        if known is None:
+            refs: Counter[str] = Counter()
+            for kid in node.kids[:index]:
+                refs += self.reach.references(kid)
+            known = self._before[node, index] = (sum(kid.choices for kid in node.kids[:index]), tuple(refs.items()))
+        return known
 
     def goal(self, worlds: Worlds) -> Goal:
         key = frozenset(worlds.items())
@@ -193,7 +227,8 @@ class Drawer:
             weights = tuple(float(weight) if weight else 1.0 for weight in node.data or (None,) * len(options))
         goals = {value: self.reaching(option, goal) for value, option in zip(domain, options, strict=True)}
         viable = tuple(value for value in domain if goals[value].worlds)
-        before = [0] * len(options) if node.op == "range" else [sum(kid.choices for kid in node.kids[:i]) for i in range(len(options))]
+        written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]
+        before = [(choices + 1, refs) for choices, refs in written]
         return Plan("choice", choice=Choice(domain, viable, weights), options=options, goals=goals, before=before)
 
     def _rule(self, node: Node, goal: Goal) -> Plan:
@@ -340,24 +375,10 @@ class Drawing:
             raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
         self.taken[name] = value
         index = choice.domain.index(value)
-        return self.draw(plan.options[index], plan.goals[value], self._after(spot, node.kids[:index], plan.before[index] + 1))
-
-    def _after(self, spot: Spot, kids: tuple[Node, ...], choices: int) -> Spot:
-        """The spot behind some parts of a phrase."""
-        named = [counts for counts in map(self.drawer.reach.references, kids) if counts]
-        if not named:
-            return Spot(spot.path, spot.choices + choices, spot.refs, spot.slots) if choices else spot
-        refs = dict(spot.refs)
-        for counts in named:
-            for rule, n in counts.items():
-                refs[rule] = refs.get(rule, 0) + n
-        return spot._replace(choices=spot.choices + choices, refs=tuple(refs.items()))
+        return self.draw(plan.options[index], plan.goals[value], behind(spot, plan.before[index]))
 
     def _kid_spot(self, node: Node, index: int, spot: Spot) -> Spot:
-        if index == 0:
-            return spot
-        before = node.kids[:index]
-        return self._after(spot, before, sum([kid.choices for kid in before]))
+        return behind(spot, self.drawer.before(node, index)) if index else spot
 
     def _rule(self, node: Node, goal: Goal, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
         rule = node.data[0]
@@ -397,12 +418,12 @@ class Drawing:
         name, value, body = node.data[0], node.kids[0], node.kids[1]
         # a name that nothing uses is not drawn
         drawn = self.draw(value, plan.goal, spot)[0] if plan.goal.worlds else X
-        behind = self._after(spot, (value,), value.choices)
+        after = behind(spot, self.drawer.before(node, 1))
         if node.op == "pick":
             settled = substitute(body, name, word("unit", drawn) if _names_width(drawn) else drawn)
         else:
             settled = make("tie", node.data, (drawn, body))
-        return self.draw(settled, self.drawer.reaching(settled, goal), behind)
+        return self.draw(settled, self.drawer.reaching(settled, goal), after)
 
 
 def _slots(node: Node) -> list[Node]:
