@@ -10,13 +10,15 @@ if TYPE_CHECKING:
     from metamixer.language import Sentence
 
 
-def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> nn.Module:
+def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...], counted: bool = False) -> nn.Module:
     """The network of a sentence: ``(B, *grid, channels) -> (B, *grid', channels')``, float32, freshly initialised.
 
     Args:
         sentence: an architecture (no choices left).
         channels: channels of the input.
         grid: length of each axis of the input.
+        counted: build the form whose products are exactly those that ``metamixer.cost`` counts, for checks with a
+            counter; the default may spend more of them in a faster kernel (a mask for a small neighbourhood).
 
     Raises:
         LanguageError: the sentence does not fit that input.
@@ -25,7 +27,7 @@ def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> nn.
     from metamixer.language import parse
 
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
-    return Network(sentence.typed(channels, tuple(grid)))
+    return Network(sentence.typed(channels, tuple(grid)), counted)
 
 
 __all__ = ["build"]

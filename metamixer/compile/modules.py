@@ -35,14 +35,14 @@ class Weights(nn.Module):
 
 
 class Store:
-    """All weights of a network by the path of their occurrence.
-
-    ``names`` says for each tied name in scope under which path its weights lie, so that a second use finds the
-    tensors of the first.
+    """All weights of a network by the path of their occurrence: a second use of a tied name finds the tensors of
+    the first. ``counted`` asks for modules in which every counted product runs through a kernel that torch's
+    counter knows at its true size.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: bool = False) -> None:
         self.weights: dict[Path, Weights] = {}
+        self.counted = counted
 
     def of(self, t: Typed, path: Path) -> Weights:
         weights, constants = t.word.weights(t), t.word.constants(t)
@@ -101,19 +101,26 @@ class SourcesOf(nn.Module):
 
 
 class FusedRead(nn.Module):
-    """Softmax attention by scaled_dot_product_attention."""
+    """Softmax attention by scaled_dot_product_attention; a neighbourhood becomes a mask."""
 
     def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
         assert chosen.match and chosen.sum
         self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
         self.sources = SourcesOf(chosen, path, store, ties)
+        score = self.match.out
+        mask = None
+        if score.place is not None:
+            table = torch.as_tensor(self.match.word.constants(self.match)["table"])
+            mask = torch.zeros(score.tokens, score.tokens + 1, dtype=torch.bool)
+            mask = mask.scatter(1, table.where(table >= 0, score.tokens), True)[:, :-1]
+        self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         q, k, v = self.sources(x, env)
         score: Score = self.match.out
         tokens = [flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2) for flat in (q, k, v)]
-        out = nn.functional.scaled_dot_product_attention(*tokens, scale=self.match.word.scale(self.match))
+        out = nn.functional.scaled_dot_product_attention(*tokens, attn_mask=self.mask, scale=self.match.word.scale(self.match))
         out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
         return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
 
@@ -147,14 +154,14 @@ class ValuesFirst(nn.Module):
         return f"{self.t.text} : {self.t.out}"
 
 
-READS: dict[str, Callable[..., nn.Module]] = {"fused": FusedRead, "values first": ValuesFirst}
+READS: dict[str, Callable[..., nn.Module]] = {"fused": FusedRead, "masked": FusedRead, "values first": ValuesFirst}
 
 
 def make(t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> nn.Module:
     """The module of one occurrence."""
     if t.word.drawing == "read":
         chosen = plan(t)
-        if chosen.order in READS:
+        if chosen.order in READS and not (store.counted and chosen.order == "masked"):
             return READS[chosen.order](t, chosen, path, store, ties)
     return Part(t, path, store, ties)
 
@@ -187,10 +194,10 @@ class Network(nn.Module):
         store: weights by the path of their occurrence; the dense reference reads them there.
     """
 
-    def __init__(self, t: Typed) -> None:
+    def __init__(self, t: Typed, counted: bool = False) -> None:
         super().__init__()
         self.typed = t
-        self.store = Store()
+        self.store = Store(counted)
         self.body = make(t, (), self.store, {})
 
     def forward(self, x: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ def evaluate(net: nn.Module, x: Tensor) -> Tensor:
     """See ``metamixer.reference.reference``."""
     store = net.store.weights  # type: ignore[union-attr]
 
-    def weights(path: Path) -> SimpleNamespace:
+    def weights(t: Typed, path: Path) -> SimpleNamespace:
         held = store.get(path)  # type: ignore[union-attr,call-arg]
         named = [*held.named_parameters(), *held.named_buffers()] if held is not None else []
-        return SimpleNamespace(**{name: value.detach().double() if value.is_floating_point() else value for name, value in named})
+        tables = {name: torch.as_tensor(table, device=x.device) for name, table in t.word.constants(t).items()}
+        return SimpleNamespace(**{name: value.detach().double() for name, value in named if name not in tables}, **tables)
 
     def value(t: Typed, path: Path, ties: Mapping[str, Path], x: Tensor, env: Mapping[str, Tensor], state: Any) -> Any:
         names = {**ties, t.settings["name"]: (*path, -1)} if t.word.drawing == "tie" else ties
@@ -35,7 +36,7 @@ def evaluate(net: nn.Module, x: Tensor) -> Tensor:
             return t.word.run(t, kid, x, env, state, True)
         sources = [kid(i, x, env, None) for i in range(len(t.kids))]
         inputs = (state, *sources) if t.context.kind == "stage" else sources
-        return t.word.dense(t, weights(path), *inputs)
+        return t.word.dense(t, weights(t, path), *inputs)
 
     with torch.no_grad():
         return value(net.typed, (), {}, x.double(), {}, None)  # type: ignore[arg-type]

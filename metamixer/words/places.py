@@ -83,6 +83,10 @@ class Neighbourhood(PlaceWord):
                 raise Mismatch(f"the window N({width}) is larger than the axis of {length} allows", f"at most {2 * length - 1} here")
         return Done((Place("N", (k, s, d, edge)),))
 
+    def distinct(self, place: Place) -> bool:
+        """Whether the slots of a token are different tokens of the memory, and nothing else."""
+        return bool(place.values[3] != "zero")
+
     def support(self, place: Place) -> Node:
         """The place in canonical form."""
         k, s, d, edge = place.values
