@@ -27,7 +27,7 @@ def png(figure: go.Figure, path: str | Path, width: int = 1100, height: int = 62
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     figure = go.Figure(figure).update_layout(paper_bgcolor="white", width=width, height=height)
-    if importlib.util.find_spec("kaleido") is not None:
+    if _has_kaleido():
         try:
             figure.write_image(target, format="png", scale=scale)
         except (RuntimeError, ValueError, OSError):
@@ -46,6 +46,10 @@ def png(figure: go.Figure, path: str | Path, width: int = 1100, height: int = 62
         )
     _photograph(browser, figure, target, width, height, scale)
     return target
+
+
+def _has_kaleido() -> bool:
+    return importlib.util.find_spec("kaleido") is not None
 
 
 def _photograph(browser: str, figure: go.Figure, target: Path, width: int, height: int, scale: float) -> None:
