@@ -57,16 +57,26 @@ def _rows(part: Part, shape: str, width: float, whole: bool = False, main: str =
         return one
     shapes = [shape, *(p.shape for p in part.parts[:-1])]
     widths = [_flat((p,), s, width, "").width for p, s in zip(part.parts, shapes, strict=True)]
-    groups: list[list[int]] = [[]]
-    used = 0.0
-    for i, w in enumerate(widths):
-        if groups[-1] and used + w > width:
-            groups.append([])
-            used = 0.0
-        groups[-1].append(i)
-        used += w
-    rows = [_flat(tuple(part.parts[i] for i in group), shapes[group[0]], width, "") for group in groups]
+    rows = []
+    for first, end in _broken(widths, width):
+        # What the row before made of the shape is told at the start of this one.
+        known = part.parts[first - 1].before if first else shape
+        rows.append(_flat(part.parts[first:end], known, width, ""))
     return stacked(rows, whole)
+
+
+def _broken(widths: Sequence[float], width: float) -> list[tuple[int, int]]:
+    """(first, end) of rows of things so wide: the fewest rows that hold them, and those as equal as may be."""
+    best: list[tuple[int, float, list[tuple[int, int]]]] = [(0, 0.0, [])]  # for the first n things
+    for end in range(1, len(widths) + 1):
+        options = []
+        for first in range(end):
+            row = sum(widths[first:end])
+            if row <= width or first == end - 1:
+                rows, squares, breaks = best[first]
+                options.append((rows + 1, squares + row**2, [*breaks, (first, end)]))
+        best.append(min(options))
+    return best[-1][2]
 
 
 def _flat(parts: Sequence[Part], shape: str, width: float, main: str) -> Picture:

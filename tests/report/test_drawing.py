@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import metamixer as mm
-from metamixer.report.drawing import draw, picture
+from metamixer.report.drawing import _broken, draw, picture
 from metamixer.report.picture import Box, Picture
 from metamixer.report.sketch import Part, sketch
 
@@ -247,3 +247,15 @@ def test_random_networks_are_readable(seed: int) -> None:
     text = grown(random.Random(seed), 3)
     part = sketch(mm.parse(f"unit({text})").typed(8, (8, 8)))
     assert_readable(picture(part))
+
+
+def test_rows_are_few_and_even() -> None:
+    assert _broken([300, 300, 300, 100], 700) == [(0, 2), (2, 4)]
+    assert _broken([300, 300, 100], 700) == [(0, 3)]
+    assert _broken([900, 100], 700) == [(0, 1), (1, 2)]  # what is too wide stands alone
+
+
+def test_a_row_begins_with_the_shape_that_the_one_before_ended_with() -> None:
+    part = sketch(mm.parse("(res(norm >> ffn(4)) >> res(norm >> ffn(4)) >> down(2,2C))^3").typed(8, (16, 16)))
+    drawing = picture(part, 500)
+    assert {"16×16×8", "8×8×16", "4×4×32", "2×2×64"} == {t.text for t in drawing.labels if t.kind == "shape"}
