@@ -23,7 +23,15 @@ def catalog(name: str | None, as_json: bool) -> int:
         for key, value in described(chosen[0]).items():
             console.print(f"[bold]{key}[/]: {value}", highlight=False)
         return 0
-    table = Table("name", "family", "input", "params", "MACs", "published (params, MACs, top-1)", title="Catalogue; MACs of one input, head included")
+    table = Table(
+        "name",
+        "family",
+        "input",
+        "params",
+        "MACs",
+        "published (params, MACs, top-1)",
+        title="Catalogue; MACs of one input, head included",
+    )
     for entry in chosen:
         cost = entry.cost
         shape = f"{'x'.join(map(str, entry.grid))}x{entry.channels}"
@@ -38,4 +46,9 @@ def described(entry: Entry) -> dict[str, Any]:
     cost = entry.cost
     facts = asdict(entry)
     facts["sentence"] = facts.pop("text")
-    return facts | {"params": cost.params, "macs": cost.macs, "flops": cost.flops, "key": entry.network.key(entry.channels, entry.grid)}
+    return facts | {
+        "params": cost.params,
+        "macs": cost.macs,
+        "flops": cost.flops,
+        "key": entry.network.key(entry.channels, entry.grid),
+    }

@@ -89,5 +89,9 @@ def get(name: str) -> Entry:
     """
     if name not in entries():
         close = nearest(name, entries())
-        raise LanguageError(f"the catalogue has no {name}", None, f"did you mean {close}?" if close else f"it has: {', '.join(entries())}")
+        raise LanguageError(
+            f"the catalogue has no {name}",
+            None,
+            f"did you mean {close}?" if close else f"it has: {', '.join(entries())}",
+        )
     return entries()[name]

@@ -25,7 +25,9 @@ class Weights(nn.Module):
             if weight.init == "fill":
                 value = torch.full(weight.shape, weight.value)
             else:  # truncated at two deviations
-                value = nn.init.trunc_normal_(torch.empty(weight.shape), std=weight.value, a=-2 * weight.value, b=2 * weight.value)
+                value = nn.init.trunc_normal_(
+                    torch.empty(weight.shape), std=weight.value, a=-2 * weight.value, b=2 * weight.value
+                )
             if weight.trained:
                 self.register_parameter(weight.name, nn.Parameter(value))
             else:
@@ -81,7 +83,8 @@ class SourcesOf(nn.Module):
 
     def __init__(self, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
-        assert chosen.match and chosen.sum
+        assert chosen.match is not None
+        assert chosen.sum is not None
         (match_path, match), (sum_path, total) = chosen.match, chosen.sum
         found = [(match.kids[i], (*path, *match_path, i)) for i in (0, 1)] + [(total.kids[0], (*path, *sum_path, 0))]
         self.joint = all(_projects_x(kid) for kid, _ in found)
@@ -89,12 +92,14 @@ class SourcesOf(nn.Module):
 
     def forward(self, x: Tensor, env: Env) -> tuple[Tensor, Tensor, Tensor]:
         if self.joint:
-            owned = [part.weights for part in self.parts]
-            weight = torch.cat([w.weight for w in owned])
-            biased = [w.bias for w in owned if hasattr(w, "bias")]
-            bias = torch.cat([w.bias if hasattr(w, "bias") else w.weight.new_zeros(len(w.weight)) for w in owned]) if biased else None
-            joint = nn.functional.linear(x, weight, bias)
-            q, k, v = joint.split([len(w.weight) for w in owned], -1)
+            weights: list[Tensor] = [part.weights.weight for part in self.parts]  # type: ignore[union-attr,misc]
+            biases = [getattr(part.weights, "bias", None) for part in self.parts]
+            bias = None
+            if any(b is not None for b in biases):
+                bias = torch.cat(
+                    [w.new_zeros(len(w)) if b is None else b for w, b in zip(weights, biases, strict=True)]
+                )
+            q, k, v = nn.functional.linear(x, torch.cat(weights), bias).split([len(w) for w in weights], -1)
         else:
             q, k, v = (part(x, env) for part in self.parts)
         return q, k, v
@@ -103,10 +108,13 @@ class SourcesOf(nn.Module):
 class FusedRead(nn.Module):
     """Softmax attention by scaled_dot_product_attention; a neighbourhood becomes a mask."""
 
+    mask: Tensor | None
+
     def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
-        assert chosen.match and chosen.sum
-        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
+        assert chosen.match is not None
+        assert chosen.sum is not None
+        self.t, self.match = t, chosen.match[1]
         self.sources = SourcesOf(chosen, path, store, ties)
         score = self.match.out
         mask = None
@@ -119,8 +127,13 @@ class FusedRead(nn.Module):
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         q, k, v = self.sources(x, env)
         score: Score = self.match.out
-        tokens = [flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2) for flat in (q, k, v)]
-        out = nn.functional.scaled_dot_product_attention(*tokens, attn_mask=self.mask, scale=self.match.word.scale(self.match))
+        q, k, v = (
+            flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2)
+            for flat in (q, k, v)
+        )
+        out = nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=self.mask, scale=self.match.word.scale(self.match)
+        )
         out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
         return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
 
@@ -133,15 +146,19 @@ class ValuesFirst(nn.Module):
 
     def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
-        assert chosen.match and chosen.sum
-        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
+        assert chosen.match is not None
+        assert chosen.sum is not None
+        self.t, self.match = t, chosen.match[1]
         self.between = [step for _, step in chosen.between]
         self.sources = SourcesOf(chosen, path, store, ties)
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         q, k, v = self.sources(x, env)
         score: Score = self.match.out
-        q, k, v = (flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2) for flat in (q, k, v))
+        q, k, v = (
+            flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2)
+            for flat in (q, k, v)
+        )
         q = q * self.match.word.scale(self.match)
         out = q @ (k.mT @ v)
         for step in self.between:
@@ -159,7 +176,7 @@ READS: dict[str, Callable[..., nn.Module]] = {"fused": FusedRead, "masked": Fuse
 
 def make(t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> nn.Module:
     """The module of one occurrence."""
-    if t.word.drawing == "read":
+    if t.word.form == "read":
         chosen = plan(t)
         if chosen.order in READS and not (store.counted and chosen.order == "masked"):
             return READS[chosen.order](t, chosen, path, store, ties)
@@ -168,9 +185,9 @@ def make(t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> nn.Mod
 
 def kids_of(t: Typed, path: Path, ties: Mapping[str, Path]) -> list[tuple[Typed, Path, Mapping[str, Path]]]:
     """Each sub-phrase with the path of its weights and the tied names it sees."""
-    if t.word.drawing == "tie":
+    if t.word.form == "tie":
         ties = {**ties, t.settings["name"]: (*path, -1)}
-    elif t.word.drawing == "tied":  # a use: its weights lie with the binding
+    elif t.word.form == "tied":  # a use: its weights lie with the binding
         return [(kid, ties[t.settings["name"]], ties) for kid in t.kids]
     return [(kid, (*path, i), ties) for i, kid in enumerate(t.kids)]
 
@@ -183,7 +200,7 @@ def _is_leaf(t: Typed) -> bool:
 
 def _projects_x(t: Typed) -> bool:
     """Whether an occurrence is a plain projection of x itself."""
-    return getattr(t.word, "projection", False) and t.settings["g"] == 1 and t.kids[0].word.name == "x"
+    return t.word.projection and t.settings["g"] == 1 and t.kids[0].word.form == "input"
 
 
 class Network(nn.Module):

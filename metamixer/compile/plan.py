@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Score
-from metamixer.language.vocabulary import Macro, words
+from metamixer.language.vocabulary import Macro, place_word
 
 Path = tuple[int, ...]
 
@@ -45,7 +45,7 @@ def stages(t: Typed, path: Path = ()) -> list[tuple[Path, Typed]]:
         inner, where = kid, (*path, i)
         while isinstance(inner.word, Macro):
             inner, where = inner.kids[0], (*where, 0)
-        if inner.word.drawing == "read":
+        if inner.word.form == "read":
             found += stages(inner, where)
         else:
             found.append((where, inner))
@@ -63,18 +63,18 @@ def plan(t: Typed) -> Plan:
 def _plan(t: Typed) -> Plan:
     steps = stages(t)
     match, total = steps[0][1], steps[-1][1]
-    content = getattr(match.word, "content", False) and match.out.memory is not None
-    if len(steps) < 2 or not content or not getattr(total.word, "sums", False):
+    content = match.word.content and match.out.memory is not None
+    if len(steps) < 2 or not content or not total.word.sums:
         return STAGED
-    between = tuple(step for step in steps[1:-1] if not getattr(step[1].word, "neutral", False))
-    if len(between) == 1 and getattr(between[0][1].word, "fused", False):
+    between = tuple(step for step in steps[1:-1] if not step[1].word.neutral)
+    if len(between) == 1 and between[0][1].word.fused:
         if match.out.place is None:
             return Plan("fused", steps[0], between, steps[-1])
-        if match.out.tokens <= MASKED_TOKENS and words()[match.out.place[0].word].distinct(match.out.place[0]):  # type: ignore[attr-defined]
+        if match.out.tokens <= MASKED_TOKENS and place_word(match.out.place[0]).distinct(match.out.place[0]):
             return Plan("masked", steps[0], between, steps[-1])
     if match.out.place is not None:
         return STAGED
-    if all(getattr(step.word, "marginal", False) for _, step in between) and values_first(match, total) < match_first(match, total):
+    if all(step.word.marginal for _, step in between) and values_first(match, total) < match_first(match, total):
         return Plan("values first", steps[0], between, steps[-1])
     return STAGED
 
@@ -94,6 +94,7 @@ def macs(t: Typed, order: str = "planned") -> int:
     """MACs of one read in its planned order, its sources apart."""
     chosen = plan(t)
     if chosen.order == "values first" and order == "planned":
-        assert chosen.match and chosen.sum
+        assert chosen.match is not None
+        assert chosen.sum is not None
         return values_first(chosen.match[1], chosen.sum[1])
     return sum(step.word.macs(step) for _, step in stages(t))

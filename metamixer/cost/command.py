@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from bisect import bisect_left
+from itertools import pairwise
 
 from metamixer.cost.count import cost
 from metamixer.language import Profile, Space
@@ -35,14 +36,24 @@ def space_schema() -> int:
     return 0
 
 
-def _sentences(chosen: Space, draws: int, rng: random.Random, channels: int, grid: tuple[int, ...], as_json: bool) -> int:
+def _sentences(
+    chosen: Space, draws: int, rng: random.Random, channels: int, grid: tuple[int, ...], as_json: bool
+) -> int:
     drawn = [chosen.draw(rng, channels, grid) for _ in range(draws)]
     if as_json:
         facts = []
         for one in drawn:
             costs = cost(one.sentence, channels, grid)
             key = one.sentence.key(channels, grid)
-            facts.append({"sentence": str(one.sentence), "choices": one.choices, "key": key, "macs": costs.macs, "params": costs.params})
+            facts.append(
+                {
+                    "sentence": str(one.sentence),
+                    "choices": one.choices,
+                    "key": key,
+                    "macs": costs.macs,
+                    "params": costs.params,
+                }
+            )
         print(json.dumps(facts, indent=1))
     else:
         for one in drawn:
@@ -53,7 +64,10 @@ def _sentences(chosen: Space, draws: int, rng: random.Random, channels: int, gri
 def quantiles(values: tuple[int, ...]) -> dict[str, int]:
     """Least, quartiles and greatest of sorted values."""
     last = len(values) - 1
-    return {name: values[round(last * share)] for name, share in {"min": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "max": 1.0}.items()}
+    return {
+        name: values[round(last * share)]
+        for name, share in {"min": 0.0, "25 %": 0.25, "median": 0.5, "75 %": 0.75, "max": 1.0}.items()
+    }
 
 
 def _facts(chosen: Space, profile: Profile, size: int, channels: int, grid: tuple[int, ...]) -> dict[str, object]:
@@ -72,7 +86,10 @@ def _print(chosen: Space, profile: Profile, size: int, channels: int, grid: tupl
 
     console = Console()
     shape = "x".join(map(str, grid))
-    console.print(f"[bold]{chosen.name}[/]: start {chosen.start}, max_depth {chosen.max_depth}, input {shape} tokens x {channels}", highlight=False)
+    console.print(
+        f"[bold]{chosen.name}[/]: start {chosen.start}, max_depth {chosen.max_depth}, input {shape} tokens x {channels}",
+        highlight=False,
+    )
     for rule, body in chosen.rules.items():
         console.print(f"  [bold]{rule}[/] = ", end="", highlight=False)
         console.print(body, markup=False, highlight=False, soft_wrap=True)
@@ -82,7 +99,10 @@ def _print(chosen: Space, profile: Profile, size: int, channels: int, grid: tupl
     for name, values in (("MACs", profile.macs), ("params", profile.params)):
         table.add_row(name, *(f"{value:,}" for value in quantiles(values).values()), bars(values))
     console.print(table)
-    console.print("MACs are multiply-accumulates of matrix products and convolutions for one input, without a task's head", highlight=False)
+    console.print(
+        "MACs: multiply-accumulates of matrix products and convolutions for one input, without a task's head",
+        highlight=False,
+    )
 
 
 def bars(values: tuple[int, ...], cells: int = 16) -> str:
@@ -92,5 +112,5 @@ def bars(values: tuple[int, ...], cells: int = 16) -> str:
         return "█"
     edges = [low * (high / low) ** (i / cells) for i in range(cells + 1)]
     cuts = [bisect_left(values, edge) for edge in edges[:-1]] + [len(values)]
-    counts = [after - before for before, after in zip(cuts, cuts[1:], strict=False)]
+    counts = [after - before for before, after in pairwise(cuts)]
     return "".join(" ▁▂▃▄▅▆▇█"[-(-8 * n // max(counts))] for n in counts)

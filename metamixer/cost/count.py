@@ -79,9 +79,9 @@ def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: 
 
 def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], Typed]]:
     """The stages of the outermost sequence; repetitions inside it are opened up."""
-    if t.word.drawing in ("chain", "repeat"):
+    if t.word.form in ("chain", "repeat"):
         return [part for i, kid in enumerate(t.kids) for part in parts(kid, (*path, i))]
-    if t.word.drawing == "tie":
+    if t.word.form == "tie":
         return [(path, t)]
     return [(path, t)]
 
@@ -102,11 +102,11 @@ def _counts(t: Typed, order: str) -> Counts:
     params = sum(c[1] for c in below)
     elementwise = times * sum(c[2] for c in below)
     activations = times * sum(c[3] for c in below)
-    if word.drawing == "tied":  # its weights are counted where they are bound
+    if word.form == "tied":  # its weights are counted where they are bound
         params = 0
-    if word.drawing == "tie":
+    if word.form == "tie":
         params += _tied_params(t, order)
-    if word.drawing == "read":  # stages report their own MACs; the plan replaces those of the read as a whole
+    if word.form == "read":  # stages report their own MACs; the plan replaces those of the read as a whole
         macs += read_macs(t, order) - sum(_own(step, order) for step in _stages(t))
     own = _own(t, order)
     trained = sum(prod(w.shape) for w in word.weights(t) if w.trained)

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metamixer.language.nodes import X, Node, chain, joined, make, place, size, walk, word
+from metamixer.language.nodes import Node, X, chain, joined, make, place, size, walk, word
 from metamixer.language.printer import text
 from metamixer.language.sentence import Sentence
 from metamixer.language.typed import Typed
-from metamixer.language.vocabulary import Macro, words
+from metamixer.language.vocabulary import Macro, place_word, words
 
 
 def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None) -> str:
@@ -78,7 +78,7 @@ class _Walk:
         return known
 
     def _form(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
-        how = t.word.drawing
+        how = t.word.form
         if how == "let":
             return self._let(t, heads, x, env, staged)
         if how == "tie":
@@ -88,7 +88,11 @@ class _Walk:
             return self.form(t.kids[0], heads, x, binding.env) if binding.inline else word(binding.name)
         if how == "bound":
             binding = env[t.settings["name"]]
-            return self.form(binding.value, heads, x, binding.env) if binding.inline and binding.x is x else word(binding.name)
+            return (
+                self.form(binding.value, heads, x, binding.env)
+                if binding.inline and binding.x is x
+                else word(binding.name)
+            )
         if isinstance(t.word, Macro):
             return self.form(t.kids[0], heads, x, env, staged)
         own = t.context.heads if not staged and t.word.headed(t) else heads
@@ -101,8 +105,8 @@ class _Walk:
         if staged:
             return node
         support = t.context.place
-        if support and (how == "read" or getattr(t.word, "content", False)):
-            node = place(node, words()[support[0].word].support(support[0]))  # type: ignore[attr-defined]
+        if support and (how == "read" or t.word.content):
+            node = place(node, place_word(support[0]).support(support[0]))
         return place(node, word("h", size(own))) if own != heads else node
 
     def _let(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
@@ -132,15 +136,15 @@ class _Walk:
 
 
 def _uses(t: Typed, name: str) -> int:
-    if t.word.drawing in ("bound", "tied") and t.settings["name"] == name:
+    if t.word.form in ("bound", "tied") and t.settings["name"] == name:
         return 1
-    if t.word.drawing in ("let", "tie") and t.settings["name"] == name:
-        return _uses(t.kids[0], name) if t.word.drawing == "let" else 0
+    if t.word.form in ("let", "tie") and t.settings["name"] == name:
+        return _uses(t.kids[0], name) if t.word.form == "let" else 0
     return sum(_uses(kid, name) for kid in t.kids)
 
 
 def _first_use(t: Typed, name: str) -> Typed | None:
-    if t.word.drawing == "tied" and t.settings["name"] == name:
+    if t.word.form == "tied" and t.settings["name"] == name:
         return t
     return next((use for use in (_first_use(kid, name) for kid in t.kids) if use is not None), None)
 
@@ -156,7 +160,8 @@ def renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
     """Bindings in order of first use, named a, b, c, .. by how many binders they stand in."""
     if node.op in ("let", "tie"):
         binds, body = _ordered(node)
-        renaming, written = dict(names), []
+        renaming = dict(names)
+        written: list[tuple[str, Node]] = []
         for old, value in binds:
             new = _letter(depth + len(written))
             written.append((new, renamed(value, renaming, depth + len(written))))

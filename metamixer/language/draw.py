@@ -7,27 +7,24 @@ several worlds (its place behind ``@`` is drawn after it); a choice is viable if
 from __future__ import annotations
 
 import random
-from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from metamixer.language.nodes import X, Node, chain, joined, make, place, size, word
+from metamixer.language.choice import Choice, Choose, Value, prior
+from metamixer.language.nodes import Node, X, chain, joined, make, place, size, word
 from metamixer.language.printer import text
 from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, kid_of, values_of
 from metamixer.language.types import Context, Mismatch
 from metamixer.language.vocabulary import Demand
 
-Value = int | str
 Worlds = Mapping[Contexts, frozenset[Outcome]]
 
 
 class Goal:
     """In which worlds a phrase may stand, and how it may end in each. Equal goals are one object, which remembers
-    for each phrase how to draw it."""
+    for each phrase how to draw it.
+    """
 
     __slots__ = ("plans", "worlds")
 
@@ -43,47 +40,6 @@ class Ends:
 
     def __init__(self, of: Mapping[Contexts, Outcome]) -> None:
         self.of = of
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One choice met while drawing.
-
-    Attributes:
-        domain: all alternatives as written, integers or printed texts; it never changes for one name of one space.
-        viable: those that can still be completed here.
-        weights: prior weight of each entry of the domain.
-    """
-
-    domain: tuple[Value, ...]
-    viable: tuple[Value, ...]
-    weights: tuple[float, ...]
-
-    def draw(self, rng: random.Random) -> Value:
-        """A viable alternative by the prior."""
-        if len(self.viable) == 1:
-            return self.viable[0]
-        edges = self._edges
-        return self.viable[min(bisect(edges, rng.random() * edges[-1]), len(edges) - 1)]
-
-    @cached_property
-    def _edges(self) -> list[float]:
-        weight = dict(zip(self.domain, self.weights, strict=True))
-        return list(accumulate(weight[value] for value in self.viable))
-
-    def repair(self, value: Value) -> Value:
-        """The value itself if it is viable; else the nearest viable integer (the lower on a tie), or the next
-        viable alternative in text order, cyclically."""
-        if value in self.viable:
-            return value
-        if all(isinstance(v, int) for v in self.domain) and isinstance(value, int):
-            return min((v for v in self.viable if isinstance(v, int)), key=lambda v: (abs(v - value), v))
-        start = self.domain.index(value) if value in self.domain else 0
-        order = self.domain[start:] + self.domain[:start]
-        return next(v for v in order if v in self.viable)
-
-
-Choose = Callable[[str, Choice], Value]
 
 
 class Spot(NamedTuple):
@@ -116,15 +72,56 @@ def behind(spot: Spot, written: Written) -> Spot:
     return Spot(spot.path, spot.choices + choices, tuple(refs.items()), spot.slots)
 
 
-class Plan:
-    """How one phrase is drawn for one goal; worked out once."""
+class Closed(NamedTuple):
+    """Nothing to draw."""
 
-    __slots__ = ("before", "body", "choice", "ends", "goal", "goals", "kind", "node", "options", "state")
+    ends: Ends
 
-    def __init__(self, kind: str, **facts: Any) -> None:
-        self.kind = kind
-        for name, value in facts.items():
-            setattr(self, name, value)
+
+class Passed(NamedTuple):
+    """An argument of an expansion: drawn where it stands in the text."""
+
+
+class Chosen(NamedTuple):
+    """A choice: its alternatives, the goal of each value, and what is written before each."""
+
+    choice: Choice
+    options: list[Node]
+    goals: dict[Value, Goal]
+    before: list[Written]
+
+
+class Ruled(NamedTuple):
+    """A reference to a rule: its body and goal, the contexts inside, whether D differs, and ends already seen."""
+
+    body: Node
+    goal: Goal
+    entered: dict[Contexts, Contexts]
+    rewidth: bool
+    ends: dict[Ends, Ends]
+
+
+class Shared(NamedTuple):
+    """A ``pick`` or ``tie`` with choices: the goal of its value."""
+
+    goal: Goal
+
+
+class Placed(NamedTuple):
+    """An ``@`` whose operand has choices: (contexts, how the place ends, contexts inside, contexts of the place)."""
+
+    goal: Goal
+    worlds: list[tuple[Contexts, Outcome, Contexts, Contexts]]
+    behind: dict[Ends, tuple[Goal, Mapping[tuple[Contexts, Outcome], tuple[Contexts, Outcome]]]]
+
+
+class Parted(NamedTuple):
+    """A phrase drawn part by part."""
+
+    state: State
+
+
+Plan = Closed | Passed | Chosen | Ruled | Shared | Placed | Parted
 
 
 class State:
@@ -141,6 +138,11 @@ class State:
     """
 
     __slots__ = ("asked", "final", "goal", "index", "kid", "next", "worlds")
+
+    asked: list[Contexts | None]
+    goal: Goal
+    index: int
+    kid: Node
 
     def __init__(self, worlds: list[tuple[Contexts, tuple[Outcome, ...]]]) -> None:
         self.worlds = worlds
@@ -190,7 +192,10 @@ class Drawer:
 
     def reaching(self, node: Node, goal: Goal) -> Goal:
         """The part of a goal that a phrase can reach."""
-        found = {contexts: frozenset(allowed & self.reach.outcomes(node, contexts).keys()) for contexts, allowed in goal.worlds.items()}
+        found = {
+            contexts: frozenset(allowed & self.reach.outcomes(node, contexts).keys())
+            for contexts, allowed in goal.worlds.items()
+        }
         return self.goal({contexts: ends for contexts, ends in found.items() if ends})
 
     def _plan(self, node: Node, goal: Goal) -> Plan:
@@ -198,23 +203,23 @@ class Drawer:
         first = next(iter(worlds))[0]
         if all(reach.closed(node, ctx) for contexts in worlds for ctx in contexts):
             reached = {contexts: next(iter(reach.outcomes(node, contexts)), None) for contexts in worlds}
-            return Plan("closed", ends=self.ends({c: end for c, end in reached.items() if end is not None and end in worlds[c]}))
+            return Closed(self.ends({c: end for c, end in reached.items() if end is not None and end in worlds[c]}))
         if node.op in ("choice", "range"):
             return self._choice(node, goal)
         if node.op == "slot":
-            return Plan("slot")
+            return Passed()
         if node.op == "word" and not node.kids:
             if first.find(node.data[0]) is not None:
-                return Plan("closed", ends=self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
+                return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
             if node.data[0] in reach.rules:
                 return self._rule(node, goal)
         if node.op in ("pick", "tie") and not reach.closed(node.kids[0], first):
             return self._shared(node, goal)
         if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
             return self._at(node, goal)
-        return Plan("parts", state=self.state(node, goal, [(contexts, ()) for contexts in worlds]))
+        return Parted(self.state(node, goal, [(contexts, ()) for contexts in worlds]))
 
-    def _choice(self, node: Node, goal: Goal) -> Plan:
+    def _choice(self, node: Node, goal: Goal) -> Chosen:
         if node.op == "range":
             low, high, step = node.data
             domain: tuple[Value, ...] = tuple(range(low, high + 1, step))
@@ -229,9 +234,9 @@ class Drawer:
         viable = tuple(value for value in domain if goals[value].worlds)
         written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]
         before = [(choices + 1, refs) for choices, refs in written]
-        return Plan("choice", choice=Choice(domain, viable, weights), options=options, goals=goals, before=before)
+        return Chosen(Choice(domain, viable, weights), options, goals, before)
 
-    def _rule(self, node: Node, goal: Goal) -> Plan:
+    def _rule(self, node: Node, goal: Goal) -> Ruled:
         inside: dict[Contexts, frozenset[Outcome]] = {}
         entered: dict[Contexts, Contexts] = {}
         for contexts, allowed in goal.worlds.items():
@@ -241,10 +246,12 @@ class Drawer:
                 inside[inner] = inside.get(inner, frozenset()) | allowed
         body = self.reach.rules[node.data[0]]
         first = next(iter(goal.worlds))[0]
-        rewidth = first.kind == "term" and any(ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts)
-        return Plan("rule", body=body, goal=self.reaching(body, self.goal(inside)), goals=entered, before=rewidth, ends={})
+        rewidth = first.kind == "term" and any(
+            ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
+        )
+        return Ruled(body, self.reaching(body, self.goal(inside)), entered, rewidth, {})
 
-    def _shared(self, node: Node, goal: Goal) -> Plan:
+    def _shared(self, node: Node, goal: Goal) -> Shared:
         """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
         name, value, body = node.data[0], node.kids[0], node.kids[1]
         wanted: dict[Contexts, frozenset[Outcome]] = {}
@@ -254,11 +261,15 @@ class Drawer:
             for end in self.reach.outcomes(body, tuple(d.context for d in step)):
                 own = frozenset(use for use in end.uses if use[0] == name)
                 drawn_as = Outcome(values_of(own))
-                if own and Outcome(end.values, end.uses - own) in allowed and drawn_as in self.reach.outcomes(value, contexts_of(own)):
+                if (
+                    own
+                    and Outcome(end.values, end.uses - own) in allowed
+                    and drawn_as in self.reach.outcomes(value, contexts_of(own))
+                ):
                     wanted[contexts_of(own)] = wanted.get(contexts_of(own), frozenset()) | {drawn_as}
-        return Plan("shared", goal=self.goal(wanted))
+        return Shared(self.goal(wanted))
 
-    def _at(self, node: Node, goal: Goal) -> Plan:
+    def _at(self, node: Node, goal: Goal) -> Placed:
         """The operand is written first but stands where its place puts it: one world for each place possible."""
         operand, where = node.kids
         wanted: dict[Contexts, frozenset[Outcome]] = {}
@@ -273,25 +284,33 @@ class Drawer:
                 if not isinstance(inner_step, list):
                     continue
                 inner = tuple(self.reach.narrowed(operand, d.context) for d in inner_step)
-                ends = frozenset(out for out in self.reach.outcomes(operand, inner) if self.finishing(node, contexts, (place_end, out)) & allowed)
+                ends = frozenset(
+                    out
+                    for out in self.reach.outcomes(operand, inner)
+                    if self.finishing(node, contexts, (place_end, out)) & allowed
+                )
                 if ends:
                     wanted[inner] = wanted.get(inner, frozenset()) | ends
                     worlds.append((contexts, place_end, inner, asked))
-        return Plan("at", goal=self.goal(wanted), options=worlds, ends={})
+        return Placed(self.goal(wanted), worlds, {})
 
-    def behind_operand(self, node: Node, goal: Goal, plan: Plan, ends: Ends) -> tuple[Goal, Mapping[Any, Any]]:
+    def behind_operand(self, node: Node, goal: Goal, plan: Placed, ends: Ends) -> tuple[Goal, Mapping[Any, Any]]:
         """The places that remain once the operand of an ``@`` is drawn, and how the whole then ends."""
-        known = plan.ends.get(ends)
+        known = plan.behind.get(ends)
         if known is None:
             places: dict[Contexts, frozenset[Outcome]] = {}
             final: dict[tuple[Contexts, Outcome], tuple[Contexts, Outcome]] = {}
-            for contexts, place_end, inner, asked in plan.options:
+            for contexts, place_end, inner, asked in plan.worlds:
                 end = ends.of.get(inner)
-                reached = self.finishing(node, contexts, (place_end, end)) & goal.worlds[contexts] if end is not None else frozenset()
+                reached = (
+                    self.finishing(node, contexts, (place_end, end)) & goal.worlds[contexts]
+                    if end is not None
+                    else frozenset()
+                )
                 if reached:
                     places[asked] = places.get(asked, frozenset()) | {place_end}
                     final[asked, place_end] = (contexts, next(iter(reached)))
-            known = plan.ends[ends] = (self.goal(places), final)
+            known = plan.behind[ends] = (self.goal(places), final)
         return known
 
     def finishing(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> frozenset[Outcome]:
@@ -308,7 +327,12 @@ class Drawer:
         state = self._states[key] = State(worlds)
         steps = [self.reach.step(node, contexts, done) for contexts, done in worlds]
         if isinstance(steps[0], Outcome) or _kept(node, worlds[0][1]):
-            state.final = self.ends({contexts: next(iter(self.finishing(node, contexts, done) & goal.worlds[contexts])) for contexts, done in worlds})
+            state.final = self.ends(
+                {
+                    contexts: next(iter(self.finishing(node, contexts, done) & goal.worlds[contexts]))
+                    for contexts, done in worlds
+                }
+            )
             return state
         demand: Demand = steps[0][0]  # type: ignore[index]
         state.kid, state.index = kid_of(node, demand), demand.kid if isinstance(demand.kid, int) else -1
@@ -319,7 +343,11 @@ class Drawer:
                 state.asked.append(None)
                 continue
             inner = tuple(self.reach.narrowed(state.kid, d.context) for d in step)
-            ends = frozenset(out for out in self.reach.outcomes(state.kid, inner) if self.finishing(node, contexts, (*done, out)) & goal.worlds[contexts])
+            ends = frozenset(
+                out
+                for out in self.reach.outcomes(state.kid, inner)
+                if self.finishing(node, contexts, (*done, out)) & goal.worlds[contexts]
+            )
             state.asked.append(inner)
             if ends:
                 wanted[inner] = wanted.get(inner, frozenset()) | ends
@@ -349,26 +377,25 @@ class Drawing:
     def draw(self, node: Node, goal: Goal, spot: Spot) -> tuple[Node, Ends]:
         """The drawn phrase, and how it ends in the worlds that remain possible."""
         plan = goal.plans.get(node) or self.drawer.plan(node, goal)
-        kind = plan.kind
-        if kind == "closed":
+        if isinstance(plan, Closed):
             return node, plan.ends
-        if kind == "parts":
+        if isinstance(plan, Parted):
             return self._parts(node, goal, plan.state, spot)
-        if kind == "choice":
-            return self._choice(node, plan, spot)
-        if kind == "rule":
+        if isinstance(plan, Chosen):
+            return self._choice(plan, spot)
+        if isinstance(plan, Ruled):
             return self._rule(node, goal, plan, spot)
-        if kind == "slot":
+        if isinstance(plan, Passed):
             drawn, ends = self.draw(node.kids[0], goal, spot.slots[node.data])
             return make("slot", node.data, (drawn,)), ends
-        if kind == "at":
+        if isinstance(plan, Placed):
             drawn, ends = self.draw(node.kids[0], plan.goal, spot)
             places, final = self.drawer.behind_operand(node, goal, plan, ends)
             where, place_ends = self.draw(node.kids[1], places, self._kid_spot(node, 1, spot))
             return place(drawn, where), self.drawer.ends(dict(final[item] for item in place_ends.of.items()))
         return self._shared(node, goal, plan, spot)
 
-    def _choice(self, node: Node, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
+    def _choice(self, plan: Chosen, spot: Spot) -> tuple[Node, Ends]:
         name, choice = f"{spot.path}#{spot.choices + 1}", plan.choice
         value = self.choose(name, choice)
         if value not in choice.viable:
@@ -380,16 +407,16 @@ class Drawing:
     def _kid_spot(self, node: Node, index: int, spot: Spot) -> Spot:
         return behind(spot, self.drawer.before(node, index)) if index else spot
 
-    def _rule(self, node: Node, goal: Goal, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
+    def _rule(self, node: Node, goal: Goal, plan: Ruled, spot: Spot) -> tuple[Node, Ends]:
         rule = node.data[0]
         nth = dict(spot.refs).get(rule, 0) + 1 if spot.refs else 1
         path = f"{spot.path}/{rule}" + (f"~{nth}" if nth > 1 else "") if spot.path else rule
         drawn, inner = self.draw(plan.body, plan.goal, Spot(path))
-        if plan.before and _names_width(drawn):
+        if plan.rewidth and _names_width(drawn):
             drawn = word("unit", drawn)
         ends = plan.ends.get(inner)
         if ends is None:
-            reached = {contexts: inner.of[inside] for contexts, inside in plan.goals.items() if inside in inner.of}
+            reached = {contexts: inner.of[inside] for contexts, inside in plan.entered.items() if inside in inner.of}
             ends = plan.ends[inner] = self.drawer.ends({c: end for c, end in reached.items() if end in goal.worlds[c]})
         return drawn, ends
 
@@ -414,7 +441,7 @@ class Drawing:
             state = state.next.get(ends) or self.drawer.following(node, goal, state, ends)
         return _rebuilt(node, drawn, copies), state.final
 
-    def _shared(self, node: Node, goal: Goal, plan: Plan, spot: Spot) -> tuple[Node, Ends]:
+    def _shared(self, node: Node, goal: Goal, plan: Shared, spot: Spot) -> tuple[Node, Ends]:
         name, value, body = node.data[0], node.kids[0], node.kids[1]
         # a name that nothing uses is not drawn
         drawn = self.draw(value, plan.goal, spot)[0] if plan.goal.worlds else X
@@ -479,11 +506,6 @@ def _names_width(node: Node) -> bool:
     if node.op == "word" and node.data[0] in ("res", "unit"):
         return False
     return any(_names_width(kid) for kid in node.kids)
-
-
-def prior(rng: random.Random) -> Choose:
-    """Takes every choice by its prior over the viable alternatives."""
-    return lambda name, choice: choice.draw(rng)
 
 
 def settle(node: Node, ctx: Context) -> Node:

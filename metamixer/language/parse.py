@@ -51,7 +51,7 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
     except UnexpectedInput as error:
         raise _syntax_error(source, error, place) from None
     except VisitError as error:
-        if isinstance(error.orig_exc, _Flaw):
+        if isinstance(error.orig_exc, _FlawError):
             flaw = error.orig_exc
             raise LanguageError(pointed(source, flaw.at, flaw.message), place, flaw.advice) from None
         raise
@@ -79,7 +79,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-class _Flaw(Exception):
+class _FlawError(Exception):
     def __init__(self, message: str, at: int, advice: str | None = None) -> None:
         super().__init__(message)
         self.message, self.at, self.advice = message, at, advice
@@ -148,21 +148,29 @@ class _Build(Transformer_NonRecursive):
             return terms[0]
         if len(set(terms)) < len(terms):
             twice = next(term for term in terms if terms.count(term) > 1)
-            raise _Flaw(f"the alternative {text(twice)} is written twice", meta.start_pos, f"give it a weight: {{{text(twice)}: 2 | ..}}")
+            raise _FlawError(
+                f"the alternative {text(twice)} is written twice",
+                meta.start_pos,
+                f"give it a weight: {{{text(twice)}: 2 | ..}}",
+            )
         weights = tuple(text(weight) if weight is not None else None for _, weight in kids)
         for weight in weights:
             if weight is not None and not (weight.replace(".", "", 1).isdigit() and float(weight) > 0):
-                raise _Flaw(f"the weight {weight} is not a positive number", meta.start_pos)
+                raise _FlawError(f"the weight {weight} is not a positive number", meta.start_pos)
         return self._at(meta, make("choice", weights if any(weights) else None, terms))
 
     def range(self, meta: Any, kids: list[Any]) -> Node:
         ends = [str(kid) if kid is not None else "1" for kid in kids]
         for end in ends:
             if not end.isdigit():
-                raise _Flaw(f"the range end {end} is not an integer", meta.start_pos, "write integers: {2..6} or {16..64 step 16}")
+                raise _FlawError(
+                    f"the range end {end} is not an integer",
+                    meta.start_pos,
+                    "write integers: {2..6} or {16..64 step 16}",
+                )
         low, high, step = (int(end) for end in ends)
         if low > high or step < 1:
-            raise _Flaw(f"the range {low}..{high} step {step} is empty", meta.start_pos)
+            raise _FlawError(f"the range {low}..{high} step {step} is empty", meta.start_pos)
         return self._at(meta, make("range", (low, high, step)) if low + step <= high else make("size", str(low)))
 
     def seq(self, meta: Any, kids: list[Any]) -> Node:
@@ -192,7 +200,7 @@ class _Build(Transformer_NonRecursive):
 
     def bind(self, meta: Any, kids: list[Any]) -> tuple[str, Node, int]:
         if kids[0] == "x":
-            raise _Flaw("x is always the input and cannot be bound", meta.start_pos, "choose another name")
+            raise _FlawError("x is always the input and cannot be bound", meta.start_pos, "choose another name")
         return str(kids[0]), kids[1], meta.start_pos
 
     def binder(self, meta: Any, kids: list[Any]) -> Node:
@@ -208,16 +216,19 @@ def _syntax_error(source: str, error: UnexpectedInput, place: str | None) -> Lan
     unbalanced = _unbalanced(source)
     if unbalanced:
         return LanguageError(pointed(source, unbalanced[0], unbalanced[1]), place, unbalanced[2])
+    at: int
     if isinstance(error, UnexpectedCharacters):
-        at, expected = error.pos_in_stream, error.allowed or set()
+        at, expected = error.pos_in_stream or 0, error.allowed or set()
         message = f"{source[at]!r} is no part of the language here"
     elif isinstance(error, UnexpectedToken):
         at, expected = error.token.start_pos or 0, error.accepts or error.expected
         at = len(source) if error.token.type == "$END" else at
-        message = "the sentence ends too early" if error.token.type == "$END" else f"{str(error.token)!r} cannot stand here"
+        message = (
+            "the sentence ends too early" if error.token.type == "$END" else f"{str(error.token)!r} cannot stand here"
+        )
     else:  # pragma: no cover - lark has no other kind for LALR
         at, expected, message = len(source), set(), "this is no sentence"
-    if at < len(source) and source[at] == "N" or source[max(at - 1, 0) : at + 1] == "@N":
+    if (at < len(source) and source[at] == "N") or source[max(at - 1, 0) : at + 1] == "@N":
         return LanguageError(pointed(source, at, message), place, "a bare N is the number of tokens; the place is N(3)")
     names = sorted({CALLED.get(name, name) for name in expected})
     return LanguageError(pointed(source, at, message), place, f"expected one of: {'  '.join(names)}" if names else None)
@@ -234,7 +245,11 @@ def _unbalanced(source: str) -> tuple[int, str, str] | None:
                 return at, f"the bracket {sign} closes nothing", f"take it out, or open it before with {_opens(sign)}"
             opened, start = stack.pop()
             if closing[opened] != sign:
-                return at, f"the bracket {sign} cannot close the {opened} of column {start + 1}", f"write {closing[opened]}"
+                return (
+                    at,
+                    f"the bracket {sign} cannot close the {opened} of column {start + 1}",
+                    f"write {closing[opened]}",
+                )
     if stack:
         return stack[-1][1], f"the bracket {stack[-1][0]} is not closed", f"add {closing[stack[-1][0]]}"
     return None

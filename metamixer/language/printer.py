@@ -5,7 +5,19 @@ from __future__ import annotations
 from metamixer.language.nodes import Node
 
 # How tightly an operator binds; a phrase stands bare where at least `need` is asked for.
-LEVEL = {"let": 0, "tie": 0, "pick": 0, "seq": 1, "sum": 2, "prod": 3, "cat": 4, "mem": 5, "at": 6, "read": 7, "power": 8}
+LEVEL = {
+    "let": 0,
+    "tie": 0,
+    "pick": 0,
+    "seq": 1,
+    "sum": 2,
+    "prod": 3,
+    "cat": 4,
+    "mem": 5,
+    "at": 6,
+    "read": 7,
+    "power": 8,
+}
 SIGN = {"seq": " >> ", "prod": " * ", "cat": " ++ ", "mem": " & ", "read": " -> "}
 HEAD = 9
 

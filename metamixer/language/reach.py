@@ -17,7 +17,7 @@ from metamixer.language.types import Bound, Context, Mismatch, Type
 from metamixer.language.vocabulary import Demand, Done
 
 Contexts = tuple[Context, ...]
-NO_USES: frozenset[Any] = frozenset()
+NO_USES: frozenset[tuple[Any, Any, Any]] = frozenset()
 
 
 class Outcome(NamedTuple):
@@ -123,8 +123,8 @@ class Reach:
         if node.op == "slot":
             return self.outcomes(node.kids[0], contexts)
         if node.op == "word" and not node.kids:
-            bounds = [ctx.find(node.data[0]) for ctx in contexts]
-            if bounds[0] is not None:
+            bounds = [bound for bound in (ctx.find(node.data[0]) for ctx in contexts) if bound is not None]
+            if bounds:
                 return self._use(node, contexts, bounds)
             if node.data[0] in self.rules:
                 inner = self.entered(node.data[0], contexts)
@@ -148,7 +148,9 @@ class Reach:
         steps: list[Demand | Done] = []
         try:
             for i, ctx in enumerate(contexts):
-                steps.append(word_of(node, ctx, self.rules).step(node, ctx, tuple(out.values[i] for out in done), self.kind_of))
+                steps.append(
+                    word_of(node, ctx, self.rules).step(node, ctx, tuple(out.values[i] for out in done), self.kind_of)
+                )
         except Mismatch:
             return None
         if all(isinstance(step, Done) for step in steps):
@@ -178,7 +180,9 @@ class Reach:
         if node.op == "power" and len(done) == 1 and done[0].values[0][0] > 1 and not self.closed(kid, contexts[0]):
             # drawn once and repeated: the draw must keep its type
             kept = tuple(ctx.x for ctx in contexts)
-            return {out: n for out, n in self.outcomes(kid, tuple(d.context for d in step)).items() if out.values == kept}
+            return {
+                out: n for out, n in self.outcomes(kid, tuple(d.context for d in step)).items() if out.values == kept
+            }
         found: Counter[Outcome] = Counter()
         for out, n in self.outcomes(kid, tuple(demand.context for demand in step)).items():
             for end, m in self.completions(node, contexts, (*done, out)).items():
@@ -195,10 +199,9 @@ class Reach:
         count = self.outcomes(node.kids[0], contexts_of(own)).get(Outcome(values_of(own)), 0)
         return {Outcome(end.values, end.uses - own): count} if count else NONE
 
-    def _use(self, node: Node, contexts: Contexts, bounds: Iterable[Bound | None]) -> Outcomes:
+    def _use(self, node: Node, contexts: Contexts, bounds: list[Bound]) -> Outcomes:
         """A bound name where it is used. A draw or a set of weights notes the context and what it becomes there."""
         name = node.data[0]
-        bounds = [bound for bound in bounds if bound is not None]
         if bounds[0].kind == "let":
             return {Outcome(tuple(bound.type for bound in bounds)): 1}
         value = bounds[0].node

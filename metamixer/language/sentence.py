@@ -12,7 +12,6 @@ from metamixer.language.typed import Typed, check_node
 from metamixer.language.types import Field, Mismatch, field_of, start
 
 
-
 @dataclass(frozen=True, eq=False)
 class Sentence:
     """An architecture, or a part of one. ``str`` prints it; equal sentences compare equal."""
@@ -73,7 +72,9 @@ class Sentence:
         span = self.spans.get(mismatch.node) if mismatch.node is not None else None
         if span is None:
             inside = f" in {text(mismatch.node)}" if mismatch.node is not None else ""
-            return LanguageError(pointed(source, max(source.find(inside[4:]), 0), mismatch.message + inside), None, mismatch.advice)
+            return LanguageError(
+                pointed(source, max(source.find(inside[4:]), 0), mismatch.message + inside), None, mismatch.advice
+            )
         return LanguageError(pointed(source, span[0], mismatch.message), None, mismatch.advice)
 
 

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
-from metamixer.language.draw import Choice, Choose, Drawer, Drawing, Spot, Value, prior
+from metamixer.language.choice import Choice, Choose, Value, prior
+from metamixer.language.draw import Drawer, Drawing, Spot
 from metamixer.language.nodes import Node, word
 from metamixer.language.parse import Spans, nearest, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.reach import Outcome, Reach
 from metamixer.language.sentence import Sentence
-from metamixer.language.types import Field, Mismatch, Score, start
+from metamixer.language.types import Field, Score, start
 from metamixer.language.vocabulary import words
 
 
@@ -38,8 +39,11 @@ class Draw:
 class Measured(Protocol):
     """What ``Space.profile`` needs of a cost."""
 
-    macs: int
-    params: int
+    @property
+    def macs(self) -> int: ...
+
+    @property
+    def params(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,9 @@ class Space:
         LanguageError: a rule's body is no sentence.
     """
 
-    def __init__(self, rules: Mapping[str, str], start: str, max_depth: int = 3, name: str = "space", place: str | None = None) -> None:
+    def __init__(
+        self, rules: Mapping[str, str], start: str, max_depth: int = 3, name: str = "space", place: str | None = None
+    ) -> None:
         self.name, self.start, self.max_depth, self.place = name, start, max_depth, place
         self.rules: dict[str, str] = {rule: " ".join(body.split()) for rule, body in rules.items()}
         self._spans: dict[str, Spans] = {}
@@ -87,7 +93,11 @@ class Space:
             self._nodes[rule], self._spans[rule] = parse_node(body, self._where(rule))
         if start not in self._nodes:
             close = nearest(start, self._nodes)
-            raise SpaceError(f"the start rule {start} is not defined", place, f"did you mean {close}?" if close else "add it under [rules]")
+            raise SpaceError(
+                f"the start rule {start} is not defined",
+                place,
+                f"did you mean {close}?" if close else "add it under [rules]",
+            )
         if max_depth < 1:
             raise SpaceError(f"max_depth = {max_depth} allows no rule at all", place, "write max_depth = 1 or more")
         for rule in self._nodes:
@@ -112,7 +122,9 @@ class Space:
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpaceError(f"this is no TOML: {error}", str(path), "see search_spaces/digits.toml for an example") from None
+            raise SpaceError(
+                f"this is no TOML: {error}", str(path), "see search_spaces/digits.toml for an example"
+            ) from None
         return cls.from_dict(content, str(path))
 
     @classmethod
@@ -121,10 +133,18 @@ class Space:
         for key in content:
             if key not in SCHEMA["properties"]:
                 close = nearest(key, SCHEMA["properties"])
-                raise SpaceError(f"unknown key {key}", place, f"did you mean {close}?" if close else f"known: {', '.join(SCHEMA['properties'])}")
+                raise SpaceError(
+                    f"unknown key {key}",
+                    place,
+                    f"did you mean {close}?" if close else f"known: {', '.join(SCHEMA['properties'])}",
+                )
         rules = content.get("rules")
         if not isinstance(rules, dict) or not rules or not all(isinstance(body, str) for body in rules.values()):
-            raise SpaceError("a space has a table [rules] of sentences", place, "write [rules] and lines such as network = 'patch(2,48) >> block^4 >> norm'")
+            raise SpaceError(
+                "a space has a table [rules] of sentences",
+                place,
+                "write [rules] and lines such as network = 'patch(2,48) >> block^4 >> norm'",
+            )
         first = next(iter(rules))
         depth, begin, name = content.get("max_depth", 3), content.get("start", first), content.get("name", "space")
         if not isinstance(depth, int) or not isinstance(begin, str) or not isinstance(name, str):
@@ -134,7 +154,11 @@ class Space:
     @property
     def fingerprint(self) -> str:
         """Hash of everything that decides what can be drawn under which names."""
-        parts = [self.start, str(self.max_depth), *(f"{rule} = {text(node)}" for rule, node in sorted(self._nodes.items()))]
+        parts = [
+            self.start,
+            str(self.max_depth),
+            *(f"{rule} = {text(node)}" for rule, node in sorted(self._nodes.items())),
+        ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def draw(self, rng: random.Random, channels: int, grid: tuple[int, ...], choose: Choose | None = None) -> Draw:
@@ -163,7 +187,11 @@ class Space:
                     raise
                 continue
             return Draw(sentence, drawing.taken)
-        raise SpaceError("100 draws in a row do not fit together", self.place, "look at the ties of the space: their uses must ask for equal weights")
+        raise SpaceError(
+            "100 draws in a row do not fit together",
+            self.place,
+            "look at the ties of the space: their uses must ask for equal weights",
+        )
 
     def replay(self, choices: Mapping[str, Value], channels: int, grid: tuple[int, ...]) -> Draw:
         """The architecture of a derivation; names that it lacks take their first viable alternative."""
@@ -185,7 +213,7 @@ class Space:
     def profile(
         self,
         draws: int,
-        measure: Callable[[Sentence, int, tuple[int, ...]], Measured],
+        measure: Callable[..., Measured],
         channels: int,
         grid: tuple[int, ...],
         rng: random.Random | None = None,
@@ -227,7 +255,9 @@ class Space:
         ends = frozenset(end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0]))
         if not ends:
             phrase, why = self._offence(self._nodes[self.start], self.reach.entered(self.start, contexts) or contexts)
-            raise SpaceError(f"no sentence of the space fits {contexts[0].x}: {why}", self.place, f"look at: {text(phrase)}")
+            raise SpaceError(
+                f"no sentence of the space fits {contexts[0].x}: {why}", self.place, f"look at: {text(phrase)}"
+            )
         return ends
 
     def _offence(self, node: Node, contexts: tuple[Any, ...]) -> tuple[Node, str]:
@@ -235,10 +265,18 @@ class Space:
         reach = self.reach
         if node.op == "choice":
             return min((self._offence(kid, contexts) for kid in node.kids), key=lambda found: len(text(found[0])))
-        if node.op == "word" and not node.kids and node.data[0] in self._nodes and contexts[0].find(node.data[0]) is None:
+        if (
+            node.op == "word"
+            and not node.kids
+            and node.data[0] in self._nodes
+            and contexts[0].find(node.data[0]) is None
+        ):
             inner = reach.entered(node.data[0], contexts)
             if inner is None:
-                return node, f"the rule {node.data[0]} would stand more than max_depth = {self.max_depth} times on one path"
+                return (
+                    node,
+                    f"the rule {node.data[0]} would stand more than max_depth = {self.max_depth} times on one path",
+                )
             return self._offence(self._nodes[node.data[0]], inner)
         if all(reach.closed(node, ctx) for ctx in contexts):
             try:
@@ -263,7 +301,14 @@ class Space:
 
     def _check_name(self, rule: str) -> None:
         known = words()
-        if not (rule.isidentifier() and rule.islower() and rule.isascii()) or rule in ("x", "let", "tie", "pick", "in", "step"):
+        if not (rule.isidentifier() and rule.islower() and rule.isascii()) or rule in (
+            "x",
+            "let",
+            "tie",
+            "pick",
+            "in",
+            "step",
+        ):
             raise SpaceError(f"{rule} cannot be the name of a rule", self.place, "use small letters, digits and _")
         if rule in known or any(rule in getattr(w, "flags", ()) for w in known.values()):
             raise SpaceError(f"the rule {rule} has the name of a word", self.place, "choose another name")
@@ -294,7 +339,9 @@ class Space:
     def _check_finite(self) -> None:
         finite: set[str] = set()
         while True:
-            more = {rule for rule in self._nodes if rule not in finite and _finite(self._nodes[rule], self._nodes, finite)}
+            more = {
+                rule for rule in self._nodes if rule not in finite and _finite(self._nodes[rule], self._nodes, finite)
+            }
             if not more:
                 break
             finite |= more
@@ -310,7 +357,14 @@ class Space:
                 f"the rule {endless[0]} has no finite derivation: {' -> '.join(cycle[cycle.index(cycle[-1]):])}",
                 self._where(endless[0]), "give it an alternative that does not use itself: {.. | lin}",
             )  # fmt: skip
-        least = next((depth for depth in range(1, 60) if _derivable(self._nodes[self.start], self._nodes, {self.start: 1}, depth)), None)
+        least = next(
+            (
+                depth
+                for depth in range(1, 60)
+                if _derivable(self._nodes[self.start], self._nodes, {self.start: 1}, depth)
+            ),
+            None,
+        )
         if least is None or least > self.max_depth:
             raise SpaceError(
                 f"max_depth = {self.max_depth} is too little for the start rule {self.start}", self.place,
@@ -351,12 +405,20 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "name": {"type": "string", "description": "what the space is called"},
         "start": {"type": "string", "description": "the rule an architecture is derived from; by default the first"},
-        "max_depth": {"type": "integer", "minimum": 1, "default": 3, "description": "how often a recursive rule may stand on one path from the root"},
+        "max_depth": {
+            "type": "integer",
+            "minimum": 1,
+            "default": 3,
+            "description": "how often a recursive rule may stand on one path from the root",
+        },
         "rules": {
             "type": "object",
             "minProperties": 1,
             "propertyNames": {"pattern": "^[a-z_][a-z_0-9]*$"},
-            "additionalProperties": {"type": "string", "description": "a sentence with choices, such as conv(lin,#{3|5|7}) -> {gelu|relu} -> conv(#{3|5|7})"},
+            "additionalProperties": {
+                "type": "string",
+                "description": "a sentence with choices, such as conv(lin,#{3|5|7}) -> {gelu|relu} -> conv(#{3|5|7})",
+            },
         },
     },
 }

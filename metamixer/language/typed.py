@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.nodes import X, Node
+from metamixer.language.nodes import Node, X
 from metamixer.language.parse import nearest
 from metamixer.language.printer import text
 from metamixer.language.types import Bound, Context, Field, Mismatch, Type
@@ -37,8 +37,17 @@ class Typed:
 
     __slots__ = ("cache", "context", "kids", "node", "out", "settings", "word")
 
-    def __init__(self, word: Word, node: Node, settings: dict[str, Any], kids: tuple[Typed, ...], context: Context, out: Type) -> None:
-        self.word, self.node, self.settings, self.kids, self.context, self.out = word, node, settings, kids, context, out
+    def __init__(
+        self, word: Word, node: Node, settings: dict[str, Any], kids: tuple[Typed, ...], context: Context, out: Type
+    ) -> None:
+        self.word, self.node, self.settings, self.kids, self.context, self.out = (
+            word,
+            node,
+            settings,
+            kids,
+            context,
+            out,
+        )
         self.cache: dict[Any, Any] = {}
 
     @property
@@ -127,9 +136,17 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
     if word is None:
         names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
         close = nearest(name, names)
-        raise Mismatch(f"unknown word {name}", f"did you mean {close}?" if close else "see the table of words in the README", node)
+        raise Mismatch(
+            f"unknown word {name}", f"did you mean {close}?" if close else "see the table of words in the README", node
+        )
     if ctx.kind not in word.kinds:
-        position = {"term": "a term", "stage": "a stage behind ->", "place": "a place behind @", "size": "a size", "flag": "an option"}[ctx.kind]
+        position = {
+            "term": "a term",
+            "stage": "a stage behind ->",
+            "place": "a place behind @",
+            "size": "a size",
+            "flag": "an option",
+        }[ctx.kind]
         raise Mismatch(f"{text(node)} cannot stand as {position}", f"it is a {' or a '.join(word.kinds)}", node)
     return word
 

@@ -95,7 +95,7 @@ class Bound(NamedTuple):
     type: Type = None
     node: Node | None = None
     env: tuple[tuple[str, Any], ...] = ()
-    uses: frozenset[tuple[Any, Any]] = frozenset()
+    uses: frozenset[tuple[Any, Any, Any]] = frozenset()
     depth: tuple[tuple[str, int], ...] = ()
 
 
@@ -143,7 +143,7 @@ class Context(NamedTuple):
         return self._replace(kind="term", place=None, state=None)
 
 
-class Mismatch(Exception):
+class Mismatch(Exception):  # noqa: N818 - the name says what it is
     """A phrase does not fit where it stands. Becomes a LanguageError with its place in the text."""
 
     def __init__(self, message: str, advice: str | None = None, node: Node | None = None) -> None:

@@ -21,8 +21,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from metamixer.errors import LanguageError
-from metamixer.language.nodes import X, Node, joined, make, number, size, word
-from metamixer.language.types import Context, Field, Mismatch, Type
+from metamixer.language.nodes import Node, X, joined, make, number, size, word
+from metamixer.language.types import Context, Field, Mismatch, Place, Type
 
 if TYPE_CHECKING:
     from metamixer.language.typed import Typed
@@ -67,8 +67,25 @@ class Word:
     name: ClassVar[str] = ""
     kinds: ClassVar[tuple[str, ...]] = ("term",)
     roles: ClassVar[tuple[str, ...]] = ()
-    drawing: ClassVar[str] = "leaf"
-    doc: ClassVar[str] = ""
+    form: ClassVar[str] = "leaf"
+
+    # Declared properties that walkers plan by.
+    neutral: ClassVar[bool] = False  # keeps its input
+    projection: ClassVar[bool] = False  # y = x W^T + b; several on one input may run as one product
+    content: ClassVar[bool] = False  # makes scores <q, k>
+    sums: ClassVar[bool] = False  # aggregates values with scores
+    fused: ClassVar[bool] = False  # with content scores it is what scaled_dot_product_attention computes
+    marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: values may be summed first (rule 3.5)
+
+    behind: ClassVar[Mapping[str, str]] = {}  # stage before it -> the one word that both together are
+
+    def scale(self, t: Typed) -> float:
+        """Factor on content scores."""
+        return 1.0
+
+    def after(self, values: Any, sums: Any) -> Any:
+        """A marginal normaliser on aggregated values, given the sum of each token's scores."""
+        return values
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         """The next sub-phrase to look at after those whose results are ``done``, or the conclusion.
@@ -159,7 +176,7 @@ class Plain(Word):
 
     def slots(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[tuple[str, str], ...]:
         """(kind, slot) of each argument in text order; kind is size, term, flag or option."""
-        name, keys, scope, in_scope = node.data
+        name, keys, scope, _ = node.data
         if scope:
             raise Mismatch(f"{name}[{scope}] is not known", f"write {name} without [..]")
         free_sizes, free_sources = list(self.sizes), list(self.sources[1:] if ctx.kind == "stage" else self.sources)
@@ -183,7 +200,11 @@ class Plain(Word):
                 slots.append(("size", free_sizes.pop(0)))
             else:
                 if not free_sources:
-                    raise Mismatch(f"{name} takes {_count(len(self.sources), 'source')}, this is one too many", self.signature(), arg)
+                    raise Mismatch(
+                        f"{name} takes {_count(len(self.sources), 'source')}, this is one too many",
+                        self.signature(),
+                        arg,
+                    )
                 slots.append(("term", free_sources.pop(0)))
         missing = [slot for slot in free_sizes if self.sizes[slot] is REQUIRED]
         if missing:
@@ -193,12 +214,17 @@ class Plain(Word):
     def signature(self) -> str:
         """How the word is written."""
         parts = [s if d is REQUIRED else f"{s}={'..' if d is None else d}" for s, d in self.sizes.items()]
-        parts += list(self.sources) + [f"{key}={value}" for key, value in (*self.keywords.items(), *self.options.items())]
+        parts += list(self.sources) + [
+            f"{key}={value}" for key, value in (*self.keywords.items(), *self.options.items())
+        ]
         return f"{self.name}({', '.join(parts)})"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.place is not None and not self.reads:
-            raise Mismatch(f"a support such as {ctx.place[0].word} binds a read, and {self.name} is none", "write @ behind the read: dot(..) -> .. -> mm(..)")
+            raise Mismatch(
+                f"a support such as {ctx.place[0].word} binds a read, and {self.name} is none",
+                "write @ behind the read: dot(..) -> .. -> mm(..)",
+            )
         slots = self.slots(node, ctx, kind_of)
         position = len(done)
         if position < len(slots):
@@ -223,7 +249,41 @@ class Plain(Word):
         sizes = [argument(t.settings[slot]) for slot in self.sizes if t.settings.get(slot) is not None]
         flags = [word(flag) for flag in self.flags if t.settings.get(flag)]
         named = {key: t.settings.get(key) for key in (*self.keywords, *self.options)}
-        return word(self.name, *sizes, *kids, *flags, **{key: argument(value) for key, value in named.items() if value is not None})
+        return word(
+            self.name,
+            *sizes,
+            *kids,
+            *flags,
+            **{key: argument(value) for key, value in named.items() if value is not None},
+        )
+
+
+class PlaceWord(Plain):
+    """A word behind ``@``. ``inside`` says where the operand stands, ``outside`` what its result is."""
+
+    kinds = ("place",)
+    rewidth: ClassVar[bool] = False  # whether the operand sees other channels, and so is a scope for D
+
+    def inside(self, ctx: Context, place: Place) -> Context:
+        return ctx
+
+    def outside(self, ctx: Context, place: Place, out: Type) -> Type:
+        return out
+
+    def distinct(self, place: Place) -> bool:
+        """Of a support: whether the slots of a token are different tokens of the memory, and nothing else."""
+        return True
+
+    def support(self, place: Place) -> Node:
+        """A support in canonical form."""
+        return word(place.word, *(argument(value) for value in place.values))
+
+
+def place_word(place: Place) -> PlaceWord:
+    """The word that a resolved place came from."""
+    found = words()[place.word]
+    assert isinstance(found, PlaceWord)
+    return found
 
 
 class Macro(Plain):
@@ -284,7 +344,10 @@ def per_axis(value: tuple[int, ...], grid: tuple[int, ...], what: str) -> tuple[
 def on_grid(field: Field, what: str) -> Field:
     """The field, refused if tokens stand outside the grid."""
     if field.extra:
-        raise Mismatch(f"{what} needs tokens on a grid; {field.extra} extra token(s) stand in front", "wrap it: map(..), or put it before cls")
+        raise Mismatch(
+            f"{what} needs tokens on a grid; {field.extra} extra token(s) stand in front",
+            "wrap it: map(..), or put it before cls",
+        )
     return field
 
 

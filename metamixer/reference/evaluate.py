@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from metamixer.language.typed import Typed
 from metamixer.language.vocabulary import Word
 
+if TYPE_CHECKING:
+    from metamixer.compile.modules import Network
+
 Path = tuple[int, ...]
 
 
-def evaluate(net: nn.Module, x: Tensor) -> Tensor:
+def evaluate(net: Network, x: Tensor) -> Tensor:
     """See ``metamixer.reference.reference``."""
-    store = net.store.weights  # type: ignore[union-attr]
+    store = net.store.weights
 
     def weights(t: Typed, path: Path) -> SimpleNamespace:
-        held = store.get(path)  # type: ignore[union-attr,call-arg]
+        held = store.get(path)
         named = [*held.named_parameters(), *held.named_buffers()] if held is not None else []
         tables = {name: torch.as_tensor(table, device=x.device) for name, table in t.word.constants(t).items()}
-        return SimpleNamespace(**{name: value.detach().double() for name, value in named if name not in tables}, **tables)
+        return SimpleNamespace(
+            **{name: value.detach().double() for name, value in named if name not in tables}, **tables
+        )
 
     def value(t: Typed, path: Path, ties: Mapping[str, Path], x: Tensor, env: Mapping[str, Tensor], state: Any) -> Any:
-        names = {**ties, t.settings["name"]: (*path, -1)} if t.word.drawing == "tie" else ties
+        names = {**ties, t.settings["name"]: (*path, -1)} if t.word.form == "tie" else ties
 
         def kid(i: int, x: Tensor, env: Mapping[str, Tensor], state: Any) -> Any:
-            where = ties[t.settings["name"]] if t.word.drawing == "tied" else (*path, i)
+            where = ties[t.settings["name"]] if t.word.form == "tied" else (*path, i)
             return value(t.kids[i], where, names, x, env, state)
 
         if type(t.word).run is not Word.run:
@@ -39,4 +44,4 @@ def evaluate(net: nn.Module, x: Tensor) -> Tensor:
         return t.word.dense(t, weights(t, path), *inputs)
 
     with torch.no_grad():
-        return value(net.typed, (), {}, x.double(), {}, None)  # type: ignore[arg-type]
+        return value(net.typed, (), {}, x.double(), {}, None)

@@ -59,9 +59,9 @@ def sketch(t: Typed) -> Part:
         bound = t.context.find(t.node.data[0])
         if bound is not None and bound.kind == "let":
             return _part(t, "name", t.node.data[0])
-    match t.word.drawing:
+    match t.word.form:
         case "chain" | "read":
-            return _part(t, t.word.drawing, parts=[sketch(kid) for kid in t.kids])
+            return _part(t, t.word.form, parts=[sketch(kid) for kid in t.kids])
         case "sum":
             return _sum(t)
         case "product" | "concat":
@@ -117,7 +117,7 @@ def _shares(node: Node) -> list[str]:
 def _let(t: Typed) -> Part:
     """Bindings that follow each other are one part: their values, then the body."""
     values, names, body = [], [], t
-    while body.word.drawing == "let":
+    while body.word.form == "let":
         values.append(sketch(body.kids[0]))
         names.append(str(body.settings["name"]))
         body = body.kids[1]
@@ -136,7 +136,7 @@ def _repeat(t: Typed) -> Part:
 def _place(t: Typed) -> Part:
     """Places on places are one frame, the innermost first as in the text."""
     label, inner = f"@{_bracketed(t.node.kids[1])}", t.kids[0]
-    while inner.word.drawing == "place":
+    while inner.word.form == "place":
         label, inner = f"@{_bracketed(inner.node.kids[1])} {label}", inner.kids[0]
     return _part(t, "frame", label, [sketch(inner)])
 

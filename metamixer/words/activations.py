@@ -17,7 +17,6 @@ class Activation(Plain):
     kinds = ("term", "stage")
     sources = roles = ("x",)
     reads = True
-    marginal = False  # returns diag(a) S diag(b) + alpha, so the values may be summed first (rule 3.5)
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         value = sources[0]
@@ -37,7 +36,8 @@ class Pointwise(Activation):
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
 
-        return getattr(torch.nn.functional, self.torch_name, getattr(torch, self.torch_name, None))(x)
+        home = torch.nn.functional if hasattr(torch.nn.functional, self.torch_name) else torch
+        return getattr(home, self.torch_name)(x)
 
 
 @register
@@ -94,7 +94,6 @@ class Normaliser(Activation):
     def headed(self, t: Typed) -> bool:
         return t.context.kind == "stage"
 
-
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = super().type(ctx, settings, sources).out
         groups = out.heads if isinstance(out, Score) else ctx.heads if ctx.kind == "stage" else 1
@@ -124,7 +123,7 @@ class Softmax(Normaliser):
     """exp(s) / sum exp(s) over the slots of each head."""
 
     name = "softmax"
-    fused = True  # with scaled content scores it is what scaled_dot_product_attention computes
+    fused = True
 
     def normalise(self, s: Any) -> Any:
         return s.softmax(-1)
@@ -138,14 +137,13 @@ class L1(Normaliser):
     """s / sum(s) over the slots of each head; sums closer to zero than 1e-6 count as 1e-6."""
 
     name, marginal = "l1", True
-    behind = {"exp": "softmax"}  # what it becomes together with the stage before it
+    behind = {"exp": "softmax"}
 
     def normalise(self, s: Any) -> Any:
         s = s.masked_fill(s == float("-inf"), 0.0)
         return s / guarded(s.sum(-1, keepdim=True))
 
     def after(self, values: Any, sums: Any) -> Any:
-        """The aggregated values, given the sum of each token's scores: rule 3.5."""
         return values / guarded(sums)
 
 

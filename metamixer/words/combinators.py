@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import X, Node, chain, make, size, total
+from metamixer.language.nodes import Node, X, chain, make, size, total
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bound, Context, Field, Mismatch, Number, Type, field_of
@@ -16,14 +17,22 @@ from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain,
 def unplaced(ctx: Context, what: str) -> Context:
     """The context, refused if a support such as N(7) stands on a phrase that is no read."""
     if ctx.place is not None:
-        raise Mismatch(f"a support such as {ctx.place[0].word} binds one read, not {what}", "write @ directly behind the read it belongs to")
+        raise Mismatch(
+            f"a support such as {ctx.place[0].word} binds one read, not {what}",
+            "write @ directly behind the read it belongs to",
+        )
     return ctx
 
 
 def sequence(kids: tuple[Node, ...]) -> Node:
     """Phrases in sequence without the neutral ones."""
-    kept = [kid for kid in kids if kid is not X and not (kid.op == "word" and not kid.kids and getattr(words().get(kid.data[0]), "neutral", False))]
+    kept = [kid for kid in kids if kid is not X and not neutral(kid)]
     return chain("seq", kept) if kept else X
+
+
+def neutral(node: Node) -> bool:
+    """Whether a phrase is a word that keeps its input."""
+    return node.op == "word" and not node.kids and node.data[0] in words() and words()[node.data[0]].neutral
 
 
 def added(signs: str, kids: tuple[Node, ...]) -> Node:
@@ -61,7 +70,7 @@ def fit(value: Any, field: Type, out: Field) -> Any:
 class Sequence(Word):
     """``a >> b``: b reads what a made."""
 
-    name, drawing = ">>", "chain"
+    name, form = ">>", "chain"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return sequence(kids)
@@ -103,7 +112,7 @@ def _fields(parts: tuple[Type, ...], name: str) -> list[Field]:
 class Sum(Parallel):
     """``a + b - c``: equal types; a number adapts to anything."""
 
-    name, drawing = "+", "sum"
+    name, form = "+", "sum"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return added(t.node.data, kids)
@@ -112,7 +121,10 @@ class Sum(Parallel):
         fields = _fields(parts, "a sum")
         for other in fields[1:]:
             if other != fields[0]:
-                raise Mismatch(f"the terms of a sum differ: {fields[0]} and {other}", "make widths and grids equal, for example with lin(..)")
+                raise Mismatch(
+                    f"the terms of a sum differ: {fields[0]} and {other}",
+                    "make widths and grids equal, for example with lin(..)",
+                )
         return fields[0]
 
     def elementwise(self, t: Typed) -> int:
@@ -132,10 +144,19 @@ def broadcast(fields: list[Field]) -> Field:
     channels = max(field.channels for field in fields)
     for field in fields:
         same = len(field.grid) == len(out.grid) and field.extra == out.extra
-        if not (field.tokens == 1 or (same and all(a in (b, 1) for a, b in zip(field.grid, out.grid, strict=True)) and (not out.extra or field.grid == out.grid))):
+        if not (
+            field.tokens == 1
+            or (
+                same
+                and all(a in (b, 1) for a, b in zip(field.grid, out.grid, strict=True))
+                and (not out.extra or field.grid == out.grid)
+            )
+        ):
             raise Mismatch(f"a product of {field} and {out}: every axis must be equal or 1")
         if channels % field.channels:
-            raise Mismatch(f"a product of {field.channels} and {channels} channels: the smaller width must divide the larger")
+            raise Mismatch(
+                f"a product of {field.channels} and {channels} channels: the smaller width must divide the larger"
+            )
     return Field(out.grid, channels, out.extra)
 
 
@@ -157,7 +178,7 @@ def multiply(values: list[Any], types: list[Type], out: Field) -> Any:
 class Product(Parallel):
     """``a * b``: a gate; axes of length 1 and widths that divide the other broadcast."""
 
-    name, drawing = "*", "product"
+    name, form = "*", "product"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         factors = [inner for kid in kids for inner in (kid.kids if kid.op == "prod" else (kid,))]
@@ -178,7 +199,7 @@ class Product(Parallel):
 class Concatenation(Parallel):
     """``a ++ b``: channels side by side."""
 
-    name, drawing = "++", "concat"
+    name, form = "++", "concat"
 
     def join(self, parts: tuple[Type, ...], ctx: Context) -> Type:
         return beside([field_of(part) for part in parts], "++")
@@ -190,6 +211,7 @@ class Concatenation(Parallel):
 
 
 def beside(fields: list[Field], name: str) -> Field:
+    """The type of fields whose channels stand side by side."""
     for field in fields[1:]:
         if (field.grid, field.extra) != (fields[0].grid, fields[0].extra):
             raise Mismatch(f"{name} needs equal grids, got {fields[0]} and {field}")
@@ -200,11 +222,11 @@ def beside(fields: list[Field], name: str) -> Field:
 class Split(Word):
     """``[.25: a | b]``: each part reads its share of the channels; the results stand side by side."""
 
-    name, drawing = "[]", "concat"
+    name, form = "[]", "concat"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         starts = t.settings["starts"]
-        shares = [size(high - low) for low, high in zip(starts, starts[1:], strict=False)]
+        shares = [size(high - low) for low, high in pairwise(starts)]
         parts = tuple(node for pair in zip(shares[:-1], kids[:-1], strict=True) for node in pair)
         return make("split", (True,) * (len(kids) - 1) + (False,), (*parts, kids[-1]))
 
@@ -256,7 +278,9 @@ class Split(Word):
         if open_parts and (rest < open_parts or rest % open_parts):
             raise Mismatch(f"{rest} of {channels} channels are left for {open_parts} part(s) without a share")
         if not open_parts and rest:
-            raise Mismatch(f"the shares add up to {channels - rest} of {channels} channels", "leave one share out: [.25: a | b]")
+            raise Mismatch(
+                f"the shares add up to {channels - rest} of {channels} channels", "leave one share out: [.25: a | b]"
+            )
         return [rest // open_parts if width is None else width for width in widths]
 
     def rebinds(self, t: Typed) -> bool:
@@ -267,7 +291,7 @@ class Split(Word):
 
         starts, cut = t.settings["starts"], t.settings["cut"]
         parts = []
-        for i, (low, high) in enumerate(zip(starts, starts[1:], strict=False)):
+        for i, (low, high) in enumerate(pairwise(starts)):
             inner = {name: value[..., low:high] if name in cut else value for name, value in env.items()}
             parts.append(evaluate(i, x[..., low:high], inner, None))
         return torch.cat(parts, -1)
@@ -277,7 +301,7 @@ class Scope(Plain):
     """A word around one term that is a scope for the letter ``D``."""
 
     sources = ("a",)
-    drawing = "frame"
+    form = "frame"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if len(node.kids) != 1 or node.data[1] != (None,):
@@ -294,7 +318,7 @@ class Scope(Plain):
 class Residual(Scope):
     """``res(e)`` is ``x + e``."""
 
-    name, drawing = "res", "residual"
+    name, form = "res", "residual"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return added("++", (X, kids[0]))
@@ -328,7 +352,7 @@ class Unit(Scope):
 class Repetition(Word):
     """A phrase n times in sequence with fresh weights."""
 
-    drawing = "repeat"
+    form = "repeat"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return sequence(kids)
@@ -390,7 +414,9 @@ class Size(Word):
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.kind == "term":
-            raise Mismatch(f"the size {node.data} stands where a term belongs", "a number that is a term has a point: 2.")
+            raise Mismatch(
+                f"the size {node.data} stands where a term belongs", "a number that is a term has a point: 2."
+            )
         return Done(measure(node.data, ctx))
 
 
@@ -407,11 +433,19 @@ def _atom(atom: str, text: str, ctx: Context) -> int:
     value = int(digits) if digits else 1
     if digits != top:
         grid = ctx.x.grid
-        letters = {"C": ctx.x.channels, "D": ctx.width, "N": prod(grid) + ctx.x.extra, "H": grid[0] if grid else 1, "W": grid[-1] if grid else 1}
+        letters = {
+            "C": ctx.x.channels,
+            "D": ctx.width,
+            "N": prod(grid) + ctx.x.extra,
+            "H": grid[0] if grid else 1,
+            "W": grid[-1] if grid else 1,
+        }
         value *= letters[top[-1]]
     if bottom:
         if int(bottom) == 0 or value % int(bottom):
-            raise Mismatch(f"{text} is {value}/{bottom} here, not a whole number", "sizes are exact; nothing is rounded")
+            raise Mismatch(
+                f"{text} is {value}/{bottom} here, not a whole number", "sizes are exact; nothing is rounded"
+            )
         value //= int(bottom)
     if value < 0:
         raise Mismatch(f"{text} is negative")

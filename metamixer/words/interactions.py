@@ -15,8 +15,21 @@ from typing import Any
 from metamixer.language.nodes import Node, chain, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Weight, Word, on_grid, one, per_axis, register, words
-from metamixer.words.combinators import broadcast, elements, multiply
+from metamixer.language.vocabulary import (
+    Demand,
+    Done,
+    Evaluate,
+    KindOf,
+    Plain,
+    Weight,
+    Word,
+    on_grid,
+    one,
+    per_axis,
+    register,
+    words,
+)
+from metamixer.words.combinators import broadcast, elements, multiply, neutral
 from metamixer.words.places import neighbourhood, slots_of
 
 
@@ -24,7 +37,7 @@ from metamixer.words.places import neighbourhood, slots_of
 class Read(Word):
     """``interaction -> activation .. -> aggregation``: the stages of one read."""
 
-    name, kinds, drawing = "->", ("term", "stage"), "read"
+    name, kinds, form = "->", ("term", "stage"), "read"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
@@ -39,12 +52,11 @@ class Read(Word):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         stages: list[Node] = []
         for kid in (inner for outer in kids for inner in (outer.kids if outer.op == "read" else (outer,))):
-            name = kid.data[0] if kid.op == "word" else ""
-            if name and stages and getattr(words()[name], "neutral", False):
+            if stages and neutral(kid):
                 continue
-            law = getattr(words().get(name), "behind", {}).get(stages[-1].data[0] if stages and stages[-1].op == "word" else "")
-            if law:
-                stages[-1] = word(law)
+            before = stages[-1].data[0] if stages and stages[-1].op == "word" else ""
+            if kid.op == "word" and before in words()[kid.data[0]].behind:
+                stages[-1] = word(words()[kid.data[0]].behind[before])
             else:
                 stages.append(kid)
         return chain("read", stages)
@@ -84,7 +96,10 @@ class ContentScore(Plain):
         q = field_of(sources[0], "the query")
         k, heads, b = sources[1], ctx.heads, one(settings["b"], "b")
         if q.channels % heads:
-            raise Mismatch(f"{heads} heads do not divide {q.channels} channels", f"take a divisor of {q.channels}, such as {_divisor(q.channels, heads)}")
+            raise Mismatch(
+                f"{heads} heads do not divide {q.channels} channels",
+                f"take a divisor of {q.channels}, such as {_divisor(q.channels, heads)}",
+            )
         if isinstance(k, Bank):
             if len(k.size) != 1:
                 raise Mismatch(f"a bank of keys has one size, not {'x'.join(map(str, k.size))}", "write #16 or #3C")
@@ -126,7 +141,9 @@ class ContentScore(Plain):
         score = t.out
         if score.memory is not None or score.heads > 1:
             return self.dense(t, w, q, k)
-        return linear(q, w.keys if self.scale(t) == 1.0 else w.keys * self.scale(t), w.bias if t.settings["b"] else None)
+        return linear(
+            q, w.keys if self.scale(t) == 1.0 else w.keys * self.scale(t), w.bias if t.settings["b"] else None
+        )
 
     def dense(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
         import torch
@@ -232,7 +249,10 @@ class Conv(Plain):
         kernel, stride = per_axis(bank.size, q.grid, "the kernel"), per_axis(settings["s"], q.grid, "the stride")
         for k, s, length in zip(kernel, stride, q.grid, strict=True):
             if k > 2 * length - 1:
-                raise Mismatch(f"a kernel of {k} on an axis of {length} has weights that touch nothing", f"at most {2 * length - 1} here")
+                raise Mismatch(
+                    f"a kernel of {k} on an axis of {length} has weights that touch nothing",
+                    f"at most {2 * length - 1} here",
+                )
             if s < 1:
                 raise Mismatch("a stride is at least 1")
         c = q.channels if settings["c"] is None else one(settings["c"], "c")
@@ -300,20 +320,30 @@ class Aggregate(Plain):
         if isinstance(score, Field):
             score = _predicted(score, v, ctx)
         if not isinstance(score, Score):
-            raise Mismatch("mm aggregates with coefficients; there are none before it", "write dot(lin,lin) -> softmax -> mm(lin)")
+            raise Mismatch(
+                "mm aggregates with coefficients; there are none before it", "write dot(lin,lin) -> softmax -> mm(lin)"
+            )
         if isinstance(v, Bank):
             if score.memory is not None or v.size != (score.slots,):
-                raise Mismatch(f"{score.slots} slots meet a bank of {'x'.join(map(str, v.size))} values", f"write mm(#{score.slots}) or a field as value")
+                raise Mismatch(
+                    f"{score.slots} slots meet a bank of {'x'.join(map(str, v.size))} values",
+                    f"write mm(#{score.slots}) or a field as value",
+                )
             channels = ctx.x.channels if settings["c"] is None else one(settings["c"], "c")
         else:
             v = field_of(v, "the values")
             on_memory = score.memory is None or (v.grid, v.extra) == score.memory
             slots = v.tokens if score.place is None else score.slots
             if not on_memory or (score.memory is None and slots != score.slots):
-                raise Mismatch(f"the coefficients weigh {score.slots} slots, the values are {v}", "keys and values must stand on one grid")
+                raise Mismatch(
+                    f"the coefficients weigh {score.slots} slots, the values are {v}",
+                    "keys and values must stand on one grid",
+                )
             channels = v.channels
             if settings["c"] is not None or b:
-                raise Mismatch("c= and b= belong to a bank of values", "write mm(#3C,b=1), or shape the field with lin(..)")
+                raise Mismatch(
+                    "c= and b= belong to a bank of values", "write mm(#3C,b=1), or shape the field with lin(..)"
+                )
         if channels % score.heads:
             raise Mismatch(f"{score.heads} heads do not divide {channels} channels of the values")
         bank = {"c": channels, "b": b} if isinstance(sources[1], Bank) else {"c": None, "b": None}
@@ -371,5 +401,8 @@ def _predicted(field: Field, v: Type, ctx: Context) -> Score:
     else:
         slots = field_of(v, "the values").tokens
     if field.channels != ctx.heads * slots:
-        raise Mismatch(f"{field.channels} channels are no coefficients of {ctx.heads} heads over {slots} slots", f"coefficients have {ctx.heads * slots} channels here")
+        raise Mismatch(
+            f"{field.channels} channels are no coefficients of {ctx.heads} heads over {slots} slots",
+            f"coefficients have {ctx.heads * slots} channels here",
+        )
     return Score(field.grid, field.extra, ctx.heads, slots, None, ctx.place)

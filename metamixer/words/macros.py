@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.nodes import X, Node, chain, make, size, word
+from metamixer.language.nodes import Node, X, chain, make, size, word
 from metamixer.language.types import Context
 from metamixer.language.vocabulary import REQUIRED, Macro, one, register
 
 
 def bank(value: int | tuple[int, ...]) -> Node:
+    """``#value``."""
     return make("bank", None, (size(value),))
 
 
@@ -36,7 +37,9 @@ class FeedForward(Macro):
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         slots = one(settings["r"], "the ratio") * ctx.x.channels
-        memory = chain("read", [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))])
+        memory = chain(
+            "read", [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))]
+        )
         return memory if sources[0] is X else chain("seq", [sources[0], memory])
 
 
@@ -103,7 +106,9 @@ class SqueezeExcite(Macro):
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         c, r = ctx.x.channels, one(settings["r"], "the reduction")
         hidden = exact(c, r)
-        gate = chain("seq", [word("mean"), word("lin", size(hidden)), word("relu"), word("lin", size(c)), word(settings["gate"])])
+        gate = chain(
+            "seq", [word("mean"), word("lin", size(hidden)), word("relu"), word("lin", size(c)), word(settings["gate"])]
+        )
         gated = make("prod", None, (X, gate))
         return gated if sources[0] is X else chain("seq", [sources[0], gated])
 

@@ -30,17 +30,33 @@ class FullConv(Plain):
         k, s = per_axis(settings["k"], x.grid, "the kernel"), per_axis(settings["s"], x.grid, "the stride")
         c, g = one(settings["c"], "the width"), one(settings["g"], "g")
         if min((*k, *s, c, g)) < 1 or x.channels % g or c % g:
-            raise Mismatch(f"{g} groups do not divide {x.channels} -> {c} channels" if g > 0 else "sizes are at least 1")
-        default = [(0, 0) if width <= step else ((width - 1) // 2, width // 2) for width, step in zip(k, s, strict=True)]
+            raise Mismatch(
+                f"{g} groups do not divide {x.channels} -> {c} channels" if g > 0 else "sizes are at least 1"
+            )
+        default = [
+            (0, 0) if width <= step else ((width - 1) // 2, width // 2) for width, step in zip(k, s, strict=True)
+        ]
         pad = None if settings["pad"] is None else per_axis(settings["pad"], x.grid, "pad")
         pads = default if pad is None else [(side, side) for side in pad]
         for axis, (width, step, length) in enumerate(zip(k, s, x.grid, strict=True)):
             if pad is None and width <= step and length % step:
-                raise Mismatch(f"a stride of {step} does not divide the axis of {length}", f"take a divisor of {length}")
+                raise Mismatch(
+                    f"a stride of {step} does not divide the axis of {length}", f"take a divisor of {length}"
+                )
             if width > length + sum(pads[axis]) or (width > step and width > 2 * length - 1):
                 raise Mismatch(f"a kernel of {width} is larger than the axis of {length} allows")
-        grid = tuple((length + sum(sides) - width) // step + 1 for length, sides, width, step in zip(x.grid, pads, k, s, strict=True))
-        resolved = {"k": k, "c": c, "s": s, "g": g, "b": one(settings["b"], "b"), "pad": None if pads == default else pad}
+        grid = tuple(
+            (length + sum(sides) - width) // step + 1
+            for length, sides, width, step in zip(x.grid, pads, k, s, strict=True)
+        )
+        resolved = {
+            "k": k,
+            "c": c,
+            "s": s,
+            "g": g,
+            "b": one(settings["b"], "b"),
+            "pad": None if pads == default else pad,
+        }
         return Done(Field(grid, c), resolved | {"pads": tuple(pads)})
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
@@ -58,7 +74,13 @@ class FullConv(Plain):
         from torch.nn.functional import pad
 
         padding = self._padding(t)
-        return convolve(pad(x, padding) if any(padding) else x, w.weight, w.bias if t.settings["b"] else None, t.settings["s"], t.settings["g"])
+        return convolve(
+            pad(x, padding) if any(padding) else x,
+            w.weight,
+            w.bias if t.settings["b"] else None,
+            t.settings["s"],
+            t.settings["g"],
+        )
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
@@ -124,7 +146,11 @@ class BatchNorm(Keeping):
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         c = t.out.channels
-        return (*super().weights(t), Weight("mean", (c,), "fill", 0.0, False), Weight("variance", (c,), "fill", 1.0, False))
+        return (
+            *super().weights(t),
+            Weight("mean", (c,), "fill", 0.0, False),
+            Weight("variance", (c,), "fill", 1.0, False),
+        )
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import batch_norm
@@ -153,14 +179,22 @@ class GroupNorm(Keeping):
         return {"g": g, "b": one(settings["b"], "b")}
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
         from torch.nn.functional import group_norm
 
-        return group_norm(x.movedim(-1, 1), t.settings["g"], w.scale, w.shift if t.settings["b"] else None, self.eps).movedim(1, -1)
+        channels_first = x.movedim(-1, 1)
+        if torch.is_grad_enabled() and not x.requires_grad:
+            # torch 2.13 on the CPU crashes in the backward pass of a channels-last input that needs no gradient itself
+            channels_first = channels_first.contiguous()
+        shift = w.shift if t.settings["b"] else None
+        return group_norm(channels_first, t.settings["g"], w.scale, shift, self.eps).movedim(1, -1)
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         groups = x.reshape(x.shape[0], t.out.tokens, t.settings["g"], -1)
         centred = groups - groups.mean((1, 3), keepdim=True)
-        return self.affine(t, w, (centred / (centred.square().mean((1, 3), keepdim=True) + self.eps).sqrt()).reshape(x.shape))
+        return self.affine(
+            t, w, (centred / (centred.square().mean((1, 3), keepdim=True) + self.eps).sqrt()).reshape(x.shape)
+        )
 
 
 @register
@@ -205,7 +239,9 @@ class Average(Plain):
         k = per_axis(settings["k"], x.grid, "the window")
         for width, length in zip(k, x.grid, strict=True):
             if width < 1 or width % 2 == 0 or width > 2 * length - 1:
-                raise Mismatch(f"avg({width}) on an axis of {length}", f"take an odd window of at most {2 * length - 1}")
+                raise Mismatch(
+                    f"avg({width}) on an axis of {length}", f"take an odd window of at most {2 * length - 1}"
+                )
         return Done(x, {"k": k})
 
     def elementwise(self, t: Typed) -> int:

@@ -9,21 +9,9 @@ from typing import Any
 
 from metamixer.language.nodes import Node, size, word
 from metamixer.language.types import Context, Mismatch, Place, Type
-from metamixer.language.vocabulary import REQUIRED, Done, Plain, one, per_axis, register
+from metamixer.language.vocabulary import REQUIRED, Done, PlaceWord, one, per_axis, register
 
 EDGES = ("clamp", "mask", "zero", "wrap")
-
-
-class PlaceWord(Plain):
-    """A word behind ``@``. ``inside`` says where the operand stands, ``outside`` what its result is."""
-
-    kinds = ("place",)
-
-    def inside(self, ctx: Context, place: Place) -> Context:
-        return ctx
-
-    def outside(self, ctx: Context, place: Place, out: Type) -> Type:
-        return out
 
 
 @register
@@ -78,9 +66,15 @@ class Neighbourhood(PlaceWord):
             if min(width, step, dilation) < 1 or step > width:
                 raise Mismatch(f"N({width}, s={step}, d={dilation}): sizes are at least 1 and s at most k")
             if edge in ("clamp", "wrap") and width * dilation > length:
-                raise Mismatch(f"the window N({width}) with dilation {dilation} is larger than the axis of {length}", f"take k * d <= {length}")
+                raise Mismatch(
+                    f"the window N({width}) with dilation {dilation} is larger than the axis of {length}",
+                    f"take k * d <= {length}",
+                )
             if edge in ("mask", "zero") and width > 2 * length - 1:
-                raise Mismatch(f"the window N({width}) is larger than the axis of {length} allows", f"at most {2 * length - 1} here")
+                raise Mismatch(
+                    f"the window N({width}) is larger than the axis of {length} allows",
+                    f"at most {2 * length - 1} here",
+                )
         return Done((Place("N", (k, s, d, edge)),))
 
     def distinct(self, place: Place) -> bool:

@@ -25,7 +25,7 @@ def check_name(name: str) -> None:
 class Let(Word):
     """``let n = e in b``: the value of e, computed once from the x where the let stands."""
 
-    name, drawing = "let", "let"
+    name, form = "let", "let"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
@@ -46,7 +46,7 @@ class Let(Word):
 class LetUse(Word):
     """A name bound by let, at a place where it is used."""
 
-    name, drawing = "let use", "bound"
+    name, form = "let use", "bound"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return env[t.settings["name"]]
@@ -56,7 +56,7 @@ class LetUse(Word):
 class Tie(Word):
     """``tie n = e in b``: one set of weights, applied to the x of each use."""
 
-    name, drawing = "tie", "tie"
+    name, form = "tie", "tie"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
@@ -70,7 +70,10 @@ class Tie(Word):
         shapes = [[weight.shape for phrase in inside(use) for weight in phrase.word.weights(phrase)] for use in uses]
         for use, other in zip(uses, shapes, strict=True):
             if other != shapes[0]:
-                raise Mismatch(f"the tied {use.settings['name']} is used at {uses[0].x} and at {use.x}, where its weights differ in shape", "tie phrases of one input width, or drop the tie")
+                raise Mismatch(
+                    f"the tied {use.settings['name']} is used at {uses[0].x} and at {use.x}: its weights would differ",
+                    "tie phrases of one input width, or drop the tie",
+                )
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)
@@ -80,7 +83,7 @@ class Tie(Word):
 class TieUse(Word):
     """A name bound by tie, at a place where it is used."""
 
-    name, drawing = "tie use", "tied"
+    name, form = "tie use", "tied"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)

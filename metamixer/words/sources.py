@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.nodes import X, Node, make, size
+from metamixer.language.nodes import Node, X, make, size
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import REQUIRED, Demand, Done, Evaluate, KindOf, Plain, Weight, Word, one, per_axis, register
+from metamixer.language.vocabulary import (
+    REQUIRED,
+    Demand,
+    Done,
+    Evaluate,
+    KindOf,
+    Plain,
+    Weight,
+    Word,
+    one,
+    per_axis,
+    register,
+)
 from metamixer.words.combinators import elements, unplaced
 
 
@@ -16,7 +28,7 @@ from metamixer.words.combinators import elements, unplaced
 class Input(Word):
     """``x``: the current input."""
 
-    name = "x"
+    name, form = "x", "input"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if node.kids:
@@ -59,14 +71,16 @@ class Linear(Plain):
     sizes = {"c": None}
     sources = roles = ("x",)
     keywords = {"g": (1,), "b": (1,)}
-    projection = True  # several on one input may run as one matrix product
+    projection = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x = field_of(sources[0], "the source of lin")
         c = x.channels if settings["c"] is None else one(settings["c"], "a width")
         g = one(settings["g"], "g")
         if c < 1 or g < 1 or x.channels % g or c % g:
-            raise Mismatch(f"{g} groups do not divide {x.channels} -> {c} channels", f"g must divide both {x.channels} and {c}")
+            raise Mismatch(
+                f"{g} groups do not divide {x.channels} -> {c} channels", f"g must divide both {x.channels} and {c}"
+            )
         return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b")})
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
@@ -94,13 +108,13 @@ class Linear(Plain):
 
 
 def bins(length: int, parts: int) -> list[tuple[int, int]]:
-    """Ends of the parts of an axis in adaptive pooling: they cover it and may overlap by one where parts is no divisor."""
+    """Ends of the parts of an axis in adaptive pooling; they may overlap by one where parts is no divisor."""
     return [(i * length // parts, -(-(i + 1) * length // parts)) for i in range(parts)]
 
 
 @register
 class Pool(Plain):
-    """``pool(g)``: mean over cells to a grid of g; ``pool(/r)`` shrinks every axis by r; ``pool(1)`` sees all tokens."""
+    """``pool(g)``: mean over cells to a grid of g; ``pool(/r)`` shrinks axes by r; ``pool(1)`` sees all tokens."""
 
     name = "pool"
     sizes = {"g": REQUIRED}
@@ -119,7 +133,10 @@ class Pool(Plain):
         if all(length == 1 for length in grid):
             return Done(Field(grid or (1,), x.channels), {"g": grid})
         if x.extra:
-            raise Mismatch(f"pool to {'x'.join(map(str, grid))} needs tokens on a grid; {x.extra} extra stand in front", "pool(1) sees all tokens")
+            raise Mismatch(
+                f"pool to {'x'.join(map(str, grid))} needs tokens on a grid; {x.extra} extra stand in front",
+                "pool(1) sees all tokens",
+            )
         if any(new > old or new < 1 for new, old in zip(grid, x.grid, strict=True)):
             raise Mismatch(f"pool cannot enlarge the grid {'x'.join(map(str, x.grid))} to {'x'.join(map(str, grid))}")
         return Done(Field(grid, x.channels), {"g": grid})
@@ -135,7 +152,11 @@ class Pool(Plain):
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         source, grid = t.inputs[0], t.settings["g"]
         if t.out.tokens == 1:
-            return x.reshape(x.shape[0], source.tokens, source.channels).mean(1).reshape(x.shape[0], *t.out.grid, source.channels)
+            return (
+                x.reshape(x.shape[0], source.tokens, source.channels)
+                .mean(1)
+                .reshape(x.shape[0], *t.out.grid, source.channels)
+            )
         if any(old % new for new, old in zip(grid, source.grid, strict=True)):
             return self.dense(t, w, x)
         shape = [size for new, old in zip(grid, source.grid, strict=True) for size in (new, old // new)]
@@ -152,5 +173,3 @@ class Pool(Plain):
             cells = [x.narrow(axis + 1, low, high - low).mean(axis + 1) for low, high in bins(old, new)]
             x = torch.stack(cells, axis + 1)
         return x
-
-

@@ -9,14 +9,25 @@ from typing import Any, NamedTuple
 from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Place, Type, field_of
-from metamixer.language.vocabulary import REQUIRED, Demand, Done, Evaluate, KindOf, Word, on_grid, one, per_axis, register, words
-from metamixer.words.places import PlaceWord
+from metamixer.language.vocabulary import (
+    REQUIRED,
+    Demand,
+    Done,
+    Evaluate,
+    KindOf,
+    PlaceWord,
+    Word,
+    on_grid,
+    one,
+    per_axis,
+    place_word,
+    register,
+)
 
 
 class View(PlaceWord):
     """A place that re-indexes the input and every let value on its domain, for any operand."""
 
-    rewidth = False  # whether the operand sees other channels, and so is a scope for D
     involution = False  # whether twice is nothing
 
     def idle(self, field: Field, place: Place) -> bool:
@@ -44,7 +55,9 @@ class View(PlaceWord):
 
     def inside(self, ctx: Context, place: Place) -> Context:
         x = self.inner(ctx.x, place)
-        env = tuple((name, b._replace(type=self.inner(b.type, place)) if self.sees(b, ctx.x) else b) for name, b in ctx.env)
+        env = tuple(
+            (name, b._replace(type=self.inner(b.type, place)) if self.sees(b, ctx.x) else b) for name, b in ctx.env
+        )
         inner = ctx._replace(x=x, env=env)
         return inner.enter() if self.rewidth else inner
 
@@ -53,7 +66,11 @@ class View(PlaceWord):
 
     def sees(self, bound: Any, x: Field) -> bool:
         """A let value on the same domain is re-indexed with x; values on another domain are used as they are."""
-        return bound.kind == "let" and isinstance(bound.type, Field) and (bound.type.grid, bound.type.extra) == (x.grid, x.extra)
+        return (
+            bound.kind == "let"
+            and isinstance(bound.type, Field)
+            and (bound.type.grid, bound.type.extra) == (x.grid, x.extra)
+        )
 
 
 class Level(NamedTuple):
@@ -69,7 +86,7 @@ class Level(NamedTuple):
 class At(Word):
     """``operand@place``; the leftmost place is the innermost."""
 
-    name, kinds, drawing = "@", ("term", "place"), "place"
+    name, kinds, form = "@", ("term", "place"), "place"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.kind == "place":  # a sequence of places as an alternative: {win(7)@h(4) | all}
@@ -79,12 +96,12 @@ class At(Word):
         contexts = [ctx]
         places = list(self._with_segments(done[0], ctx))
         for place in places:
-            contexts.append(words()[place.word].inside(contexts[-1], place))
+            contexts.append(place_word(place).inside(contexts[-1], place))
         if len(done) == 1:
             return Demand(0, contexts[-1])
         out, levels = done[1], []
         for place, outside in zip(reversed(places), reversed(contexts[:-1]), strict=True):
-            result = words()[place.word].outside(outside, place, out)
+            result = place_word(place).outside(outside, place, out)
             levels.append(Level(place, outside, out, result))
             out = result
         return Done(out, {"levels": tuple(reversed(levels))})
@@ -96,7 +113,7 @@ class At(Word):
         for place in reversed(places):
             if place.word == "h":
                 heads = place.values[0]
-            elif getattr(words()[place.word], "rewidth", False) and place.word != "seg" and heads > 1:
+            elif place_word(place).rewidth and place.word != "seg" and heads > 1:
                 result += [Place("seg", (heads,)), Place("h", (1,))]
                 heads = 1
             result.append(place)
@@ -106,7 +123,7 @@ class At(Word):
         """Views only: heads and supports are written where a read uses them."""
         node = kids[0]
         for level in reversed(t.settings["levels"]):
-            view = words()[level.place.word]
+            view = place_word(level.place)
             if not isinstance(view, View) or view.idle(level.context.x, level.place):
                 continue
             where = word(level.place.word, *(size(value) for value in level.place.values))
@@ -120,21 +137,24 @@ class At(Word):
     def times(self, t: Typed) -> int:
         count = 1
         for level in t.settings["levels"]:
-            word = words()[level.place.word]
+            word = place_word(level.place)
             count *= word.parts(level.context.x, level.place) if isinstance(word, View) else 1
         return count
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
-        views = [(words()[level.place.word], level) for level in t.settings["levels"]]
-        views = [(word, level) for word, level in views if isinstance(word, View)]
+        views: list[tuple[View, Level]] = []
+        for level in t.settings["levels"]:
+            view = place_word(level.place)
+            if isinstance(view, View):
+                views.append((view, level))
         used = t.node.kids[0].names
-        for word, (place, ctx, _, _) in views:
-            x = word.enter(x, ctx.x, place, dense)
-            seen = {n: b.type for n, b in ctx.env if n in used and n in env and word.sees(b, ctx.x)}
-            env = {**env, **{n: word.enter(env[n], kind, place, dense) for n, kind in seen.items()}}
+        for view, (place, ctx, _, _) in views:
+            x = view.enter(x, ctx.x, place, dense)
+            seen = {n: b.type for n, b in ctx.env if n in used and n in env and view.sees(b, ctx.x)}
+            env = {**env, **{n: view.enter(env[n], kind, place, dense) for n, kind in seen.items()}}
         value = evaluate(0, x, env, state)
-        for word, (place, ctx, inner, _) in reversed(views):
-            value = word.leave(value, ctx.x, place, field_of(inner), dense)
+        for view, (place, ctx, inner, _) in reversed(views):
+            value = view.leave(value, ctx.x, place, field_of(inner), dense)
         return value
 
 
@@ -146,11 +166,15 @@ class Partition(View):
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         w = per_axis(settings["w"], ctx.x.grid, f"{self.name}(..)")
         on_grid(ctx.x, self.name)
-        for size, length in zip(w, ctx.x.grid, strict=True):
-            if size > length:
-                raise Mismatch(f"{self.name}({size}) is larger than the axis of {length}", f"take a divisor of {length}")
-            if size < 1 or length % size:
-                raise Mismatch(f"{self.name}({size}) does not divide the axis of {length}", f"take a divisor of {length}")
+        for part, length in zip(w, ctx.x.grid, strict=True):
+            if part > length:
+                raise Mismatch(
+                    f"{self.name}({part}) is larger than the axis of {length}", f"take a divisor of {length}"
+                )
+            if part < 1 or length % part:
+                raise Mismatch(
+                    f"{self.name}({part}) does not divide the axis of {length}", f"take a divisor of {length}"
+                )
         return Done((Place(self.name, (w,)),))
 
     def inner(self, field: Field, place: Place) -> Field:
@@ -176,7 +200,9 @@ class Partition(View):
         if dense:
             return self._gather(value, field, size)
         rank, counts = len(size), [length // w for length, w in zip(field.grid, size, strict=True)]
-        pairs = [pair for n, w in zip(counts, size, strict=True) for pair in ((n, w) if self.order == (0, 1) else (w, n))]
+        pairs = [
+            pair for n, w in zip(counts, size, strict=True) for pair in ((n, w) if self.order == (0, 1) else (w, n))
+        ]
         value = value.reshape(-1, *pairs, field.channels)
         outer, inner = self.order
         axes = [1 + 2 * a + outer for a in range(rank)] + [1 + 2 * a + inner for a in range(rank)]
@@ -186,7 +212,11 @@ class Partition(View):
         size, rank = place.values[0], len(place.values[0])
         counts = [length // w for length, w in zip(field.grid, size, strict=True)]
         value = value.reshape(-1, *counts, *out.grid, out.channels)
-        axes = [a for axis in range(rank) for a in ((1 + axis, 1 + rank + axis) if self.order == (0, 1) else (1 + rank + axis, 1 + axis))]
+        axes = [
+            a
+            for axis in range(rank)
+            for a in ((1 + axis, 1 + rank + axis) if self.order == (0, 1) else (1 + rank + axis, 1 + axis))
+        ]
         grid = [n * w for n, w in zip(counts, out.grid, strict=True)]
         return value.permute(0, *axes, 2 * rank + 1).reshape(-1, *grid, out.channels)
 
@@ -263,7 +293,9 @@ class Segments(View):
     def inner(self, field: Field, place: Place) -> Field:
         n = place.values[0]
         if n < 1 or field.channels % n:
-            raise Mismatch(f"{n} channel groups do not divide {field.channels} channels", f"take a divisor of {field.channels}")
+            raise Mismatch(
+                f"{n} channel groups do not divide {field.channels} channels", f"take a divisor of {field.channels}"
+            )
         return field._replace(channels=field.channels // n)
 
     def outer(self, field: Field, place: Place, out: Field) -> Field:
