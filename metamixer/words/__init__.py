@@ -5,11 +5,25 @@ from metamixer.words import (
     combinators,
     interactions,
     macros,
-    network,
+    norms,
     places,
+    resampling,
     sharing,
     sources,
+    tokens,
     views,
 )
 
-__all__ = ["activations", "combinators", "interactions", "macros", "network", "places", "sharing", "sources", "views"]
+__all__ = [
+    "activations",
+    "combinators",
+    "interactions",
+    "macros",
+    "norms",
+    "places",
+    "resampling",
+    "sharing",
+    "sources",
+    "tokens",
+    "views",
+]

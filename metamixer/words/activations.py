@@ -6,7 +6,7 @@ from typing import Any
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, register
+from metamixer.language.vocabulary import Done, Plain, Weight, register
 from metamixer.words.combinators import elements
 from metamixer.words.places import neighbourhood
 
@@ -73,6 +73,66 @@ class Exp(Pointwise):
     """exp(x)."""
 
     name = torch_name = "exp"
+
+
+@register
+class HardSwish(Pointwise):
+    """x * relu6(x + 3) / 6 (MobileNetV3, arXiv 1905.02244)."""
+
+    name, torch_name = "hswish", "hardswish"
+
+
+@register
+class HardSigmoid(Pointwise):
+    """relu6(x + 3) / 6."""
+
+    name, torch_name = "hsig", "hardsigmoid"
+
+
+@register
+class Tanh(Pointwise):
+    """tanh(x)."""
+
+    name = torch_name = "tanh"
+
+
+@register
+class PositiveElu(Pointwise):
+    """elu(x) + 1, a positive feature map (linear attention, arXiv 2006.16236)."""
+
+    name = "elu1"
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import elu
+
+        return elu(x) + 1
+
+
+@register
+class Square(Pointwise):
+    """x * x."""
+
+    name, torch_name = "sq", "square"
+
+
+@register
+class Negative(Pointwise):
+    """-x."""
+
+    name, torch_name = "neg", "neg"
+
+
+@register
+class StarRelu(Activation):
+    """a * relu(x)^2 + b with learned numbers a and b (MetaFormer baselines, arXiv 2210.13452)."""
+
+    name = "starrelu"
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("scale", (1,), "fill", 1.0), Weight("shift", (1,), "fill", 0.0))
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return w.scale * x.relu().square() + w.shift
 
 
 @register

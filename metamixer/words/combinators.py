@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node, X, chain, make, size, total
+from metamixer.language.nodes import Node, X, chain, joined, make, size, total
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bound, Context, Field, Mismatch, Number, Type, field_of
@@ -303,6 +303,9 @@ class Scope(Plain):
     sources = ("a",)
     form = "frame"
 
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return joined(t.node, kids)
+
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if len(node.kids) != 1 or node.data[1] != (None,):
             raise Mismatch(f"{self.name} takes one term", f"write {self.name}(..)")
@@ -347,6 +350,53 @@ class Unit(Scope):
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(sources[0])
+
+
+@register
+class OnGrid(Scope):
+    """``map(e)`` applies e to the tokens on the grid and passes the extra ones through."""
+
+    name = "map"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        inner = super().step(node, ctx, done, kind_of)
+        if isinstance(inner, Demand):
+            env = tuple((name, self._cut(bound, ctx.x)) for name, bound in ctx.env)
+            return inner._replace(context=inner.context._replace(x=ctx.x._replace(extra=0), env=env))
+        return inner
+
+    def _cut(self, bound: Bound, x: Field) -> Bound:
+        """A let value on the same tokens loses its extra ones too."""
+        if bound.kind == "let" and isinstance(bound.type, Field) and bound.type.extra == x.extra:
+            return bound._replace(type=bound.type._replace(extra=0))
+        return bound
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        out = field_of(sources[0])
+        if out != ctx.x._replace(extra=0):
+            raise Mismatch(f"map(..) keeps grid and width; inside it {ctx.x} became {out}")
+        cut = tuple(name for name, bound in ctx.env if self._cut(bound, ctx.x) is not bound) if ctx.x.extra else ()
+        return Done(ctx.x, {"cut": cut})
+
+    def rebinds(self, t: Typed) -> bool:
+        return bool(t.x.extra)
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return super().written(t, kids) if t.x.extra else kids[0]
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        import torch
+
+        extra = t.x.extra
+        if not extra:
+            return evaluate(0, x, env, None)
+        grid = t.x._replace(extra=0)
+        inner = {
+            name: value[:, extra:].reshape(-1, *grid.grid, value.shape[-1]) if name in t.settings["cut"] else value
+            for name, value in env.items()
+        }
+        out = evaluate(0, x[:, extra:].reshape(-1, *grid.grid, grid.channels), inner, None)
+        return torch.cat([x[:, :extra], out.reshape(-1, grid.tokens, grid.channels)], 1)
 
 
 class Repetition(Word):

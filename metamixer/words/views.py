@@ -318,3 +318,30 @@ class Segments(View):
     def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
         value = value.unflatten(0, (-1, place.values[0]))
         return value.movedim(1, -2).flatten(-2)
+
+
+@register
+class Flat(View):
+    """``@flat``: all tokens (of the part) of the grid as one token of tokens * C channels, channel-major."""
+
+    name, rewidth = "flat", True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        return Done((Place("flat"),))
+
+    def inner(self, field: Field, place: Place) -> Field:
+        on_grid(field, "flat")
+        return Field((1,) * len(field.grid), field.tokens * field.channels)
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        if on_grid(out, "the result inside flat").tokens != 1 or out.channels % field.tokens:
+            raise Mismatch(f"inside flat {out} came out; {field.tokens} tokens need a multiple of as many channels")
+        return field._replace(channels=out.channels // field.tokens)
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        value = value.reshape(-1, field.tokens, field.channels).mT
+        return value.reshape(value.shape[0], *([1] * len(field.grid)), -1)
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        value = value.reshape(value.shape[0], -1, field.tokens).mT
+        return value.reshape(value.shape[0], *field.grid, -1)

@@ -1,0 +1,140 @@
+"""Norms and per-channel scales."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metamixer.language.typed import Typed
+from metamixer.language.types import Context, Field, Mismatch, Type, field_of
+from metamixer.language.vocabulary import Done, Plain, Weight, one, register
+from metamixer.words.combinators import elements
+
+
+class Keeping(Plain):
+    """A word that keeps the field's type."""
+
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        return Done(field_of(sources[0], f"the source of {self.name}"), self.resolved(settings, field_of(sources[0])))
+
+    def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
+        return {"b": one(settings["b"], "b")} if "b" in settings else {}
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        shift = (Weight("shift", (t.out.channels,), "fill", 0.0),) if t.settings["b"] else ()
+        return (Weight("scale", (t.out.channels,), "fill", 1.0), *shift)
+
+    def affine(self, t: Typed, w: Any, x: Any) -> Any:
+        return x * w.scale + w.shift if t.settings["b"] else x * w.scale
+
+
+@register
+class LayerNorm(Keeping):
+    """``norm``: over the channels of each token, eps 1e-6; inside ``@T`` the channels are the tokens."""
+
+    name = "norm"
+    keywords = {"b": (1,)}
+    eps = 1e-6
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import layer_norm
+
+        return layer_norm(x, (t.out.channels,), w.scale, w.shift if t.settings["b"] else None, self.eps)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        centred = x - x.mean(-1, keepdim=True)
+        return self.affine(t, w, centred / (centred.square().mean(-1, keepdim=True) + self.eps).sqrt())
+
+
+@register
+class BatchNorm(Keeping):
+    """``bn``: over batch and tokens while training, by running statistics (momentum 0.1) in evaluation; eps 1e-5."""
+
+    name = "bn"
+    keywords = {"b": (1,)}
+    eps = 1e-5
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        c = t.out.channels
+        return (
+            *super().weights(t),
+            Weight("mean", (c,), "fill", 0.0, False),
+            Weight("variance", (c,), "fill", 1.0, False),
+        )
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import batch_norm
+
+        shift = w.shift if t.settings["b"] else None
+        y = batch_norm(x.reshape(-1, t.out.channels), w.mean, w.variance, w.scale, shift, w.training, 0.1, self.eps)
+        return y.reshape(x.shape)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return self.affine(t, w, (x - w.mean) / (w.variance + self.eps).sqrt())
+
+
+@register
+class GroupNorm(Keeping):
+    """``gn(g=1)``: over all tokens and the channels of each of g groups, eps 1e-5."""
+
+    name = "gn"
+    sizes = {"g": (1,)}
+    keywords = {"b": (1,)}
+    eps = 1e-5
+
+    def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
+        g = one(settings["g"], "g")
+        if g < 1 or x.channels % g:
+            raise Mismatch(f"{g} groups do not divide {x.channels} channels", f"take a divisor of {x.channels}")
+        return {"g": g, "b": one(settings["b"], "b")}
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+        from torch.nn.functional import group_norm
+
+        channels_first = x.movedim(-1, 1)
+        if torch.is_grad_enabled() and not x.requires_grad:
+            # torch 2.13 on the CPU crashes in the backward pass of a channels-last input that needs no gradient itself
+            channels_first = channels_first.contiguous()
+        shift = w.shift if t.settings["b"] else None
+        return group_norm(channels_first, t.settings["g"], w.scale, shift, self.eps).movedim(1, -1)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        groups = x.reshape(x.shape[0], t.out.tokens, t.settings["g"], -1)
+        centred = groups - groups.mean((1, 3), keepdim=True)
+        return self.affine(
+            t, w, (centred / (centred.square().mean((1, 3), keepdim=True) + self.eps).sqrt()).reshape(x.shape)
+        )
+
+
+@register
+class Affine(Keeping):
+    """``aff``: per-channel scale and shift without statistics (ResMLP, arXiv 2105.03404)."""
+
+    name = "aff"
+    keywords = {"b": (1,)}
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return self.affine(t, w, x)
+
+
+@register
+class Scale(Keeping):
+    """``scale(v)``: a learned factor per channel that starts at v (layer scale)."""
+
+    name = "scale"
+    sizes = {"v": 1.0}
+
+    def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
+        v = settings["v"]
+        return {"v": float(v if isinstance(v, float) else one(v, "the start value"))}
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("scale", (t.out.channels,), "fill", t.settings["v"]),)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return x * w.scale

@@ -1,0 +1,188 @@
+"""Words that change the grid: full convolutions, running means, up-sampling."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from metamixer.language.typed import Typed
+from metamixer.language.types import Context, Field, Mismatch, Type, field_of
+from metamixer.language.vocabulary import REQUIRED, Done, Plain, Weight, on_grid, one, per_axis, register
+from metamixer.words.combinators import elements
+from metamixer.words.interactions import convolve, same_padding, shifted_sum
+
+
+@register
+class FullConv(Plain):
+    """``fconv(k, c, s=1, g=1)``: full convolution to c channels.
+
+    Zero padding (k-1)/2 a side (even k: one less in front), none if k <= s (then s divides the grid); ``pad=``
+    overrides both sides. MACs: tokens out * c * C / g * k.
+    """
+
+    name = "fconv"
+    sizes = {"k": REQUIRED, "c": REQUIRED}
+    sources = roles = ("x",)
+    keywords = {"s": (1,), "g": (1,), "b": (1,), "pad": None}
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of fconv"), "a convolution")
+        k, s = per_axis(settings["k"], x.grid, "the kernel"), per_axis(settings["s"], x.grid, "the stride")
+        c, g = one(settings["c"], "the width"), one(settings["g"], "g")
+        if min((*k, *s, c, g)) < 1 or x.channels % g or c % g:
+            raise Mismatch(
+                f"{g} groups do not divide {x.channels} -> {c} channels" if g > 0 else "sizes are at least 1"
+            )
+        default = [
+            (0, 0) if width <= step else ((width - 1) // 2, width // 2) for width, step in zip(k, s, strict=True)
+        ]
+        pad = None if settings["pad"] is None else per_axis(settings["pad"], x.grid, "pad")
+        pads = default if pad is None else [(side, side) for side in pad]
+        for axis, (width, step, length) in enumerate(zip(k, s, x.grid, strict=True)):
+            if pad is None and width <= step and length % step:
+                raise Mismatch(
+                    f"a stride of {step} does not divide the axis of {length}", f"take a divisor of {length}"
+                )
+            if width > length + sum(pads[axis]) or (width > step and width > 2 * length - 1):
+                raise Mismatch(f"a kernel of {width} is larger than the axis of {length} allows")
+        grid = tuple(
+            (length + sum(sides) - width) // step + 1
+            for length, sides, width, step in zip(x.grid, pads, k, s, strict=True)
+        )
+        resolved = {
+            "k": k,
+            "c": c,
+            "s": s,
+            "g": g,
+            "b": one(settings["b"], "b"),
+            "pad": None if pads == default else pad,
+        }
+        return Done(Field(grid, c), resolved | {"pads": tuple(pads)})
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        fan_in, kernel = t.inputs[0].channels // t.settings["g"], t.settings["k"]
+        bias = (Weight("bias", (t.out.channels,), "fill", 0.0),) if t.settings["b"] else ()
+        return (Weight("weight", (t.out.channels, fan_in, *kernel), "normal", (fan_in * prod(kernel)) ** -0.5), *bias)
+
+    def macs(self, t: Typed) -> int:
+        return int(elements(t.out) * t.inputs[0].channels // t.settings["g"] * prod(t.settings["k"]))
+
+    def _padding(self, t: Typed) -> list[int]:
+        return [0, 0, *(side for pad in reversed(t.settings["pads"]) for side in pad)]
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import pad
+
+        padding = self._padding(t)
+        return convolve(
+            pad(x, padding) if any(padding) else x,
+            w.weight,
+            w.bias if t.settings["b"] else None,
+            t.settings["s"],
+            t.settings["g"],
+        )
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        g = t.settings["g"]
+        weight = w.weight.unflatten(0, (g, -1))
+
+        def term(position: tuple[int, ...], view: Any) -> Any:
+            tap = weight[(slice(None), slice(None), slice(None), *position)]
+            return torch.einsum("...gi,goi->...go", view.unflatten(-1, (g, -1)), tap).flatten(-2)
+
+        y = shifted_sum(x, t.settings["k"], t.settings["s"], self._padding(t), term)
+        return y + w.bias if t.settings["b"] else y
+
+
+@register
+class Average(Plain):
+    """``avg(k)``: mean over k x k tokens, stride 1, at borders over the tokens that are there (PoolFormer)."""
+
+    name = "avg"
+    sizes = {"k": REQUIRED}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of avg"), "avg")
+        k = per_axis(settings["k"], x.grid, "the window")
+        for width, length in zip(k, x.grid, strict=True):
+            if width < 1 or width % 2 == 0 or width > 2 * length - 1:
+                raise Mismatch(
+                    f"avg({width}) on an axis of {length}", f"take an odd window of at most {2 * length - 1}"
+                )
+        return Done(x, {"k": k})
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
+
+        k = t.settings["k"]
+        pool = (avg_pool1d, avg_pool2d, avg_pool3d)[len(k) - 1]
+        return pool(x.movedim(-1, 1), k, 1, tuple(n // 2 for n in k), count_include_pad=False).movedim(1, -1)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        k, sides = t.settings["k"], same_padding(t.settings["k"])
+        total = shifted_sum(x, k, (1,) * len(k), sides, lambda position, view: view)
+        return total / shifted_sum(torch.ones_like(x), k, (1,) * len(k), sides, lambda position, view: view)
+
+
+@register
+class Up(Plain):
+    """``up(r)``: every token r times along each axis (nearest); bare ``up`` returns to the grid of the scope."""
+
+    name = "up"
+    sizes = {"r": None}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of up"), "up")
+        if settings["r"] is not None:
+            r = per_axis(settings["r"], x.grid, "the factor")
+        elif len(ctx.scope) != len(x.grid) or any(new % old for new, old in zip(ctx.scope, x.grid, strict=True)):
+            raise Mismatch(f"up cannot reach the grid {ctx.scope} from {x.grid}", "write the factor: up(2)")
+        else:
+            r = tuple(new // old for new, old in zip(ctx.scope, x.grid, strict=True))
+        if min(r) < 1:
+            raise Mismatch("up enlarges the grid", "write up(2)")
+        return Done(Field(tuple(n * k for n, k in zip(x.grid, r, strict=True)), x.channels), {"r": r})
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        for axis, r in enumerate(t.settings["r"]):
+            x = x.repeat_interleave(r, axis + 1)
+        return x
+
+
+@register
+class Shuffle(Plain):
+    """``shuffle(r)``: r x r channels become r x r tokens (sub-pixel convolution, arXiv 1609.05158).
+
+    The channel is sub-pixel * C' + channel of the result.
+    """
+
+    name = "shuffle"
+    sizes = {"r": REQUIRED}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of shuffle"), "shuffle")
+        r = per_axis(settings["r"], x.grid, "the factor")
+        if min(r) < 1 or x.channels % prod(r):
+            raise Mismatch(f"shuffle({'x'.join(map(str, r))}) does not divide {x.channels} channels")
+        grid = tuple(n * k for n, k in zip(x.grid, r, strict=True))
+        return Done(Field(grid, x.channels // prod(r)), {"r": r})
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        r, grid, c = t.settings["r"], t.inputs[0].grid, t.out.channels
+        rank = len(grid)
+        x = x.reshape(x.shape[0], *grid, *r, c)
+        axes = [axis for pair in zip(range(1, rank + 1), range(rank + 1, 2 * rank + 1), strict=True) for axis in pair]
+        return x.permute(0, *axes, 2 * rank + 1).reshape(x.shape[0], *t.out.grid, c)

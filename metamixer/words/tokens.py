@@ -1,0 +1,65 @@
+"""Learned tokens and positions, and the read-out of single tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metamixer.language.typed import Typed
+from metamixer.language.types import Context, Field, Mismatch, Type, field_of
+from metamixer.language.vocabulary import Done, Plain, Weight, one, register
+from metamixer.words.norms import Keeping
+
+
+@register
+class Positions(Keeping):
+    """``pos``: adds a learned table over all tokens; the sentence is then locked to its grid."""
+
+    name = "pos"
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("table", (t.out.tokens, t.out.channels), "normal", 0.02),)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return x + w.table.reshape(x.shape[1:])
+
+
+@register
+class ClassToken(Plain):
+    """``cls(n=1)``: n learned tokens in front of the others."""
+
+    name = "cls"
+    sizes = {"n": (1,)}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x, n = field_of(sources[0], "the source of cls"), one(settings["n"], "the number of tokens")
+        if n < 1:
+            raise Mismatch("cls adds at least one token")
+        return Done(x._replace(extra=x.extra + n), {"n": n})
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("tokens", (t.settings["n"], t.out.channels), "normal", 0.02),)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        rest = x.reshape(x.shape[0], t.inputs[0].tokens, t.out.channels)
+        return torch.cat([w.tokens.expand(x.shape[0], -1, -1), rest], 1)
+
+
+@register
+class First(Plain):
+    """``first(n=1)``: keeps the first n tokens (the class-token read-out)."""
+
+    name = "first"
+    sizes = {"n": (1,)}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x, n = field_of(sources[0], "the source of first"), one(settings["n"], "the number of tokens")
+        if not 1 <= n <= x.tokens:
+            raise Mismatch(f"first({n}) of {x.tokens} tokens")
+        return Done(Field((n,), x.channels), {"n": n})
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return x.reshape(x.shape[0], t.inputs[0].tokens, t.out.channels)[:, : t.out.tokens]
