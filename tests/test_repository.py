@@ -34,6 +34,7 @@ MAY_IMPORT = {
     # A study's file has a section for the recipe, whose declaration is training's.
     "search": {"language", "words", "cost", "catalog", "tasks", "training.recipe"},
     "report": {"language", "words", "cost", "search.record", "search.front"},
+    "testing": {"language", "words", "cost", "compile", "reference"},
 }
 
 # Room -> what it imports nowhere, not even inside a function.
@@ -50,6 +51,7 @@ NEVER = {
     "training": {"ray", "optuna", "networkx", "plotly"},
     "search": {"torch", "networkx", "plotly"},
     "report": {"torch", "ray", "optuna"},
+    "testing": {"ray", "optuna", "networkx", "plotly"},
 }
 
 # Rooms whose files, all imported, leave these out of the process: what they need of them is imported where it is used.

@@ -1,0 +1,13 @@
+"""Contract tests for words: what every operator of the language owes its users.
+
+A package that adds a word tests it by inheriting `WordContract` (see CONTRIBUTING.md); the checks behind it are plain
+functions in `metamixer.testing.checks` and serve any sentence. This package needs torch and, for `WordContract`,
+pytest.
+"""
+
+from __future__ import annotations
+
+from metamixer.testing.checks import Subject, check_sentence
+from metamixer.testing.contract import WordContract
+
+__all__ = ["Subject", "WordContract", "check_sentence"]

@@ -1,0 +1,281 @@
+"""What must hold for every sentence, as plain functions that raise AssertionError.
+
+Each check takes a `Subject`: one sentence for one input type, with its network built once. No check changes it.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cached_property
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from metamixer.compile import build
+from metamixer.cost import cost
+from metamixer.language import Sentence, check, parse
+from metamixer.language.canonical import canonical as canonical_form
+from metamixer.reference import reference
+
+# Largest deviation from the float64 reference, as max|y - ref| / max|ref|.
+FLOAT32, FLOAT64 = 1e-5, 1e-10
+# A gradient below this, relative to the largest of the network, is rounding: the parameter must be without effect.
+DEAD = 1e-11
+BATCH = 3
+
+
+class Subject:
+    """A sentence under test, for one input type.
+
+    Args:
+        sentence: an architecture (no choices left).
+        channels: channels of the input.
+        grid: length of each axis of the input.
+        seed: decides weights and input.
+
+    Attributes:
+        sentence, channels, grid: as given, parsed.
+        x: input, (BATCH, *grid, channels), float32.
+        out: the declared output type.
+        shape: shape of the module's output, by the declared type.
+    """
+
+    def __init__(self, sentence: Sentence | str, channels: int, grid: tuple[int, ...], seed: int = 0) -> None:
+        self.sentence = parse(sentence) if isinstance(sentence, str) else sentence
+        self.channels, self.grid, self.seed = channels, tuple(grid), seed
+        self.out = check(self.sentence, channels, self.grid)
+        tokens = (self.out.tokens,) if self.out.extra else self.out.grid
+        self.shape = (BATCH, *tokens, self.out.channels)
+        self.x = torch.randn(BATCH, *self.grid, channels, generator=torch.Generator().manual_seed(seed))
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """The network in float32 and evaluation mode, with parameters and buffers away from their neutral values."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            net = build(self.sentence, self.channels, self.grid)
+            randomise(net)
+        return net.eval()
+
+    @cached_property
+    def double(self) -> nn.Module:
+        """The same network in float64."""
+        return deepcopy(self.net).double()
+
+    @cached_property
+    def expected(self) -> Tensor:
+        """What the dense reference computes for ``x`` with the weights of ``net``."""
+        return reference(self.net, self.x)  # type: ignore[arg-type]
+
+    @cached_property
+    def made(self) -> Tensor:
+        """What the network computes for ``x`` in float64, with a graph behind it."""
+        made: Tensor = self.double(self.x.double())
+        return made
+
+    def __repr__(self) -> str:
+        return f"{self.sentence} for {'x'.join(map(str, self.grid))} tokens x {self.channels}"
+
+
+def randomise(net: nn.Module) -> None:
+    """Moves tensors that start constant (biases, scales, running statistics) off their start, so that each matters.
+
+    A buffer that starts positive (a variance) is drawn from .5 .. 1.5.
+    """
+    kept = net.state_dict()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            if _constant(parameter):
+                parameter.add_(torch.randn_like(parameter), alpha=0.3)
+        for name, buffer in net.named_buffers():
+            if name in kept and buffer.is_floating_point():
+                buffer.copy_(torch.rand_like(buffer) + 0.5 if bool((buffer > 0).all()) else torch.randn_like(buffer))
+
+
+def fill_by_shape(net: nn.Module) -> None:
+    """Fills every tensor by a rule of its attribute's name and its shape alone.
+
+    Two networks that own the same tensors in another order then compute with the same numbers.
+    """
+    with torch.no_grad():
+        for name, tensor in net.state_dict(keep_vars=True).items():
+            if not tensor.is_floating_point():
+                continue
+            named = f"{name.rpartition('.')[2]} {tuple(tensor.shape)}"
+            generator = torch.Generator().manual_seed(crc32(named.encode()))
+            drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+            if not isinstance(tensor, nn.Parameter):
+                drawn = drawn.sigmoid() + 0.5 if bool((tensor > 0).all()) else drawn
+            elif _constant(tensor):
+                drawn = tensor + 0.3 * drawn
+            else:
+                drawn = drawn / max(1, tensor[0].numel()) ** 0.5
+            tensor.copy_(drawn)
+
+
+def _constant(tensor: Tensor) -> bool:
+    return bool((tensor == tensor.flatten()[0]).all())
+
+
+def deviation(y: Tensor, expected: Tensor) -> float:
+    """max|y - expected| / max|expected|."""
+    y, expected = y.detach().double(), expected.detach().double()
+    largest = float(expected.abs().max())
+    return float((y - expected).abs().max()) / (largest or 1.0)
+
+
+def round_trip(subject: Subject) -> None:
+    """Printing a sentence and reading it again gives the same sentence."""
+    printed = str(subject.sentence)
+    again = parse(printed)
+    if again != subject.sentence or str(again) != printed:
+        raise AssertionError(f"printed as {printed}, which reads back as {again}")
+
+
+def shapes(subject: Subject) -> None:
+    """The module's output has the declared type."""
+    if tuple(subject.made.shape) != subject.shape:
+        raise AssertionError(f"{subject}: declared {subject.out}, the module returns {tuple(subject.made.shape)}")
+
+
+def counts(subject: Subject) -> None:
+    """Parameters and MACs are those of the module; MACs exactly, by torch's counter on ``meta``, for one input.
+
+    The counted form, where it is another one, computes the same.
+    """
+    counted = cost(subject.sentence, subject.channels, subject.grid)
+    params = sum(parameter.numel() for parameter in subject.net.parameters())
+    if counted.params != params:
+        raise AssertionError(f"{subject}: cost says {counted.params} parameters, the module has {params}")
+    other = build(subject.sentence, subject.channels, subject.grid, counted=True)
+    if [type(part) for part in other.modules()] != [type(part) for part in subject.net.modules()]:
+        other = other.double()
+        for path, weights in subject.double.store.weights.items():  # type: ignore[union-attr,operator]
+            other.store.weights[path].load_state_dict(weights.state_dict())  # type: ignore[union-attr,index]
+        with torch.no_grad():
+            found = deviation(other.eval()(subject.x.double()), subject.expected)
+        if not found <= FLOAT64:
+            raise AssertionError(f"{subject}: the counted form deviates from the reference by {found:.1e}")
+    meta = other.float().to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        meta(torch.empty(1, *subject.grid, subject.channels, device="meta"))
+    if counter.get_total_flops() != 2 * counted.macs:
+        raise AssertionError(f"{subject}: cost says {2 * counted.macs} FLOPs, torch counts {counter.get_total_flops()}")
+    rows = counted.breakdown
+    if sum(row.macs for row in rows) != counted.macs or sum(row.params for row in rows) != counted.params:
+        raise AssertionError(f"{subject}: the rows of the breakdown do not add up to the whole")
+
+
+def agrees(subject: Subject) -> None:
+    """The module computes what the dense reference computes, in float32 and in float64."""
+    with torch.no_grad():
+        single = subject.net(subject.x)
+    for y, bound in ((single, FLOAT32), (subject.made, FLOAT64)):
+        found = deviation(y, subject.expected)
+        if not found <= bound:  # also when it is not a number
+            raise AssertionError(f"{subject}: {y.dtype} deviates from the reference by {found:.1e} > {bound:.0e}")
+
+
+def differentiable(subject: Subject) -> None:
+    """Every parameter has a finite gradient; it is zero only where the reference does not feel the parameter."""
+    names, parameters = zip(*subject.double.named_parameters(), strict=True) if _owns(subject.double) else ((), ())
+    if not parameters:
+        return
+    made = subject.made
+    toward = torch.randn(made.shape, generator=torch.Generator().manual_seed(1), dtype=made.dtype)
+    gradients = torch.autograd.grad((made * toward).sum(), parameters, allow_unused=True, retain_graph=True)
+    silent: list[str] = []
+    largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
+    for name, gradient in zip(names, gradients, strict=True):
+        if gradient is not None and not bool(gradient.isfinite().all()):
+            raise AssertionError(f"{subject}: the gradient of {name} is not finite")
+        if gradient is None or float(gradient.abs().max()) <= DEAD * largest:
+            silent.append(name)
+    if silent:
+        moved = deepcopy(subject.double)
+        with torch.no_grad():
+            for name in silent:
+                parameter = moved.get_parameter(name)
+                parameter.add_(torch.randn_like(parameter), alpha=1e-4)
+        found = deviation(reference(moved, subject.x), subject.expected)  # type: ignore[arg-type]
+        if found > FLOAT64:
+            raise AssertionError(f"{subject}: no gradient reaches {', '.join(silent)}, of which the result depends")
+
+
+def _owns(net: nn.Module) -> bool:
+    return next(net.parameters(), None) is not None
+
+
+def trains(subject: Subject) -> None:
+    """One step in training mode, in float32: finite result and gradients."""
+    net = deepcopy(subject.net).train()
+    y = net(subject.x)
+    if _owns(net):
+        y.square().mean().backward()
+    tensors = [y, *(p.grad for p in net.parameters() if p.grad is not None)]
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+        raise AssertionError(f"{subject}: not finite in training mode")
+
+
+def batch_independent(subject: Subject) -> None:
+    """In evaluation mode a row of a batch gives what it gives alone."""
+    with torch.no_grad():
+        for i in range(BATCH):
+            alone = subject.double(subject.x[i : i + 1].double())
+            if deviation(alone, subject.made[i : i + 1]) > FLOAT64:
+                raise AssertionError(f"{subject}: row {i} of a batch differs from the same row alone")
+
+
+def exports(subject: Subject) -> None:
+    """torch.export takes the module, and the exported program agrees with it."""
+    exported = torch.export.export(subject.net, (subject.x,)).module()
+    with torch.no_grad():
+        found = deviation(exported(subject.x), subject.net(subject.x))
+    if found > FLOAT32:
+        raise AssertionError(f"{subject}: the exported program deviates by {found:.1e}")
+
+
+def canonical(subject: Subject) -> None:
+    """The canonical form is a sentence, its own canonical form, and the same function at the same cost and key."""
+    channels, grid = subject.channels, subject.grid
+    form = canonical_form(subject.sentence, channels, grid)
+    if parse(str(form)) != form:
+        raise AssertionError(f"the canonical form of {subject}, {form}, does not read back")
+    if (again := canonical_form(form, channels, grid)) != form:
+        raise AssertionError(f"the canonical form of {subject} is not at rest: {form}, then {again}")
+    if form.key(channels, grid) != subject.sentence.key(channels, grid):
+        raise AssertionError(f"{subject} and its canonical form {form} differ in key")
+    before, after = cost(subject.sentence, channels, grid), cost(form, channels, grid)
+    if (before.macs, before.params) != (after.macs, after.params) or check(form, channels, grid) != subject.out:
+        raise AssertionError(f"{subject} and its canonical form {form} differ in cost or type")
+    nets = [build(sentence, channels, grid).double().eval() for sentence in (subject.sentence, form)]
+    for net in nets:
+        fill_by_shape(net)
+    with torch.no_grad():
+        y, expected = (net(subject.x.double()) for net in nets)
+    if not deviation(y, expected) <= FLOAT64:
+        raise AssertionError(f"{subject} and its canonical form {form} are different functions")
+
+
+EVERY = (round_trip, shapes, counts, agrees, differentiable, batch_independent, canonical)
+
+
+def check_sentence(sentence: Sentence | str, channels: int, grid: tuple[int, ...], seed: int = 0) -> Subject:
+    """All checks of this module but the slow ones (`exports`, `trains`), on one network.
+
+    Args:
+        sentence: an architecture (no choices left).
+        channels: channels of the input.
+        grid: length of each axis of the input.
+        seed: decides weights and input.
+
+    Raises:
+        AssertionError: one of them does not hold; the message names sentence, input and what differs.
+        LanguageError: the sentence does not fit the input.
+    """
+    subject = Subject(sentence, channels, grid, seed)
+    for one in EVERY:
+        one(subject)
+    return subject

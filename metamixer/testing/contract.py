@@ -1,0 +1,83 @@
+"""The base class of contract tests for words."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import ClassVar
+
+import pytest
+
+from metamixer.language import parse
+from metamixer.language.nodes import walk
+from metamixer.language.typed import SIGNS
+from metamixer.language.vocabulary import words
+from metamixer.testing import checks
+from metamixer.testing.checks import Subject
+
+Example = tuple[str, int, tuple[int, ...]]
+
+
+@lru_cache(maxsize=8)
+def _subject(example: Example) -> Subject:
+    return Subject(*example)
+
+
+class WordContract:
+    """Tests of one word on example sentences; a subclass names both.
+
+        class TestLin(WordContract):
+            word = "lin"
+            examples = [("lin(8,g=2)", 4, (5, 3))]
+
+    Attributes:
+        word: the word's name, as in the table of words.
+        examples: sentences that use it, each with the channels and the grid of an input. They should reach every
+            setting and edge of the word, on grids of one, two and three axes where it admits them.
+    """
+
+    word: ClassVar[str]
+    examples: ClassVar[list[Example]]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "subject" in metafunc.fixturenames:
+            ids = [f"{text} [{'x'.join(map(str, grid))}x{channels}]" for text, channels, grid in self.examples]
+            metafunc.parametrize("subject", self.examples, indirect=True, ids=ids)
+
+    @pytest.fixture
+    def subject(self, request: pytest.FixtureRequest) -> Subject:
+        return _subject(request.param)
+
+    def test_the_word_is_documented(self) -> None:
+        assert len((type(words()[self.word]).__doc__ or "").split()) >= 2
+
+    def test_every_example_uses_the_word(self) -> None:
+        for sentence, _, _ in self.examples:
+            used = {SIGNS.get(node.op) or node.data[0] for node in walk(parse(sentence).node)}
+            assert self.word in used, sentence
+
+    def test_printing_and_reading_give_the_sentence_back(self, subject: Subject) -> None:
+        checks.round_trip(subject)
+
+    def test_the_output_has_the_declared_type(self, subject: Subject) -> None:
+        checks.shapes(subject)
+
+    def test_costs_are_those_of_the_module(self, subject: Subject) -> None:
+        checks.counts(subject)
+
+    def test_the_module_computes_the_dense_meaning(self, subject: Subject) -> None:
+        checks.agrees(subject)
+
+    def test_gradients_are_finite_and_reach_what_matters(self, subject: Subject) -> None:
+        checks.differentiable(subject)
+
+    def test_it_trains(self, subject: Subject) -> None:
+        checks.trains(subject)
+
+    def test_rows_of_a_batch_do_not_meet(self, subject: Subject) -> None:
+        checks.batch_independent(subject)
+
+    def test_the_canonical_form_is_the_same_function(self, subject: Subject) -> None:
+        checks.canonical(subject)
+
+    def test_it_exports(self, subject: Subject) -> None:
+        checks.exports(subject)
