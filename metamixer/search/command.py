@@ -106,6 +106,8 @@ def _print(
     from rich.table import Table
 
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160  # sentences are long, and a file has no edge
     table = Table(title=f"Front of {study.path.name}: validation accuracy against FLOPs (2 x MACs) of one input")
     table.box = box.SIMPLE_HEAD
     for column in ("trial", "accuracy", "seeds", "MFLOPs", "parameters"):

@@ -76,7 +76,9 @@ class SearchSection(_Section):
 class Baselines(_Section):
     """Catalogue entries trained under the same recipe; they do not count against the budget."""
 
-    names: tuple[str, ...] = ()
+    names: Annotated[
+        tuple[str, ...] | None, Field(description="by default all that the catalogue has for the task")
+    ] = None
 
 
 class StudyConfig(_Section):

@@ -111,6 +111,7 @@ def one_line(now: Progress) -> str:
     parts += [f"best {now.best:.4f}"] if now.best is not None else []
     parts += [f"front {now.front}", f"hypervolume {now.hypervolume:.3f}"]
     parts += [f"{now.failed} failed"] if now.failed else []
+    parts += [f"disk {now.disk / 1e6:.1f} MB"]
     parts += [f"{duration(now.seconds_left)} left"] if now.seconds_left is not None else []
     return ", ".join(parts)
 

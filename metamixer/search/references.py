@@ -19,6 +19,8 @@ class Computation:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # Two cores have trials on them already: spinning threads would take five times as long.
+            env={**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")},
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
 

@@ -106,6 +106,7 @@ class Study:
         if chosen == "inline":
             workers = 1
         space, task = self._space(), self._task()
+        self.config = self._with_baselines(task)
         from metamixer.search.driver import Driver
         from metamixer.search.ledger import Ledger
         from metamixer.search.propose import Proposer
@@ -180,12 +181,21 @@ class Study:
 
         return tasks.get(self.config.study.task)
 
+    def _with_baselines(self, task: Task) -> StudyConfig:
+        """The configuration with its baselines by name: those of the task, if it names none."""
+        from metamixer import catalog
+
+        if self.config.baselines.names is not None:
+            return self.config
+        named = configuration.Baselines(names=tuple(catalog.names(task.name)))
+        return self.config.model_copy(update={"baselines": named})
+
     def _baselines(self, task: Task) -> dict[str, Costed]:
         from metamixer import catalog
         from metamixer.search.propose import costed
 
         found: dict[str, Costed] = {}
-        for name in self.config.baselines.names:
+        for name in self.config.baselines.names or ():
             sentence = catalog.get(name).sentence
             try:
                 found[name] = costed(sentence, task)

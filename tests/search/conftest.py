@@ -37,6 +37,9 @@ references = ""
 startup = 5
 workers = 2
 time_limit = 60
+
+[baselines]
+names = []
 """
 
 

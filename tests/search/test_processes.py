@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -142,9 +143,43 @@ def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path
     )
     stopped = settled(rows_of(folder))
     assert len([row for row in rows_of(folder) if not row.finished]) == 1
-    start(RUN, file, folder.parent, "inline", "training.epochs=3").communicate(timeout=60)
+    again = start(RUN, file, folder.parent, "inline", "training.epochs=3")
+    assert again.communicate(timeout=60)[0].strip() == "finished"
     assert settled(rows_of(folder)).items() >= stopped.items()
     assert_complete(rows_of(folder), budget=12, baselines=0)
+
+
+def test_the_command_ends_with_the_front_and_a_report(file: Path, folder: Path, start: Start) -> None:
+    arguments = ("search", file, "--runs", folder.parent, "--dispatcher", "inline", "--budget", 6, "--set", BASELINES)
+    process = start(COMMAND, *arguments)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, printed
+    assert "6 architectures trained, 0 trials failed" in printed
+    assert f"report: {(folder / 'report.html')}" in printed
+    assert f"go on:  metamixer search {file} --runs {folder.parent} --budget 12" in printed
+    assert (folder / "report.html").stat().st_size > 100_000
+
+    process = start(COMMAND, *arguments, "--json")
+    lines = process.communicate(timeout=60)[0].splitlines()
+    found = json.loads(lines[-1])  # standard error stands before it
+    points = {point.number: point for point in front.summary(rows_of(folder))}
+    assert [row["number"] for row in found["front"]] == sorted(
+        (n for n, p in points.items() if p.on_front), key=lambda n: points[n].flops
+    )
+    assert {row["name"]: row["verdict"] for row in found["baselines"]} == {
+        p.name: p.verdict for p in points.values() if p.kind == "baseline"
+    }
+    assert (found["state"], found["trained"]) == ("finished", 6)
+
+
+def test_a_search_without_one_success_exits_with_1(file: Path, folder: Path, start: Start) -> None:
+    study = file.read_text().replace("toys:fast", "toys:broken").replace("budget = 12", "budget = 2")
+    file.write_text(study)
+    process = start(COMMAND, "search", file, "--runs", folder.parent, "--dispatcher", "inline")
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, printed
+    assert "2 trials failed" in printed
+    assert [row.reason for row in rows_of(folder)] == ["exception: ZeroDivisionError: by design"] * 2
 
 
 def test_a_second_ctrl_c_ends_at_once(file: Path, folder: Path, start: Start) -> None:

@@ -321,6 +321,20 @@ def test_reference_accuracies_that_fail_are_told_and_tried_again(load: Load) -> 
     assert record.settings(study.path)["references"] == {"constant on digits-hard": 0.1}
 
 
+def test_baselines_are_those_of_the_task_unless_named(file: Path) -> None:
+    from metamixer import catalog, tasks
+
+    text = file.read_text()
+    file.write_text(text[: text.index("[baselines]")])
+    study = Study(Study.load(file, ["study.budget=1", "study.confirm=1"]).config, file.parent / "runs")
+    study.run("inline")
+    names = [row.name for row in record.read(study.path) if row.kind == "baseline"]
+    assert names == catalog.names("digits-hard")
+    assert len(names) >= 8
+    assert record.settings(study.path)["baselines"]["names"] == names
+    assert catalog.names(tasks.get("digits").name) == []
+
+
 def test_gpus_where_there_are_none(load: Load) -> None:
     from metamixer.search.devices import gpu_count
 

@@ -67,6 +67,10 @@ def ill(job: Job, report: Report) -> dict[str, Any]:
     return result
 
 
+def broken(job: Job, report: Report) -> dict[str, Any]:
+    raise ZeroDivisionError("by design")
+
+
 def deadly(job: Job, report: Report) -> dict[str, Any]:
     """Trial 2 kills its process once, trial 4 always; trial 6 never ends."""
     once = Path(os.environ["TOY_FOLDER"]) / "once"
