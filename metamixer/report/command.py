@@ -150,7 +150,7 @@ def _branches(tree: Typed) -> list[tuple[int, Typed]]:
     """
     kids = [kid for kid in tree.kids if kid.node is not X and isinstance(kid.out, (Field, Score))]
     runs = [(len(list(same)), kid) for kid, same in groupby(kids)]
-    if len(runs) == 1 and runs[0][0] == 1 and runs[0][1].word.drawing in ("chain", "read"):
+    if len(runs) == 1 and runs[0][0] == 1 and runs[0][1].word.form in ("chain", "read"):
         return _branches(runs[0][1])
     return runs
 

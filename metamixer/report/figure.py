@@ -88,9 +88,19 @@ def front(
                 textfont={"size": 10},
             )
     figure.add_scatter(**_markers("searched, on the front", members, "diamond", BLUE, 11))
+    # What matters fills the picture; the rest is one double click away, and said to be there.
+    matters = [p.accuracy for p in [*members, *baselines]] + list((references or {}).values()) or [0.0, 1.0]
+    span = max(max(matters) - min(matters), 0.02)
+    bottom, top = min(matters) - 0.14 * span, max(matters) + 0.1 * span
+    floor = bottom + 0.04 * span
+    below = sum(p.accuracy < bottom for p in dominated)
+    if below:
+        figure.add_annotation(
+            text=f"{below} more below: double-click shows all",
+            xref="paper", yref="paper", x=1, y=0, xanchor="right", yanchor="bottom", showarrow=False,
+            font={"size": 11},
+        )  # fmt: skip
     if failures:
-        values = [p.accuracy for p in points] + list((references or {}).values()) or [0.0, 1.0]
-        floor = min(values) - 0.06 * max(max(values) - min(values), 0.01)
         figure.add_scatter(
             x=[row.flops for row in failures],
             y=[floor] * len(failures),
@@ -106,7 +116,7 @@ def front(
     figure.update_xaxes(
         type="log", title=FLOPS_AXIS, tickmode="array", tickvals=list(ticks), ticktext=list(ticks.values())
     )
-    figure.update_yaxes(title=ACCURACY_AXIS, tickformat=".3~f")
+    figure.update_yaxes(title=ACCURACY_AXIS, tickformat=".3~f", range=[bottom, top])
     return _styled(figure, 600, title)
 
 

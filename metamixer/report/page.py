@@ -277,7 +277,7 @@ def _network(run: Run, point: Point) -> Iterator[str]:
     yield "</div><div>"
     if choices:
         yield f"<details open><summary>Derivation: {len(choices)} choices</summary>"
-        yield '<div class="scroll">'
+        yield '<div class="derivation" tabindex="0" role="region" aria-label="derivation">'
         yield table(
             _heads("choice|text", "value|text"),
             [(Cell(f"<code>{escape(name)}</code>", None, "text"), code(str(value))) for name, value in choices.items()],

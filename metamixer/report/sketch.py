@@ -1,6 +1,6 @@
 """Checked tree of a sentence -> the parts of its drawing.
 
-A word says itself how it is drawn (``Word.drawing``); here that is turned into the shapes that
+A word says itself how it is drawn (``Word.form``); here that is turned into the shapes that
 :mod:`metamixer.report.drawing` knows.  Macros stay one box, as they are written.
 """
 

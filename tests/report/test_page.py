@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -159,8 +160,6 @@ def test_a_run_without_a_finished_trial_has_a_page(tmp_path: Path) -> None:
 
 
 def test_a_sentence_of_another_version_does_not_spoil_the_page(run: Run) -> None:
-    from dataclasses import replace
-
     from metamixer.report.page import page
 
     strange = [replace(p, sentence="patch(2,32) >> unheard(3)") if p.on_front else p for p in run.points]
@@ -210,6 +209,17 @@ def test_bars_are_the_standard_errors(run: Run) -> None:
         if trace.meta == "points":
             assert list(trace.error_y.array) == [errors[n] for n in trace.customdata]
     assert any(errors.values())
+
+
+def test_what_lies_far_below_is_announced_not_hidden(run: Run) -> None:
+    picture = figure.front(run.points, run.failed, run.references)
+    bottom, top = picture.layout.yaxis.range
+    assert all(bottom < value < top for value in [*run.references.values(), *(p.accuracy for p in run.points)])
+    assert not picture.layout.annotations
+    low = [replace(p, accuracy=0.2) if p in run.dominated[:2] else p for p in run.points]
+    picture = figure.front(low, run.failed, run.references)
+    assert picture.layout.yaxis.range == (bottom, top)
+    assert [a.text for a in picture.layout.annotations] == ["2 more below: double-click shows all"]
 
 
 def test_the_axis_is_labelled_over_narrow_and_wide_ranges() -> None:
