@@ -53,13 +53,11 @@ def shape(value: Type) -> str:
 
 def sketch(t: Typed) -> Part:
     """What is drawn for a checked phrase and all that is inside it."""
-    if t.node is X:
-        return _part(t, "input")
-    if t.node.op == "word" and not t.node.kids:
-        bound = t.context.find(t.node.data[0])
-        if bound is not None and bound.kind == "let":
-            return _part(t, "name", t.node.data[0])
     match t.word.form:
+        case "input":
+            return _part(t, "input")
+        case "bound":
+            return _part(t, "name", t.settings["name"])
         case "chain" | "read":
             return _part(t, t.word.form, parts=[sketch(kid) for kid in t.kids])
         case "sum":
