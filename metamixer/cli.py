@@ -134,14 +134,19 @@ def search(
 
 
 @_command(epilog="Example: metamixer report digits")
-def report(run: Run, runs: Runs = Path("runs"), as_json: Json = False) -> int | None:
+def report(
+    run: Run,
+    runs: Runs = Path("runs"),
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the front as a PNG too.")] = None,
+    as_json: Json = False,
+) -> int | None:
     """Build a run's page again: report.html, one file that opens without a network."""
     from metamixer import resources
 
     record = resources.record(run, runs)
     from metamixer.report.command import report
 
-    return report(record=record, as_json=as_json)
+    return report(record=record, as_json=as_json, png=png)
 
 
 @_command(epilog="Example: metamixer space digits --draw 5 --channels 1 --grid 8x8")

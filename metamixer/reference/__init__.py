@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metamixer.compile.modules import Network
+    from metamixer.reference.evaluate import Network
 
 
 def reference(net: Network, x: Tensor) -> Tensor:

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from metamixer.language.typed import Typed
 from metamixer.language.vocabulary import Word
 
-if TYPE_CHECKING:
-    from metamixer.compile.modules import Network
-
 Path = tuple[int, ...]
+
+
+class Store(Protocol):
+    """Where a network keeps the tensors of each occurrence, by path."""
+
+    @property
+    def weights(self) -> Mapping[Path, nn.Module]: ...
+
+
+class Network(Protocol):
+    """What a built network tells about itself."""
+
+    @property
+    def typed(self) -> Typed: ...
+
+    @property
+    def store(self) -> Store: ...
 
 
 def evaluate(net: Network, x: Tensor) -> Tensor:
