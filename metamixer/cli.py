@@ -117,6 +117,7 @@ def search(
     as_json: Json = False,
 ) -> int | None:
     """Search a space for its Pareto front; the same command again continues where it stopped."""
+    from metamixer.report.page import write
     from metamixer.search.command import search
 
     return search(
@@ -130,6 +131,7 @@ def search(
         workers=workers,
         gpus=gpus,
         as_json=as_json,
+        write=write,
     )
 
 

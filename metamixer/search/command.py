@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -28,8 +28,9 @@ def search(
     workers: int | None,
     gpus: float | None,
     as_json: bool,
+    write: Callable[[Path], Path],
 ) -> int:
-    """Run or continue a study, write its report, and print the front.
+    """Run or continue a study, write its report (by ``write``, given the run's folder), and print the front.
 
     Returns:
         0; 1 when nothing was trained successfully; 130 when Ctrl-C ended it.
@@ -48,8 +49,6 @@ def search(
         text = f"stopped after {outcome.trained} of {searched.config.study.budget} architectures; nothing is lost"
         print(f"{text}\ncontinue with: {again}", file=sys.stderr if as_json else sys.stdout)
         return EXIT_CODE
-    from metamixer.report.page import write
-
     report = write(searched.path)
     if as_json:
         print(json.dumps(_document(searched, outcome, points, settings, Path(report))))
