@@ -127,6 +127,7 @@ def test_options_reach_the_command(monkeypatch):
     ]
     assert CliRunner().invoke(cli.app, line).exit_code == 1
     assert seen.pop("runs").name == "runs"
+    assert callable(seen.pop("write"))
     assert seen == {
         "study": "digits",
         "name": None,
