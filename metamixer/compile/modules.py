@@ -118,8 +118,8 @@ class FusedRead(nn.Module):
         self.sources = SourcesOf(chosen, path, store, ties)
         score = self.match.out
         mask = None
-        if score.place is not None:
-            table = torch.as_tensor(self.match.word.constants(self.match)["table"])
+        if score.parts[0].place is not None:
+            table = torch.as_tensor(self.match.word.constants(self.match)["table0"])
             mask = torch.zeros(score.tokens, score.tokens + 1, dtype=torch.bool)
             mask = mask.scatter(1, table.where(table >= 0, score.tokens), True)[:, :-1]
         self.register_buffer("mask", mask, persistent=False)
@@ -200,7 +200,7 @@ def _is_leaf(t: Typed) -> bool:
 
 def _projects_x(t: Typed) -> bool:
     """Whether an occurrence is a plain projection of x itself."""
-    return t.word.projection and t.settings["g"] == 1 and t.kids[0].word.form == "input"
+    return t.word.projection and t.settings["g"] == 1 and not t.settings["sets"] and t.kids[0].word.form == "input"
 
 
 class Network(nn.Module):

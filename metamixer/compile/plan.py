@@ -63,16 +63,18 @@ def plan(t: Typed) -> Plan:
 def _plan(t: Typed) -> Plan:
     steps = stages(t)
     match, total = steps[0][1], steps[-1][1]
-    content = match.word.content and match.out.memory is not None
+    content = match.word.content and len(match.out.parts) == 1 and match.out.parts[0].memory is not None
     if len(steps) < 2 or not content or not total.word.sums:
         return STAGED
     between = tuple(step for step in steps[1:-1] if not step[1].word.neutral)
     if len(between) == 1 and between[0][1].word.fused:
-        if match.out.place is None:
+        if match.out.parts[0].place is None:
             return Plan("fused", steps[0], between, steps[-1])
-        if match.out.tokens <= MASKED_TOKENS and place_word(match.out.place[0]).distinct(match.out.place[0]):
+        if match.out.tokens <= MASKED_TOKENS and place_word(match.out.parts[0].place[0]).distinct(
+            match.out.parts[0].place[0]
+        ):
             return Plan("masked", steps[0], between, steps[-1])
-    if match.out.place is not None:
+    if match.out.parts[0].place is not None:
         return STAGED
     if all(step.word.marginal for _, step in between) and values_first(match, total) < match_first(match, total):
         return Plan("values first", steps[0], between, steps[-1])

@@ -118,9 +118,11 @@ def _counts(t: Typed, order: str) -> Counts:
 def _own(t: Typed, order: str) -> int:
     macs = t.word.macs(t)
     if order == "dense" and macs:
-        table = t.word.constants(t).get("table")
-        if table is not None:
-            return int(macs * int((table >= 0).sum()) // table.size)
+        tables = [table for name, table in t.word.constants(t).items() if name.startswith("table")]
+        score = t.settings.get("score", t.out)
+        if tables and isinstance(score, Score):
+            absent = sum(int((table < 0).sum()) for table in tables)
+            return macs - macs // (score.tokens * score.slots) * absent
     return macs
 
 
@@ -146,7 +148,7 @@ def _elements(t: Typed) -> int:
 
 def plan_hides(t: Typed) -> bool:
     """Scores over tokens that a fused kernel never stores."""
-    return isinstance(t.out, Score) and t.out.memory is not None and t.out.place is None
+    return isinstance(t.out, Score) and all(part.memory is not None and part.place is None for part in t.out.parts)
 
 
 __all__ = ["Cost", "Row", "cost", "counts", "plan"]

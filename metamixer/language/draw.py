@@ -213,7 +213,7 @@ class Drawer:
                 return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
             if node.data[0] in reach.rules:
                 return self._rule(node, goal)
-        if node.op in ("pick", "tie") and not reach.closed(node.kids[0], first):
+        if node.op == "pick" or (node.op == "tie" and not reach.closed(node.kids[0], first)):
             return self._shared(node, goal)
         if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
             return self._at(node, goal)

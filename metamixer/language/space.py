@@ -373,7 +373,7 @@ class Space:
 
 
 def _is_field(value: Any) -> bool:
-    return isinstance(value, Field) or (isinstance(value, Score) and value.memory is None)
+    return isinstance(value, Field) or (isinstance(value, Score) and value.as_field)
 
 
 def _finite(node: Node, rules: Mapping[str, Node], finite: set[str]) -> bool:

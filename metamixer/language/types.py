@@ -30,43 +30,76 @@ class Field(NamedTuple):
         return f"{front}{'x'.join(map(str, self.grid))} tokens x {self.channels}"
 
 
+class Slots(NamedTuple):
+    """Candidates that come from one memory.
+
+    Attributes:
+        number: how many each token has.
+        memory: the grid and extra tokens that they are taken from; None for the slots of a bank.
+        place: the neighbourhood that they are taken from; None for all of the memory.
+    """
+
+    number: int
+    memory: tuple[tuple[int, ...], int] | None = None
+    place: tuple[Any, ...] | None = None
+
+
 class Score(NamedTuple):
     """Coefficients of every token over its slots, for each head.
 
-    Over a bank a score is a field of ``heads * slots`` channels (attention-systems.md 3.1, the closure rule), in
-    memory ``(B, *grid, heads * slots)``; over tokens it lies in memory as ``(B, heads, tokens, slots)``.
+    Over banks alone a score is a field of ``heads * slots`` channels (attention-systems.md 3.1, the closure rule), in
+    memory ``(B, *grid, heads * slots)``; otherwise it lies in memory as ``(B, heads, tokens, slots)``.
 
     Attributes:
         grid, extra: the tokens that ask.
         heads: number of heads.
-        slots: candidates of each token.
-        memory: the grid and extra tokens that the slots stand for; None for the slots of a bank.
-        place: the neighbourhood that the slots are taken from; None for all of the memory.
+        parts: the memories that the slots come from, in order.
     """
 
     grid: tuple[int, ...]
     extra: int
     heads: int
-    slots: int
-    memory: tuple[tuple[int, ...], int] | None
-    place: tuple[Any, ...] | None = None
+    parts: tuple[Slots, ...]
 
     @property
     def tokens(self) -> int:
         return prod(self.grid) + self.extra
 
     @property
+    def slots(self) -> int:
+        return sum(part.number for part in self.parts)
+
+    @property
     def channels(self) -> int:
         return self.heads * self.slots
+
+    @property
+    def as_field(self) -> bool:
+        """Whether it lies in memory as a field: all slots are of banks."""
+        return all(part.memory is None for part in self.parts)
 
     def __str__(self) -> str:
         return f"{self.tokens} tokens x {self.slots} slots, {self.heads} heads"
 
 
 class Bank(NamedTuple):
-    """A learned bank; its channels follow from the word that reads it."""
+    """A learned bank; its channels follow from the word that reads it.
+
+    Attributes:
+        size: number of slots, or size of a kernel.
+        how: the word that makes it special (``#rep(7,3)``), or nothing.
+        values: that word's numbers.
+    """
 
     size: tuple[int, ...]
+    how: str = ""
+    values: tuple[Any, ...] = ()
+
+
+class Memory(NamedTuple):
+    """Memories side by side (``a & b``), each a field or a bank with its own support, if any."""
+
+    parts: tuple[tuple[Field | Bank, tuple[Any, ...] | None], ...]
 
 
 class Number(NamedTuple):
@@ -82,7 +115,7 @@ class Place(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-Type = Any  # Field | Score | Bank | Number | sizes | shares | tuple[Place, ...]
+Type = Any  # Field | Score | Bank | Memory | Number | sizes | shares | tuple[Place, ...]
 
 
 class Bound(NamedTuple):
@@ -155,8 +188,8 @@ def field_of(value: Type, what: str = "this phrase") -> Field:
     """The value read as a field; a score over a bank is one with a channel per slot."""
     if type(value) is Field:
         return value
-    if type(value) is Score and (value.memory is None):
-        return Field(value.grid, value.heads * value.slots, value.extra)
+    if type(value) is Score and value.as_field:
+        return Field(value.grid, value.channels, value.extra)
     if type(value) is Score:
         raise Mismatch(f"{what} is a score over tokens, not a field", "aggregate values with it: .. -> mm(lin)")
     raise Mismatch(f"{what} is no field of tokens")

@@ -263,6 +263,7 @@ class PlaceWord(Plain):
 
     kinds = ("place",)
     rewidth: ClassVar[bool] = False  # whether the operand sees other channels, and so is a scope for D
+    supports: ClassVar[bool] = False  # whether it says which slots each token has, and so binds a read
 
     def inside(self, ctx: Context, place: Place) -> Context:
         return ctx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from metamixer.language.typed import Typed
@@ -168,14 +169,27 @@ class Normaliser(Activation):
         raise NotImplementedError
 
     def dense(self, t: Typed, w: Any, s: Any) -> Any:
-        if not isinstance(t.out, Score) or t.out.memory is None:
+        if not isinstance(t.out, Score) or t.out.as_field:
             return self.normalise(s.unflatten(-1, (t.settings["groups"], -1))).flatten(-2)
-        if t.out.place is not None and t.out.place[0].values[3] == "mask":
-            import torch
-
-            absent = torch.as_tensor(neighbourhood(t.out.place[0], t.out.grid), device=s.device) < 0
-            s = s.masked_fill(absent, float("-inf"))
+        if any(part.place and part.place[0].values[3] == "mask" for part in t.out.parts):
+            s = s.masked_fill(w.absent, float("-inf"))
         return self.normalise(s)
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        import numpy as np
+
+        score = t.out
+        if not isinstance(score, Score) or not any(
+            part.place and part.place[0].values[3] == "mask" for part in score.parts
+        ):
+            return {}
+        rows = [
+            neighbourhood(part.place[0], score.grid) < 0
+            if part.place and part.place[0].values[3] == "mask"
+            else np.zeros((score.tokens, part.number), dtype=bool)
+            for part in score.parts
+        ]
+        return {"absent": np.concatenate(rows, 1)}
 
 
 @register

@@ -465,7 +465,7 @@ class Size(Word):
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.kind == "term":
             raise Mismatch(
-                f"the size {node.data} stands where a term belongs", "a number that is a term has a point: 2."
+                f"the size {node.data} stands where a term belongs", "a number that is a term has a point: 2.0"
             )
         return Done(measure(node.data, ctx))
 

@@ -50,10 +50,10 @@ class Depthwise(Macro):
     name = "dw"
     sizes = {"k": REQUIRED}
     sources = roles = ("x",)
-    keywords = {"s": (1,), "c": None, "b": (1,)}
+    keywords = {"s": (1,), "c": None, "b": (1,), "sets": None}
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
-        keywords = {key: size(value) for key, value in settings.items() if key in ("s", "c", "b") and value is not None}
+        keywords = {key: size(value) for key, value in settings.items() if key in self.keywords and value is not None}
         return word("conv", sources[0], bank(settings["k"]), **keywords)
 
 
@@ -104,19 +104,16 @@ class SqueezeExcite(Macro):
     options = {"gate": "sig"}
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
-        c, r = ctx.x.channels, one(settings["r"], "the reduction")
-        hidden = exact(c, r)
+        r = one(settings["r"], "the reduction")
         gate = chain(
-            "seq", [word("mean"), word("lin", size(hidden)), word("relu"), word("lin", size(c)), word(settings["gate"])]
+            "seq",
+            [
+                word("mean"),
+                word("lin", size(f"C/{r}")),
+                word("relu"),
+                word("lin", size(f"{r}C")),
+                word(settings["gate"]),
+            ],
         )
         gated = make("prod", None, (X, gate))
         return gated if sources[0] is X else chain("seq", [sources[0], gated])
-
-
-def exact(value: int, divisor: int) -> int:
-    """A whole quotient, or a Mismatch."""
-    from metamixer.language.types import Mismatch
-
-    if divisor < 1 or value % divisor:
-        raise Mismatch(f"{divisor} does not divide {value} channels", "sizes are exact; nothing is rounded")
-    return value // divisor

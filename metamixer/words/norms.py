@@ -8,6 +8,7 @@ from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import Done, Plain, Weight, one, register
 from metamixer.words.combinators import elements
+from metamixer.words.sources import sharing
 
 
 class Keeping(Plain):
@@ -52,16 +53,23 @@ class LayerNorm(Keeping):
 
 @register
 class BatchNorm(Keeping):
-    """``bn``: over batch and tokens while training, by running statistics (momentum 0.1) in evaluation; eps 1e-5."""
+    """``bn``: over batch and tokens while training, by running statistics (momentum 0.1) in evaluation; eps 1e-5.
+
+    With ``sets=S`` the channels i mod S share statistics, scale and shift.
+    """
 
     name = "bn"
-    keywords = {"b": (1,)}
+    keywords = {"b": (1,), "sets": None}
     eps = 1e-5
 
+    def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
+        return {"b": one(settings["b"], "b"), "sets": sharing(settings["sets"], x.channels, "channels")}
+
     def weights(self, t: Typed) -> tuple[Weight, ...]:
-        c = t.out.channels
+        c = t.settings["sets"] or t.out.channels
         return (
-            *super().weights(t),
+            Weight("scale", (c,), "fill", 1.0),
+            *((Weight("shift", (c,), "fill", 0.0),) if t.settings["b"] else ()),
             Weight("mean", (c,), "fill", 0.0, False),
             Weight("variance", (c,), "fill", 1.0, False),
         )
@@ -70,11 +78,13 @@ class BatchNorm(Keeping):
         from torch.nn.functional import batch_norm
 
         shift = w.shift if t.settings["b"] else None
-        y = batch_norm(x.reshape(-1, t.out.channels), w.mean, w.variance, w.scale, shift, w.training, 0.1, self.eps)
+        rows = x.reshape(-1, t.settings["sets"] or t.out.channels)
+        y = batch_norm(rows, w.mean, w.variance, w.scale, shift, w.training, 0.1, self.eps)
         return y.reshape(x.shape)
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
-        return self.affine(t, w, (x - w.mean) / (w.variance + self.eps).sqrt())
+        rows = x.reshape(-1, t.settings["sets"] or t.out.channels)
+        return self.affine(t, w, (rows - w.mean) / (w.variance + self.eps).sqrt()).reshape(x.shape)
 
 
 @register

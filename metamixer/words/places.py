@@ -54,6 +54,7 @@ class Neighbourhood(PlaceWord):
     sizes = {"k": REQUIRED}
     keywords = {"s": (1,), "d": (1,)}
     flags = EDGES
+    supports = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         edges = [edge for edge in EDGES if settings[edge]]

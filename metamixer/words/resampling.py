@@ -9,7 +9,7 @@ from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import REQUIRED, Done, Plain, Weight, on_grid, one, per_axis, register
 from metamixer.words.combinators import elements
-from metamixer.words.interactions import convolve, same_padding, shifted_sum
+from metamixer.words.convolutions import convolve, same_padding, shifted_sum
 
 
 @register
@@ -121,6 +121,8 @@ class Average(Plain):
         from torch.nn.functional import avg_pool1d, avg_pool2d, avg_pool3d
 
         k = t.settings["k"]
+        if len(k) == 3 and any(n < width for n, width in zip(t.out.grid, k, strict=True)):
+            return self.dense(t, w, x)  # avg_pool3d refuses a window larger than the unpadded grid
         pool = (avg_pool1d, avg_pool2d, avg_pool3d)[len(k) - 1]
         return pool(x.movedim(-1, 1), k, 1, tuple(n // 2 for n in k), count_include_pad=False).movedim(1, -1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.nodes import Node, X, make, size
+from metamixer.language.nodes import Node, X, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import (
@@ -20,6 +20,7 @@ from metamixer.language.vocabulary import (
     one,
     per_axis,
     register,
+    words,
 )
 from metamixer.words.combinators import elements, unplaced
 
@@ -47,30 +48,59 @@ class BankSource(Word):
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
-            return Demand(0, ctx._replace(kind="size"))
+            kid = node.kids[0]
+            special = kid.op == "word" and kid.data[0] in words() and "bank" in words()[kid.data[0]].kinds
+            return Demand(0, ctx._replace(kind="bank" if special else "size"))
         value = done[0]
+        if isinstance(value, Bank):
+            return Done(value)
         if not isinstance(value, tuple) or value[0] == "/" or min(value) < 1:
             raise Mismatch("a bank has at least one slot, or a kernel size", "write #16, #3C or #7x1")
         return Done(Bank(value))
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
-        return make("bank", None, (size(t.out.size),))
+        bank: Bank = t.out
+        inner = word(bank.how, *(size(value) for value in bank.values)) if bank.how else size(bank.size)
+        return make("bank", None, (inner,))
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return None
 
 
 @register
+class Rep(Word):
+    """``#rep(k1,k2,..)``: a kernel that is a sum of batch-normed kernels while training, one after fusion."""
+
+    name, kinds = "rep", ("bank",)
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if len(done) < len(node.kids):
+            return Demand(len(done), ctx._replace(kind="size"))
+        if not done or any(key is not None for key in node.data[1]) or any(min(k) < 1 or k[0] == "/" for k in done):
+            raise Mismatch("rep takes kernel sizes", "write #rep(7,3)")
+        largest = max(done, key=lambda k: (max(k), k))
+        return Done(Bank(largest, "rep", tuple(done)))
+
+
+def sharing(value: Any, rows: int, what: str) -> int | None:
+    """The number of weight sets, None for one; row i uses set i mod S."""
+    sets = 1 if value is None else one(value, "the number of sets")
+    if sets < 1 or rows % sets:
+        raise Mismatch(f"{sets} weight sets do not divide {rows} {what}", f"take a divisor of {rows}")
+    return sets if sets > 1 else None
+
+
+@register
 class Linear(Plain):
     """``lin(c, g=1, b=1)``: the same matrix for every token, ``(.., C) -> (.., c)``; default width that of its source.
 
-    MACs: tokens * C * c / g.
+    With ``sets=S`` token i (inside ``@T``: channel i) uses matrix i mod S of S. MACs: tokens * C * c / g.
     """
 
     name = "lin"
     sizes = {"c": None}
     sources = roles = ("x",)
-    keywords = {"g": (1,), "b": (1,)}
+    keywords = {"g": (1,), "b": (1,), "sets": None}
     projection = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
@@ -81,12 +111,16 @@ class Linear(Plain):
             raise Mismatch(
                 f"{g} groups do not divide {x.channels} -> {c} channels", f"g must divide both {x.channels} and {c}"
             )
-        return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b")})
+        sets = sharing(settings["sets"], x.tokens, "tokens")
+        if sets and g > 1:
+            raise Mismatch("lin takes groups or sets, not both")
+        return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b"), "sets": sets})
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         fan_in, c = t.inputs[0].channels // t.settings["g"], t.settings["c"]
-        bias = (Weight("bias", (c,), "fill", 0.0),) if t.settings["b"] else ()
-        return (Weight("weight", (c, fan_in), "normal", fan_in**-0.5), *bias)
+        sets = (t.settings["sets"],) if t.settings["sets"] else ()
+        bias = (Weight("bias", (*sets, c), "fill", 0.0),) if t.settings["b"] else ()
+        return (Weight("weight", (*sets, c, fan_in), "normal", fan_in**-0.5), *bias)
 
     def macs(self, t: Typed) -> int:
         return t.out.tokens * t.settings["c"] * t.inputs[0].channels // t.settings["g"]
@@ -94,14 +128,24 @@ class Linear(Plain):
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import linear
 
+        if t.settings["sets"]:
+            return self.dense(t, w, x)
         if t.settings["g"] == 1:
             return linear(x, w.weight, w.bias if t.settings["b"] else None)
-        return self.dense(t, w, x)
+        g = t.settings["g"]
+        grouped = x.reshape(-1, g, x.shape[-1] // g).transpose(0, 1)
+        y = grouped @ w.weight.reshape(g, -1, w.weight.shape[-1]).mT  # (g, tokens, c / g)
+        y = y.transpose(0, 1).reshape(*x.shape[:-1], t.settings["c"])
+        return y + w.bias if t.settings["b"] else y
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
 
-        g = t.settings["g"]
+        g, sets = t.settings["g"], t.settings["sets"]
+        if sets:
+            rows = x.reshape(x.shape[0], -1, sets, x.shape[-1])
+            y = torch.einsum("bnsi,soi->bnso", rows, w.weight)
+            return (y + w.bias if t.settings["b"] else y).reshape(*x.shape[:-1], t.settings["c"])
         grouped = x.reshape(*x.shape[:-1], g, x.shape[-1] // g)
         y = torch.einsum("...gi,goi->...go", grouped, w.weight.reshape(g, -1, w.weight.shape[-1])).flatten(-2)
         return y + w.bias if t.settings["b"] else y

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Place, Type, field_of
+from metamixer.language.types import Context, Field, Memory, Mismatch, Place, Type, field_of
 from metamixer.language.vocabulary import (
     REQUIRED,
     Demand,
@@ -86,13 +86,21 @@ class Level(NamedTuple):
 class At(Word):
     """``operand@place``; the leftmost place is the innermost."""
 
-    name, kinds, form = "@", ("term", "place"), "place"
+    name, kinds, form = "@", ("term", "place", "memory"), "place"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.kind == "place":  # a sequence of places as an alternative: {win(7)@h(4) | all}
             return Demand(len(done), ctx) if len(done) < 2 else Done(done[0] + done[1])
         if not done:
             return Demand(1, ctx._replace(kind="place", state=None, place=None))
+        if ctx.kind == "memory":  # a part of a memory with its own support: k@N(3) & p
+            supports = all(place_word(place).supports for place in done[0])
+            if supports and done[0] and node.kids[0].op != "read":
+                if len(done) == 1:
+                    return Demand(0, ctx._replace(kind="term"))
+                inner = place_word(done[0][0]).inside(ctx, done[0][0])
+                return Done(Memory(((field_of(done[1]), inner.place),)), {"levels": ()})
+            ctx = ctx._replace(kind="term")
         contexts = [ctx]
         places = list(self._with_segments(done[0], ctx))
         for place in places:
@@ -122,6 +130,9 @@ class At(Word):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         """Views only: heads and supports are written where a read uses them."""
         node = kids[0]
+        if isinstance(t.out, Memory):
+            support = t.out.parts[0][1]
+            return make("at", None, (node, place_word(support[0]).support(support[0]))) if support else node
         for level in reversed(t.settings["levels"]):
             view = place_word(level.place)
             if not isinstance(view, View) or view.idle(level.context.x, level.place):

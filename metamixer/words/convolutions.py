@@ -1,0 +1,163 @@
+"""Convolutions: depthwise as an interaction or aggregation of a read, and what all convolutions share."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from metamixer.language.nodes import Node, make, size, word
+from metamixer.language.typed import Typed
+from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
+from metamixer.language.vocabulary import Done, Plain, Weight, on_grid, one, per_axis, register
+from metamixer.words.combinators import elements
+from metamixer.words.sources import sharing
+
+
+def same_padding(kernel: tuple[int, ...]) -> list[int]:
+    """Zero padding for ``torch.nn.functional.pad`` over (.., *grid, C): one less in front for even kernels."""
+    pads = [0, 0]
+    for k in reversed(kernel):
+        pads += [(k - 1) // 2, k // 2]
+    return pads
+
+
+def convolve(x: Any, weight: Any, bias: Any, stride: tuple[int, ...], groups: int) -> Any:
+    """Convolution of a channels-last field without padding; the permuted view is a channels-last NCHW tensor."""
+    from torch.nn.functional import conv1d, conv2d, conv3d
+
+    run = (conv1d, conv2d, conv3d)[x.ndim - 3]
+    y = run(x.movedim(-1, 1), weight, bias, stride=stride, groups=groups)
+    return y.movedim(1, -1)
+
+
+def convolve_same(x: Any, weight: Any, bias: Any, stride: tuple[int, ...], groups: int) -> Any:
+    """As ``convolve`` with the padding of ``same_padding``."""
+    from torch.nn.functional import conv1d, conv2d, conv3d, pad
+
+    kernel = tuple(weight.shape[2:])
+    if all(k % 2 for k in kernel):
+        run = (conv1d, conv2d, conv3d)[x.ndim - 3]
+        y = run(x.movedim(-1, 1), weight, bias, stride=stride, padding=tuple(k // 2 for k in kernel), groups=groups)
+        return y.movedim(1, -1)
+    return convolve(pad(x, same_padding(kernel)), weight, bias, stride, groups)
+
+
+def shifted_sum(x: Any, kernel: tuple[int, ...], stride: tuple[int, ...], padding: list[int], term: Any) -> Any:
+    """Sum over the positions of a kernel of ``term(position, shifted input)``: convolution written out."""
+    from itertools import product
+
+    from torch.nn.functional import pad
+
+    padded = pad(x, padding)
+    axes = range(1, x.ndim - 1)
+    out = [(padded.shape[a] - k) // s + 1 for a, k, s in zip(axes, kernel, stride, strict=True)]
+    total = None
+    for position in product(*map(range, kernel)):
+        view = padded
+        for axis, offset, length, s in zip(axes, position, out, stride, strict=True):
+            view = view.narrow(axis, offset, (length - 1) * s + 1)
+            view = view[(slice(None),) * axis + (slice(None, None, s),)]
+        value = term(position, view)
+        total = value if total is None else total + value
+    return total
+
+
+EPS = 1e-5  # of the norms inside #rep
+
+
+@register
+class Conv(Plain):
+    """``conv(q,#k)``: depthwise convolution, a position score over the neighbourhood k with one head a channel.
+
+    Zero padding keeps the grid (stride ``s`` shrinks it); ``c`` a multiple of the width gives several results a
+    channel; with ``sets=S`` channel i uses kernel i mod S. ``#rep(7,3)`` is a sum of batch-normed kernels. MACs:
+    tokens out * k * c, padding included.
+    """
+
+    name, kinds = "conv", ("term", "stage")
+    sources = roles = ("q", "k")
+    keywords = {"s": (1,), "c": None, "b": (0,), "sets": None}
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        q, bank = on_grid(field_of(sources[0], "the query of conv"), "conv"), sources[1]
+        if not isinstance(bank, Bank) or bank.how not in ("", "rep"):
+            raise Mismatch("the kernel of conv is a bank", "write conv(lin,#7)")
+        if not q.grid:
+            raise Mismatch("conv needs a grid")
+        kernels = [per_axis(size, q.grid, "the kernel") for size in (bank.values if bank.how else (bank.size,))]
+        stride = per_axis(settings["s"], q.grid, "the stride")
+        for length, step, *widths in zip(q.grid, stride, *kernels, strict=True):
+            if max(widths) > 2 * length - 1:
+                raise Mismatch(
+                    f"a kernel of {max(widths)} on an axis of {length} has weights that touch nothing",
+                    f"at most {2 * length - 1} here",
+                )
+            if step < 1:
+                raise Mismatch("a stride is at least 1")
+        c = q.channels if settings["c"] is None else one(settings["c"], "c")
+        if c % q.channels:
+            raise Mismatch(f"c={c} is no multiple of the width {q.channels}")
+        grid = tuple(-(-length // s) for length, s in zip(q.grid, stride, strict=True))
+        b, sets = one(settings["b"], "b"), sharing(settings["sets"], c, "channels")
+        if bank.how and (b or sets):
+            raise Mismatch("a sum of normed kernels has shifts of its own", "leave out b= and sets=")
+        return Done(
+            Field(grid, c),
+            {"kernels": tuple(kernels), "normed": bool(bank.how), "s": stride, "c": c, "b": b, "sets": sets},
+        )
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        sizes = [size(kernel) for kernel in t.settings["kernels"]]
+        bank = word("rep", *sizes) if t.settings["normed"] else sizes[0]
+        return super().written(t, (*kids[:-1], make("bank", None, (bank,))))
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        rows = t.settings["sets"] or t.out.channels
+        found: list[Weight] = []
+        for i, kernel in enumerate(t.settings["kernels"]):
+            found.append(Weight(f"kernel{i}", (rows, 1, *kernel), "normal", prod(kernel) ** -0.5))
+            if t.settings["normed"]:
+                found += [
+                    Weight(f"scale{i}", (rows,), "fill", 1.0),
+                    Weight(f"shift{i}", (rows,), "fill", 0.0),
+                    Weight(f"mean{i}", (rows,), "fill", 0.0, False),
+                    Weight(f"variance{i}", (rows,), "fill", 1.0, False),
+                ]
+        return (*found, *((Weight("bias", (rows,), "fill", 0.0),) if t.settings["b"] else ()))
+
+    def macs(self, t: Typed) -> int:
+        return int(elements(t.out) * sum(prod(kernel) for kernel in t.settings["kernels"]))
+
+    def _shared(self, t: Typed, value: Any) -> Any:
+        """One row for each channel."""
+        sets = t.settings["sets"]
+        return value.repeat(t.out.channels // sets, *([1] * (value.ndim - 1))) if sets else value
+
+    def apply(self, t: Typed, w: Any, q: Any, bank: Any) -> Any:
+        from torch.nn.functional import batch_norm
+
+        total: Any = 0
+        for i in range(len(t.settings["kernels"])):
+            kernel = self._shared(t, getattr(w, f"kernel{i}"))
+            bias = self._shared(t, w.bias) if t.settings["b"] else None
+            y = convolve_same(q, kernel, bias, t.settings["s"], t.inputs[0].channels)
+            if t.settings["normed"]:
+                mean, variance, scale, shift = (getattr(w, f"{n}{i}") for n in ("mean", "variance", "scale", "shift"))
+                y = batch_norm(y.movedim(-1, 1), mean, variance, scale, shift, w.training, 0.1, EPS).movedim(1, -1)
+            total = total + y if i else y
+        return total
+
+    def dense(self, t: Typed, w: Any, q: Any, bank: Any) -> Any:
+        copies = t.out.channels // t.inputs[0].channels
+        total: Any = 0
+        for i, kernel in enumerate(t.settings["kernels"]):
+            taps = self._shared(t, getattr(w, f"kernel{i}"))
+            y = shifted_sum(
+                q, kernel, t.settings["s"], same_padding(kernel),
+                lambda position, view, taps=taps: view.repeat_interleave(copies, -1) * taps[(slice(None), 0, *position)],
+            )  # fmt: skip
+            if t.settings["normed"]:
+                mean, variance, scale, shift = (getattr(w, f"{n}{i}") for n in ("mean", "variance", "scale", "shift"))
+                y = (y - mean) / (variance + EPS).sqrt() * scale + shift
+            total = total + y
+        return total + self._shared(t, w.bias) if t.settings["b"] else total

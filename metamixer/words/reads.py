@@ -1,0 +1,384 @@
+"""The read: a query meets keys, an activation turns the match into coefficients, the coefficients aggregate values.
+
+    o[i, c] = sum_j  nu( sigma( S[h(c), i, j] ) ) * v[P(i, j), c]          (attention-systems.md 3.1)
+
+``dot`` makes the match (``conv`` and ``had`` stand beside it in files of their own), ``mm`` aggregates; ``->`` runs
+the stages one after the other without rebinding ``x``. Keys and values may come from several memories side by side
+(``a & b``): their slots stand under one normaliser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metamixer.language.nodes import Node, chain, word
+from metamixer.language.typed import Typed
+from metamixer.language.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
+from metamixer.language.vocabulary import (
+    Demand,
+    Done,
+    Evaluate,
+    KindOf,
+    Plain,
+    Weight,
+    Word,
+    on_grid,
+    one,
+    register,
+    words,
+)
+from metamixer.words.combinators import neutral
+from metamixer.words.places import neighbourhood, slots_of
+
+
+@register
+class Read(Word):
+    """``interaction -> activation .. -> aggregation``: the stages of one read."""
+
+    name, kinds, form = "->", ("term", "stage"), "read"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if not done:
+            return Demand(0, ctx if _matches(node.kids[0]) else ctx._replace(place=None))
+        if len(done) == len(node.kids):
+            return Done(done[-1])
+        return Demand(len(done), ctx._replace(kind="stage", state=done[-1]))
+
+    def headed(self, t: Typed) -> bool:
+        return any(kid.word.headed(kid) for kid in t.kids)
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        stages: list[Node] = []
+        for kid in (inner for outer in kids for inner in (outer.kids if outer.op == "read" else (outer,))):
+            if stages and neutral(kid):
+                continue
+            before = stages[-1].data[0] if stages and stages[-1].op == "word" else ""
+            known = words().get(kid.data[0]) if kid.op == "word" else None  # a bound name is no word
+            if known is not None and before in known.behind:
+                stages[-1] = word(known.behind[before])
+            else:
+                stages.append(kid)
+        return chain("read", stages)
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        for i in range(len(t.kids)):
+            state = evaluate(i, x, env, state)
+        return state
+
+
+def _matches(head: Node) -> bool:
+    """Whether a read's first phrase may be a match, which stands under the read's support; else it is a prediction."""
+    if head.op == "word" and head.data[0] in words():
+        return bool(getattr(words()[head.data[0]], "reads", False))
+    return head.op not in ("seq", "sum", "prod", "cat", "split")
+
+
+def heads_split(x: Any, heads: int) -> Any:
+    """(B, n, C) -> (B, heads, n, C / heads)."""
+    return x.reshape(x.shape[0], x.shape[1], heads, x.shape[2] // heads).transpose(1, 2)
+
+
+def flat(x: Any, field: Field) -> Any:
+    """The tokens of a field in one axis, (B, tokens, channels)."""
+    return x.reshape(x.shape[0], field.tokens, field.channels)
+
+
+def gathered(x: Any, field: Field, table: Any) -> Any:
+    """(B, n, slots, C): the tokens that each token's slots name; absent slots (-1) are zero."""
+    values = flat(x, field)[:, table.clamp(min=0)]
+    return values * (table >= 0).unsqueeze(-1).to(values.dtype)
+
+
+def memory_of(value: Type, ctx: Context) -> Memory:
+    """Keys or values as memories; the support of the read holds for every field without one of its own."""
+    if isinstance(value, Memory):
+        return Memory(
+            tuple((part, place or (None if isinstance(part, Bank) else ctx.place)) for part, place in value.parts)
+        )
+    if isinstance(value, Bank):
+        return Memory(((value, None),))
+    return Memory(((field_of(value, "the memory"), ctx.place),))
+
+
+def tables(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> Mapping[str, Any]:
+    """Index tables of the parts that are neighbourhoods, under the names that kernels look for."""
+    return {f"table{i}": neighbourhood(part.place[0], grid) for i, part in enumerate(parts) if part.place}
+
+
+def parts_of(value: Any, kind: Type) -> list[tuple[Any, Any]]:
+    """The values and types (fields or banks) of the memories of a source."""
+    if isinstance(kind, Memory):
+        return [(part, field) for part, (field, _) in zip(value, kind.parts, strict=True)]
+    return [(value, kind)]
+
+
+@register
+class Union(Word):
+    """``a & b``: memories side by side, for one read; a part may carry its own support: ``k@N(3) & p``."""
+
+    name, form = "&", "memory"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if len(done) < len(node.kids):
+            kid = node.kids[len(done)]
+            return Demand(len(done), ctx._replace(kind="memory" if kid.op == "at" else "term", place=None))
+        parts: list[tuple[Field | Bank, tuple[Any, ...] | None]] = []
+        for part in done:
+            parts += (
+                part.parts if isinstance(part, Memory) else [(part if isinstance(part, Bank) else field_of(part), None)]
+            )
+        return Done(Memory(tuple(parts)))
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        values: list[Any] = []
+        for i in range(len(t.kids)):
+            value = evaluate(i, x, env, None)
+            values += value if isinstance(value, list) else [value]
+        return values
+
+
+class ContentScore(Plain):
+    """``<q, k>`` for every token and slot; the base of ``dot`` (scaled) and ``dot0`` (not scaled)."""
+
+    sources = roles = ("q", "k")
+    keywords = {"b": (0,)}
+    reads = True
+    content = True
+    scaled = False
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        q = field_of(sources[0], "the query")
+        heads, b = ctx.heads, one(settings["b"], "b")
+        if q.channels % heads:
+            raise Mismatch(
+                f"{heads} heads do not divide {q.channels} channels",
+                f"take a divisor of {q.channels}, such as {_divisor(q.channels, heads)}",
+            )
+        parts = tuple(self._slots(q, part, place) for part, place in memory_of(sources[1], ctx).parts)
+        score = Score(q.grid, q.extra, heads, parts)
+        if b and not score.as_field:
+            raise Mismatch("b=1 needs a bank of keys", "bias belongs to the slots of a bank: dot0(x,#3C,b=1)")
+        return Done(score, {"b": b if score.as_field else None})
+
+    def _slots(self, q: Field, k: Field | Bank, place: tuple[Any, ...] | None) -> Slots:
+        if isinstance(k, Bank):
+            if len(k.size) != 1 or k.how:
+                raise Mismatch("a bank of keys has one size", "write #16 or #3C")
+            return Slots(k.size[0])
+        if k.channels != q.channels:
+            raise Mismatch(f"query and keys differ in width: {q.channels} and {k.channels}")
+        if not place:
+            return Slots(k.tokens, (k.grid, k.extra))
+        if (q.grid, q.extra) != (k.grid, k.extra):
+            raise Mismatch(f"{place[0].word} needs query and keys on one grid, got {q} and {k}")
+        return Slots(slots_of(place[0], on_grid(k, place[0].word).grid), (k.grid, k.extra), place)
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        width, score = t.inputs[0].channels, t.out
+        keys = [
+            Weight(f"keys{i}", (part.number, width), "normal", (score.heads / width) ** 0.5)
+            for i, part in enumerate(score.parts)
+            if part.memory is None
+        ]
+        return (*keys, *((Weight("bias", (score.slots,), "fill", 0.0),) if t.settings["b"] else ()))
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        return tables(t.out.parts, t.out.grid)
+
+    def macs(self, t: Typed) -> int:
+        return int(t.out.tokens * t.out.slots * t.inputs[0].channels)
+
+    def scale(self, t: Typed) -> float:
+        return float((t.inputs[0].channels // t.out.heads) ** -0.5) if self.scaled else 1.0
+
+    def apply(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
+        from torch.nn.functional import linear
+
+        score, scale = t.out, self.scale(t)
+        if not score.as_field or score.heads > 1 or len(score.parts) > 1:
+            return self.dense(t, w, q, k)
+        return linear(q, w.keys0 if scale == 1.0 else w.keys0 * scale, w.bias if t.settings["b"] else None)
+
+    def dense(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
+        import torch
+
+        score, field = t.out, t.inputs[0]
+        queries = heads_split(flat(q, field), score.heads) * self.scale(t)
+        found = []
+        for i, (part, (value, kind)) in enumerate(zip(score.parts, parts_of(k, t.inputs[1]), strict=True)):
+            if part.memory is None:
+                keys = getattr(w, f"keys{i}").reshape(part.number, score.heads, -1)
+                found.append(torch.einsum("bhnd,jhd->bhnj", queries, keys))
+            elif part.place is None:
+                found.append(torch.einsum("bhnd,bhjd->bhnj", queries, heads_split(flat(value, kind), score.heads)))
+            else:
+                keys = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (score.heads, -1))
+                found.append(torch.einsum("bhnd,bnjhd->bhnj", queries, keys))
+        match = torch.cat(found, -1) if len(found) > 1 else found[0]
+        match = match + w.bias if t.settings["b"] else match
+        return match.transpose(1, 2).reshape(*q.shape[:-1], score.channels) if score.as_field else match
+
+
+def _divisor(channels: int, near: int) -> int:
+    return min((d for d in range(1, channels + 1) if channels % d == 0), key=lambda d: abs(d - near))
+
+
+@register
+class Dot(ContentScore):
+    """``dot(q,k)``: content score <q,k> / sqrt(d) for each head; MACs tokens * slots * C."""
+
+    name, scaled = "dot", True
+
+
+@register
+class Dot0(ContentScore):
+    """``dot0(q,k)``: content score without scale. Against a bank of M slots it is a field of M channels."""
+
+    name = "dot0"
+
+
+@register
+class Aggregate(Plain):
+    """``-> mm(v)``: the weighted sum of values. A bank of values has ``c`` channels, by default those of ``x``.
+
+    MACs: tokens * slots * channels of v; none if every memory stands at N(1), a weighted sum of fields.
+    """
+
+    name, kinds = "mm", ("stage",)
+    sources = roles = ("coefficients", "v")
+    keywords = {"c": None, "b": (0,)}
+    reads = True
+    sums = True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        score, b = sources[0], one(settings["b"], "b")
+        memory = memory_of(sources[1], ctx)
+        if isinstance(score, Field):
+            score = predicted(score, memory, ctx)
+        if not isinstance(score, Score):
+            raise Mismatch(
+                "mm aggregates with coefficients; there are none before it", "write dot(lin,lin) -> softmax -> mm(lin)"
+            )
+        widths = {part.channels for part, _ in memory.parts if isinstance(part, Field)}
+        if len(widths) > 1:
+            raise Mismatch(
+                f"memories of different widths: {sorted(widths)}", "make them equal, for example with lin(..)"
+            )
+        banks_only = not widths
+        if not banks_only and (settings["c"] is not None or b):
+            raise Mismatch("c= and b= belong to a bank of values", "write mm(#3C,b=1), or shape the field with lin(..)")
+        channels = widths.pop() if widths else ctx.x.channels if settings["c"] is None else one(settings["c"], "c")
+        if len(memory.parts) != len(score.parts):
+            raise Mismatch(f"{len(score.parts)} memories have coefficients, {len(memory.parts)} have values")
+        for part, (v, _) in zip(score.parts, memory.parts, strict=True):
+            self._check(part, v, score)
+        if channels % score.heads:
+            raise Mismatch(f"{score.heads} heads do not divide {channels} channels of the values")
+        resolved = {"c": channels, "b": b} if banks_only else {"c": None, "b": None}
+        return Done(Field(score.grid, channels, score.extra), {"score": score, **resolved})
+
+    def _check(self, part: Slots, v: Field | Bank, score: Score) -> None:
+        if isinstance(v, Bank):
+            if part.memory is not None or v.size != (part.number,):
+                size = "x".join(map(str, v.size))
+                advice = f"write mm(#{part.number}) or a field as value"
+                raise Mismatch(f"{part.number} slots meet a bank of {size} values", advice)
+            return
+        slots = part.number if part.place else v.tokens
+        if (part.memory is not None and (v.grid, v.extra) != part.memory) or slots != part.number:
+            raise Mismatch(
+                f"the coefficients weigh {part.number} slots, the values are {v}",
+                "keys and values must stand on one grid",
+            )
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        score, c = t.settings["score"], t.out.channels
+        kinds = [kind for _, kind in parts_of([None] * len(score.parts), t.inputs[1])]
+        values = [
+            Weight(f"values{i}", (part.number, c), "normal", score.slots**-0.5)
+            for i, (part, kind) in enumerate(zip(score.parts, kinds, strict=True))
+            if isinstance(kind, Bank)
+        ]
+        return (*values, *((Weight("bias", (c,), "fill", 0.0),) if t.settings["b"] else ()))
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        return tables(t.settings["score"].parts, t.out.grid)
+
+    def macs(self, t: Typed) -> int:
+        score = t.settings["score"]
+        if all(part.place and part.number == 1 for part in score.parts):
+            return 0
+        return int(t.out.tokens * score.slots * t.out.channels)
+
+    def elementwise(self, t: Typed) -> int:
+        score = t.settings["score"]
+        return 0 if self.macs(t) else int(t.out.tokens * score.slots * t.out.channels)
+
+    def apply(self, t: Typed, w: Any, state: Any, v: Any) -> Any:
+        from torch.nn.functional import linear
+
+        score = t.settings["score"]
+        if isinstance(t.inputs[1], Bank) and score.heads == 1:
+            return linear(state, w.values0.mT, w.bias if t.settings["b"] else None)
+        return self.dense(t, w, state, v)
+
+    def dense(self, t: Typed, w: Any, state: Any, v: Any) -> Any:
+        import torch
+
+        score: Score = t.settings["score"]
+        heads = score.heads
+        if score.as_field or isinstance(t.inputs[0], Field):  # coefficients lie as a field
+            asked = state.numel() // (state.shape[0] * score.channels)  # one, or every token
+            state = state.reshape(state.shape[0], asked, heads, score.slots).transpose(1, 2)
+            state = state.expand(-1, -1, score.tokens, -1)
+        coefficients = state.split([part.number for part in score.parts], -1)
+        out: Any = 0
+        for i, (part, share, (value, kind)) in enumerate(
+            zip(score.parts, coefficients, parts_of(v, t.inputs[1]), strict=True)
+        ):
+            if part.place is not None:
+                values = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (heads, -1))
+                if not self.macs(t):  # one slot a token: a product
+                    out = out + share.transpose(1, 2) * values.squeeze(2)
+                    continue
+                out = out + torch.einsum("bhnj,bnjhd->bnhd", share, values)
+            elif isinstance(kind, Bank):
+                values = getattr(w, f"values{i}").reshape(part.number, heads, -1)
+                out = out + torch.einsum("bhnj,jhd->bnhd", share, values)
+            else:
+                out = out + torch.einsum("bhnj,bhjd->bnhd", share, heads_split(flat(value, kind), heads))
+        out = out.reshape(out.shape[0], score.tokens, t.out.channels)
+        out = out + w.bias if t.settings["b"] else out
+        return out if score.extra else out.reshape(out.shape[0], *score.grid, t.out.channels)
+
+
+def predicted(field: Field, memory: Memory, ctx: Context) -> Score:
+    """A field of heads * slots channels read as coefficients (attention-systems.md 3.1, the closure rule)."""
+    parts = []
+    for part, place in memory.parts:
+        if isinstance(part, Bank):
+            parts.append(Slots(part.size[0]))
+        elif place:
+            parts.append(Slots(slots_of(place[0], part.grid), (part.grid, part.extra), place))
+        else:
+            parts.append(Slots(part.tokens, (part.grid, part.extra)))
+    score = Score(field.grid, field.extra, ctx.heads, tuple(parts))
+    on_own_grid = all(p.place is None or p.memory == (field.grid, field.extra) for p in parts)
+    broadcasts = field.tokens == 1 and ctx.x.tokens > 1 and any(p.place for p in parts)
+    if broadcasts:  # one prediction for all tokens: a kernel of the whole image
+        score = score._replace(grid=parts[0].memory[0], extra=0)  # type: ignore[index]
+    elif not on_own_grid:
+        raise Mismatch(f"the coefficients stand on {field}, the values elsewhere")
+    if field.channels != score.channels:
+        raise Mismatch(
+            f"{field.channels} channels are no coefficients of {ctx.heads} heads over {score.slots} slots",
+            f"coefficients have {score.channels} channels here",
+        )
+    return score
