@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
 import platform
 import shutil
 import signal
@@ -20,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from metamixer.errors import ResourceError
+from metamixer.errors import ResourceError, StudyError
 from metamixer.search.devices import gpu_count
 from metamixer.search.driver import Driver, Nothing
 from metamixer.search.evaluator import resolve, run
@@ -69,7 +70,6 @@ def dispatch(
         Interrupted: Ctrl-C; workers are stopped, their trials stay in the record to be run again.
         ResourceError: Ray cannot be started, or has fewer resources than asked for.
     """
-    resolve(evaluate)
     threads = driver.config.search.threads
     with _ray(workers * threads, gpu_count() if gpus else 0) as (ray, folder):
         there = ray.cluster_resources().get("GPU", 0)
@@ -106,8 +106,13 @@ def _trial(config: dict[str, Any]) -> None:
     def report(epoch: dict[str, Any]) -> None:
         tune.report({"epoch_row": json.dumps(epoch)})
 
+    try:
+        evaluate = resolve(config["evaluate"])
+    except StudyError as error:
+        tune.report({"refused": pickle.dumps(error)})
+        return
     tune.report({"worker": f"{platform.node()}/{os.getpid()}"})
-    result = run(resolve(config["evaluate"]), json.loads(config["job"]), report)
+    result = run(evaluate, json.loads(config["job"]), report)
     tune.report({"outcome": json.dumps(result)})
 
 
@@ -119,14 +124,21 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
     from ray.tune.search import Searcher
 
     class DriverSearcher(Searcher):
-        """Asks and tells the driver. Tune's snapshots hold nothing of it: the record is the only state."""
+        """Asks and tells the driver. Tune's snapshots hold nothing of it: the record is the only state.
+
+        Tune takes an exception of these callbacks for a failure of the trial. `trouble` keeps it, to be raised where
+        it ends the search.
+        """
 
         def __init__(self) -> None:
             super().__init__()
             self.numbers: dict[str, int] = {}
             self.hung: set[str] = set()
+            self.trouble: Exception | None = None
 
         def suggest(self, trial_id: str) -> Any:
+            if self.trouble is not None:
+                raise self.trouble
             job = driver.next_job()
             if job is Nothing.WAIT:
                 return None
@@ -136,30 +148,39 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
             return {"evaluate": evaluate, "job": json.dumps(job)}
 
         def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+            try:
+                self._hear(trial_id, result)
+            except Exception as error:
+                self.trouble = self.trouble or error
+
+        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+            try:
+                self._hear(trial_id, result or {})
+                if trial_id in self.numbers and self.trouble is None:
+                    self._lose(trial_id)
+            except Exception as trouble:
+                self.trouble = self.trouble or trouble
+
+        def _hear(self, trial_id: str, result: dict[str, Any]) -> None:
             number = self.numbers.get(trial_id)
             if number is None:
                 return
-            if "worker" in result:
-                driver.started(number, result["worker"])
+            if "outcome" in result:
+                del self.numbers[trial_id]
+                driver.finished(number, json.loads(result["outcome"]))
+            elif "refused" in result:
+                raise pickle.loads(result["refused"])
             elif "epoch_row" in result:
                 driver.epoch(number, json.loads(result["epoch_row"]))
-            elif "outcome" in result:
-                self._finish(trial_id, result)
+            elif "worker" in result:
+                driver.started(number, result["worker"])
 
-        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            if trial_id not in self.numbers:
-                return
-            if result and "outcome" in result:
-                self._finish(trial_id, result)
-                return
+        def _lose(self, trial_id: str) -> None:
             number = self.numbers.pop(trial_id)
             if trial_id in self.hung:
                 driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
             else:
                 driver.lost(number, "the worker process was killed")
-
-        def _finish(self, trial_id: str, result: dict[str, Any]) -> None:
-            driver.finished(self.numbers.pop(trial_id), json.loads(result["outcome"]))
 
         def save(self, checkpoint_path: str) -> None:
             pass
@@ -188,6 +209,8 @@ def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callabl
 
         def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
             interrupt.check()
+            if searcher.trouble is not None:
+                raise searcher.trouble
             overdue = set(driver.overdue(self.grace, STARTUP_SECONDS))
             for trial in trials if overdue else ():
                 actor = trial.temporary_state.ray_actor
@@ -218,8 +241,7 @@ def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
     # Sockets lie below this folder, and their paths may have 107 characters.
     short = "/tmp" if Path("/tmp").is_dir() else None
     folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=short))
-    signals = (signal.SIGTERM, signal.SIGUSR1) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.getsignal(number) for number in signals}
+    handlers = _Handlers()
     try:
         try:
             ray.init(
@@ -239,13 +261,26 @@ def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
                 f"Ray could not be started: {str(error).splitlines()[0]}",
                 advice="run without it: --dispatcher inline",
             ) from error
+        handlers.restore()
         yield ray, folder
     finally:
         ray.shutdown()
-        for number, handler in before.items():
+        handlers.restore()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Handlers:
+    """The signal handlers of this moment; Ray and Tune put theirs in place, and leave them there."""
+
+    def __init__(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) if main else ()
+        self._before = {number: signal.getsignal(number) for number in signals}
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
             if handler is not None:
                 signal.signal(number, handler)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _sweep() -> None:

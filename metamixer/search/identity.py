@@ -108,12 +108,19 @@ def _words() -> str:
     classes = {name: type(word) for name, word in words().items()}
     parts = [f"{name} {kind.__module__}.{kind.__qualname__}" for name, kind in sorted(classes.items())]
     for module in sorted({kind.__module__ for kind in classes.values()}):
-        tree = ast.parse(inspect.getsource(sys.modules[module]))
+        tree = ast.parse(_source(module))
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-                del node.body[0]
-        parts.append(ast.dump(tree))
+                node.body[0] = ast.Pass()
+        parts.append(ast.unparse(tree))
     return _hex("\n".join(parts))
+
+
+def _source(module: str) -> str:
+    try:
+        return inspect.getsource(sys.modules[module])
+    except OSError:
+        return ""  # a plug-in that comes without source is known by its names alone
 
 
 def _hex(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first ends a search at a safe moment, the second at once."""
+"""Ctrl-C, or a polite kill: the first ends a search at a safe moment, the second at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed.
+    """Whether Ctrl-C was pressed, or SIGTERM came.
 
     The record is written between safe moments, so a dispatcher calls `check` where nothing is half done. Within
     `anywhere` the exception is raised as soon as the signal comes: for code that only computes.
@@ -54,15 +54,16 @@ class Interrupt:
 
     @contextmanager
     def listening(self) -> Iterator[Interrupt]:
-        """Take Ctrl-C over while the search runs; outside of the main thread nothing can, and nothing is changed."""
+        """Take the signals over while the search runs; outside of the main thread nothing can."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = signal.signal(signal.SIGINT, self._on_signal)
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

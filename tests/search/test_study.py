@@ -310,6 +310,25 @@ def test_whose_weights_are_kept(load: Load, keep: str) -> None:
         assert there == (everything if keep == "all" else set())
 
 
+def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Seeds that differ a lot: members leave the front of means, and may come back until all seeds are there.
+    monkeypatch.setenv("TOY_NOISE", "0.1")
+    monkeypatch.setattr(toys, "interrupted", toys.fast, raising=False)
+    study = load("search.evaluate=toys:interrupted")
+    study.run("inline")
+    rows = record.read(study.path)
+    firsts = [row for row in rows if row.kind == "trained"]
+    first_front = {firsts[i].number for i in front.non_dominated([(row.accuracy, row.flops) for row in firsts])}
+    members = {point.number for point in front.summary(rows) if point.on_front}
+    assert first_front - members
+    assert {row.number for row in firsts if row.weights} == members
+
+    stop_after(monkeypatch, sum(row.kind != "proposal" for row in rows) - 1)
+    stopped = load("search.evaluate=toys:interrupted", name="stopped")
+    assert stopped.run("inline").state == "interrupted"
+    assert {row.number for row in record.read(stopped.path) if row.weights} >= first_front
+
+
 def test_reference_accuracies_that_fail_are_told_and_tried_again(load: Load) -> None:
     lines: list[str] = []
     short = ["study.budget=2", "study.confirm=1"]

@@ -20,7 +20,8 @@ Report = Callable[[dict[str, Any]], bool | None]
 def fast(job: Job, report: Report) -> dict[str, Any]:
     """Longer sentences are better, a little noise for each seed; epochs take TOY_SECONDS each."""
     start = time.monotonic()
-    noise = random.Random(f"{job['sentence']} {job['seed']}").gauss(0, 0.005)
+    spread = float(os.environ.get("TOY_NOISE", "0.005"))
+    noise = random.Random(f"{job['sentence']} {job['seed']}").gauss(0, spread)
     accuracy = 0.95 - 20 / (40 + len(job["sentence"])) + noise
     curve = []
     for epoch in range(1, job["training"]["epochs"] + 1):
