@@ -87,7 +87,7 @@ def _print(chosen: Space, profile: Profile, size: int, channels: int, grid: tupl
     console = Console()
     shape = "x".join(map(str, grid))
     console.print(
-        f"[bold]{chosen.name}[/]: start {chosen.start}, max_depth {chosen.max_depth}, input {shape} tokens x {channels}",
+        f"[bold]{chosen.name}[/]: start {chosen.start}, max_depth {chosen.max_depth}, input {shape} x {channels}",
         highlight=False,
     )
     for rule, body in chosen.rules.items():

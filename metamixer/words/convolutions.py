@@ -154,7 +154,7 @@ class Conv(Plain):
             taps = self._shared(t, getattr(w, f"kernel{i}"))
             y = shifted_sum(
                 q, kernel, t.settings["s"], same_padding(kernel),
-                lambda position, view, taps=taps: view.repeat_interleave(copies, -1) * taps[(slice(None), 0, *position)],
+                lambda at, view, taps=taps: view.repeat_interleave(copies, -1) * taps[(slice(None), 0, *at)],
             )  # fmt: skip
             if t.settings["normed"]:
                 mean, variance, scale, shift = (getattr(w, f"{n}{i}") for n in ("mean", "variance", "scale", "shift"))

@@ -206,18 +206,19 @@ class ContentScore(Plain):
     def dense(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
         import torch
 
+        # products are written with @: einsum makes one over a single channel a multiplication, which no counter sees
         score, field = t.out, t.inputs[0]
         queries = heads_split(flat(q, field), score.heads) * self.scale(t)
         found = []
         for i, (part, (value, kind)) in enumerate(zip(score.parts, parts_of(k, t.inputs[1]), strict=True)):
             if part.memory is None:
                 keys = getattr(w, f"keys{i}").reshape(part.number, score.heads, -1)
-                found.append(torch.einsum("bhnd,jhd->bhnj", queries, keys))
+                found.append(queries @ keys.permute(1, 2, 0))
             elif part.place is None:
-                found.append(torch.einsum("bhnd,bhjd->bhnj", queries, heads_split(flat(value, kind), score.heads)))
+                found.append(queries @ heads_split(flat(value, kind), score.heads).mT)
             else:
                 keys = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (score.heads, -1))
-                found.append(torch.einsum("bhnd,bnjhd->bhnj", queries, keys))
+                found.append((queries.unsqueeze(-2) @ keys.permute(0, 3, 1, 4, 2)).squeeze(-2))
         match = torch.cat(found, -1) if len(found) > 1 else found[0]
         match = match + w.bias if t.settings["b"] else match
         return match.transpose(1, 2).reshape(*q.shape[:-1], score.channels) if score.as_field else match
@@ -330,8 +331,6 @@ class Aggregate(Plain):
         return self.dense(t, w, state, v)
 
     def dense(self, t: Typed, w: Any, state: Any, v: Any) -> Any:
-        import torch
-
         score: Score = t.settings["score"]
         heads = score.heads
         if score.as_field or isinstance(t.inputs[0], Field):  # coefficients lie as a field
@@ -346,15 +345,15 @@ class Aggregate(Plain):
             if part.place is not None:
                 values = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (heads, -1))
                 if not self.macs(t):  # one slot a token: a product
-                    out = out + share.transpose(1, 2) * values.squeeze(2)
+                    out = out + share * values.squeeze(2).transpose(1, 2)
                     continue
-                out = out + torch.einsum("bhnj,bnjhd->bnhd", share, values)
+                out = out + (share.unsqueeze(-2) @ values.permute(0, 3, 1, 2, 4)).squeeze(-2)
             elif isinstance(kind, Bank):
                 values = getattr(w, f"values{i}").reshape(part.number, heads, -1)
-                out = out + torch.einsum("bhnj,jhd->bnhd", share, values)
+                out = out + share @ values.transpose(0, 1)
             else:
-                out = out + torch.einsum("bhnj,bhjd->bnhd", share, heads_split(flat(value, kind), heads))
-        out = out.reshape(out.shape[0], score.tokens, t.out.channels)
+                out = out + share @ heads_split(flat(value, kind), heads)
+        out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, t.out.channels)
         out = out + w.bias if t.settings["b"] else out
         return out if score.extra else out.reshape(out.shape[0], *score.grid, t.out.channels)
 

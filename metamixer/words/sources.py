@@ -83,11 +83,13 @@ class Rep(Word):
 
 
 def sharing(value: Any, rows: int, what: str) -> int | None:
-    """The number of weight sets, None for one; row i uses set i mod S."""
-    sets = 1 if value is None else one(value, "the number of sets")
+    """The number of weight sets that rows share, row i using set i mod S; None where nothing is said."""
+    if value is None:
+        return None
+    sets = one(value, "the number of sets")
     if sets < 1 or rows % sets:
         raise Mismatch(f"{sets} weight sets do not divide {rows} {what}", f"take a divisor of {rows}")
-    return sets if sets > 1 else None
+    return sets
 
 
 @register
@@ -112,6 +114,7 @@ class Linear(Plain):
                 f"{g} groups do not divide {x.channels} -> {c} channels", f"g must divide both {x.channels} and {c}"
             )
         sets = sharing(settings["sets"], x.tokens, "tokens")
+        sets = None if sets == 1 else sets  # one matrix for all tokens is what lin is
         if sets and g > 1:
             raise Mismatch("lin takes groups or sets, not both")
         return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b"), "sets": sets})
@@ -128,14 +131,16 @@ class Linear(Plain):
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import linear
 
-        if t.settings["sets"]:
-            return self.dense(t, w, x)
-        if t.settings["g"] == 1:
+        g, sets = t.settings["g"], t.settings["sets"]
+        if g == 1 and not sets:
             return linear(x, w.weight, w.bias if t.settings["b"] else None)
-        g = t.settings["g"]
-        grouped = x.reshape(-1, g, x.shape[-1] // g).transpose(0, 1)
-        y = grouped @ w.weight.reshape(g, -1, w.weight.shape[-1]).mT  # (g, tokens, c / g)
-        y = y.transpose(0, 1).reshape(*x.shape[:-1], t.settings["c"])
+        weight = w.weight if sets else w.weight.reshape(g, -1, w.weight.shape[-1])
+        y = x.reshape(-1, len(weight), weight.shape[-1]).transpose(0, 1) @ weight.mT  # (sets or groups, tokens, width)
+        y = y.transpose(0, 1)
+        if sets:
+            y = y + w.bias if t.settings["b"] else y
+            return y.reshape(*x.shape[:-1], t.settings["c"])
+        y = y.reshape(*x.shape[:-1], t.settings["c"])
         return y + w.bias if t.settings["b"] else y
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
