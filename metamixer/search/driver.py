@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from metamixer.search import front
 from metamixer.search.config import StudyConfig
 from metamixer.search.ledger import Ledger, Parameters, finite, running
+from metamixer.search.progress import Progress, Running
 from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposer, derived
 from metamixer.search.record import Row
 
@@ -33,39 +34,6 @@ class Nothing(Enum):
 
     WAIT = "trials are running whose results decide what is next"
     DONE = "the study is complete"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a search stands.
-
-    `hypervolume` is the share of the box between the record's reference point and (accuracy 1, no FLOPs) that the
-    front covers, in 0..1; `disk` bytes of the run's folder; `seconds_left` an estimate, None before the first trial.
-    """
-
-    phase: str
-    trained: int
-    budget: int
-    jobs_done: int
-    jobs: int
-    failed: int
-    refused: int
-    running: tuple[Running, ...]
-    best: float | None
-    front: int
-    hypervolume: float
-    disk: int
-    seconds_left: float | None
-
-
-@dataclass(frozen=True)
-class Running:
-    """A trial on a worker: its last epoch's row, if any."""
-
-    row: Row
-    since: float
-    worker: str | None
-    epoch: Mapping[str, float] | None
 
 
 class Driver:

@@ -4,16 +4,50 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from metamixer.search.driver import Progress, Running
+from metamixer.search.record import Row
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
 PANEL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands.
+
+    `hypervolume` is the share of the box between the record's reference point and (accuracy 1, no FLOPs) that the
+    front covers, in 0..1; `disk` bytes of the run's folder; `seconds_left` an estimate, None before the first trial.
+    """
+
+    phase: str
+    trained: int
+    budget: int
+    jobs_done: int
+    jobs: int
+    failed: int
+    refused: int
+    running: tuple[Running, ...]
+    best: float | None
+    front: int
+    hypervolume: float
+    disk: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Running:
+    """A trial on a worker: its last epoch's row, if any."""
+
+    row: Row
+    since: float
+    worker: str | None
+    epoch: Mapping[str, float] | None
 
 
 class View(Protocol):

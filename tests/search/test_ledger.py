@@ -91,6 +91,12 @@ def test_reading_needs_the_standard_library_alone() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_a_study_is_loaded_without_heavy_packages() -> None:
+    heavy = ("optuna", "torch", "ray", "plotly", "sklearn")
+    code = f"import sys, metamixer as mm; mm.Study.load('digits'); print([m for m in {heavy} if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
 def test_a_running_search_can_be_read(book: Ledger, path: Path) -> None:
     for i in range(3):
         book.add(running("lin", f"k{i}", COST, kind="trained"))

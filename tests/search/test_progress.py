@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from metamixer.search import progress
-from metamixer.search.driver import Progress, Running
+from metamixer.search.progress import Progress, Running
 from metamixer.search.record import Row
 
 EPOCH = {"epoch": 4, "validation_accuracy": 0.81}
