@@ -108,7 +108,7 @@ def fill_by_shape(net: nn.Module) -> None:
             drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
             if not isinstance(tensor, nn.Parameter):
                 drawn = drawn.sigmoid() + 0.5 if bool((tensor > 0).all()) else drawn
-            elif _constant(tensor):
+            elif tensor.numel() > 1 and _constant(tensor):
                 drawn = tensor + 0.3 * drawn
             else:
                 drawn = drawn / max(1, tensor[0].numel()) ** 0.5
