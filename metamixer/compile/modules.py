@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from metamixer.compile.plan import Path, Plan, plan
 from metamixer.language.typed import Typed
 from metamixer.language.types import Score
-from metamixer.language.vocabulary import Weight
+from metamixer.language.vocabulary import Weight, place_word
 
 Env = Mapping[str, Tensor]
 
@@ -116,13 +116,19 @@ class FusedRead(nn.Module):
         assert chosen.sum is not None
         self.t, self.match = t, chosen.match[1]
         self.sources = SourcesOf(chosen, path, store, ties)
+        self.added = [step for _, step in chosen.between[:-1]]
+        self.biases = nn.ModuleList(store.of(step, (*path, *where)) for where, step in chosen.between[:-1])
         score = self.match.out
         mask = None
         if score.parts[0].place is not None:
-            table = torch.as_tensor(self.match.word.constants(self.match)["table0"])
+            table = torch.as_tensor(place_word(score.parts[0].place[0]).table(score.parts[0].place[0], score.grid))
             mask = torch.zeros(score.tokens, score.tokens + 1, dtype=torch.bool)
             mask = mask.scatter(1, table.where(table >= 0, score.tokens), True)[:, :-1]
         self.register_buffer("mask", mask, persistent=False)
+
+    def _mask(self) -> Tensor | None:
+        added = [step.word.bias(step, weights) for step, weights in zip(self.added, self.biases, strict=True)]
+        return sum(added[1:], added[0]) if added else self.mask
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         q, k, v = self.sources(x, env)
@@ -132,7 +138,7 @@ class FusedRead(nn.Module):
             for flat in (q, k, v)
         )
         out = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=self.mask, scale=self.match.word.scale(self.match)
+            q, k, v, attn_mask=self._mask(), scale=self.match.word.scale(self.match)
         )
         out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
         return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
@@ -160,10 +166,7 @@ class ValuesFirst(nn.Module):
             for flat in (q, k, v)
         )
         q = q * self.match.word.scale(self.match)
-        out = q @ (k.mT @ v)
-        for step in self.between:
-            sums = (q * k.sum(2, keepdim=True)).sum(-1, keepdim=True)
-            out = step.word.after(out, sums)
+        out = self.between[0].word.values_first(q, k, v) if self.between else q @ (k.mT @ v)
         out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
         return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
 

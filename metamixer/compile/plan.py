@@ -67,16 +67,17 @@ def _plan(t: Typed) -> Plan:
     if len(steps) < 2 or not content or not total.word.sums:
         return STAGED
     between = tuple(step for step in steps[1:-1] if not step[1].word.neutral)
-    if len(between) == 1 and between[0][1].word.fused:
-        if match.out.parts[0].place is None:
+    support = match.out.parts[0].place
+    words = [step.word for _, step in between]
+    if words and words[-1].fused and not between[-1][1].settings["scope"]:
+        if support is None and all(word.additive for word in words[:-1]):
             return Plan("fused", steps[0], between, steps[-1])
-        if match.out.tokens <= MASKED_TOKENS and place_word(match.out.parts[0].place[0]).distinct(
-            match.out.parts[0].place[0]
-        ):
+        small = match.out.tokens <= MASKED_TOKENS
+        if len(words) == 1 and support and small and place_word(support[0]).distinct(support[0]):
             return Plan("masked", steps[0], between, steps[-1])
-    if match.out.parts[0].place is not None:
+    if support is not None or len(words) > 1 or any(step.settings.get("scope") for _, step in between):
         return STAGED
-    if all(step.word.marginal for _, step in between) and values_first(match, total) < match_first(match, total):
+    if all(word.marginal for word in words) and values_first(match, total) < match_first(match, total):
         return Plan("values first", steps[0], between, steps[-1])
     return STAGED
 

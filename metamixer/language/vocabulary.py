@@ -75,6 +75,7 @@ class Word:
     content: ClassVar[bool] = False  # makes scores <q, k>
     sums: ClassVar[bool] = False  # aggregates values with scores
     fused: ClassVar[bool] = False  # with content scores it is what scaled_dot_product_attention computes
+    additive: ClassVar[bool] = False  # adds to scores what does not depend on the input
     marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: values may be summed first (rule 3.5)
 
     behind: ClassVar[Mapping[str, str]] = {}  # stage before it -> the one word that both together are
@@ -83,9 +84,17 @@ class Word:
         """Factor on content scores."""
         return 1.0
 
-    def after(self, values: Any, sums: Any) -> Any:
-        """A marginal normaliser on aggregated values, given the sum of each token's scores."""
-        return values
+    def values_first(self, q: Any, k: Any, v: Any) -> Any:
+        """What a marginal normaliser of the scores ``q k^T`` makes of values, without forming the scores.
+
+        ``q``, ``k``, ``v``: (B, heads, tokens or slots, channels of a head). Counted products are those of
+        ``q @ (k.mT @ v)``.
+        """
+        return q @ (k.mT @ v)
+
+    def bias(self, t: Typed, w: Any) -> Any:
+        """What an additive stage adds to scores, (heads, tokens, slots)."""
+        raise NotImplementedError
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         """The next sub-phrase to look at after those whose results are ``done``, or the conclusion.
@@ -161,6 +170,7 @@ class Plain(Word):
         keywords: name -> default for each keyword that takes a size or a number.
         options: keyword -> default for each keyword that takes a name (``gate=hsig``).
         flags: names that may stand as arguments.
+        scopes: names that may stand in square brackets behind the word.
     """
 
     sizes: ClassVar[Mapping[str, Any]] = {}
@@ -168,6 +178,7 @@ class Plain(Word):
     keywords: ClassVar[Mapping[str, Any]] = {}
     options: ClassVar[Mapping[str, str]] = {}
     flags: ClassVar[tuple[str, ...]] = ()
+    scopes: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[bool] = False  # whether it may stand under a support
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done | Demand:
@@ -177,8 +188,9 @@ class Plain(Word):
     def slots(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[tuple[str, str], ...]:
         """(kind, slot) of each argument in text order; kind is size, term, flag or option."""
         name, keys, scope, _ = node.data
-        if scope:
-            raise Mismatch(f"{name}[{scope}] is not known", f"write {name} without [..]")
+        if scope and scope not in self.scopes:
+            known = ", ".join(f"{name}[{s}]" for s in self.scopes) or name
+            raise Mismatch(f"{name}[{scope}] is not known", f"write {known}")
         free_sizes, free_sources = list(self.sizes), list(self.sources[1:] if ctx.kind == "stage" else self.sources)
         slots: list[tuple[str, str]] = []
         for key, arg in zip(keys, node.kids, strict=True):
@@ -233,6 +245,7 @@ class Plain(Word):
             return Demand(position, inner)
         settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
         settings |= dict.fromkeys(self.flags, False)
+        settings["scope"] = node.data[2]
         given: dict[str, Type] = {}
         for (kind, slot), value in zip(slots, done, strict=True):
             if kind == "term":
@@ -249,6 +262,8 @@ class Plain(Word):
         sizes = [argument(t.settings[slot]) for slot in self.sizes if t.settings.get(slot) is not None]
         flags = [word(flag) for flag in self.flags if t.settings.get(flag)]
         named = {key: t.settings.get(key) for key in (*self.keywords, *self.options)}
+        if t.settings.get("scope"):
+            return make("word", (self.name, (None,) * len(kids), t.settings["scope"], 0), kids)
         return word(
             self.name,
             *sizes,
@@ -263,6 +278,7 @@ class PlaceWord(Plain):
 
     kinds = ("place",)
     rewidth: ClassVar[bool] = False  # whether the operand sees other channels, and so is a scope for D
+    masks: ClassVar[bool] = False  # a support whose slots are all tokens, some of them absent
     supports: ClassVar[bool] = False  # whether it says which slots each token has, and so binds a read
 
     def inside(self, ctx: Context, place: Place) -> Context:
@@ -274,6 +290,18 @@ class PlaceWord(Plain):
     def distinct(self, place: Place) -> bool:
         """Of a support: whether the slots of a token are different tokens of the memory, and nothing else."""
         return True
+
+    def width(self, place: Place, grid: tuple[int, ...]) -> int:
+        """Of a support: how many slots each token has."""
+        raise NotImplementedError
+
+    def table(self, place: Place, grid: tuple[int, ...]) -> Any:
+        """Of a support: array (tokens, slots) of flat token indices, -1 where a slot is absent."""
+        raise NotImplementedError
+
+    def absents(self, place: Place) -> bool:
+        """Of a support: whether absent slots take no part in a normaliser."""
+        return False
 
     def support(self, place: Place) -> Node:
         """A support in canonical form."""

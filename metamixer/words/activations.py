@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from math import prod
+from typing import Any, ClassVar
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, register
+from metamixer.language.vocabulary import Done, Plain, Weight, place_word, register
 from metamixer.words.combinators import elements
-from metamixer.words.places import neighbourhood
+from metamixer.words.reads import absent
 
 
 class Activation(Plain):
     """A word that keeps the type: a stage on coefficients, or a term on its source."""
 
-    kinds = ("term", "stage")
+    kinds: ClassVar[tuple[str, ...]] = ("term", "stage")
     sources = roles = ("x",)
     reads = True
 
@@ -150,19 +151,27 @@ class Identity(Activation):
 
 
 class Normaliser(Activation):
-    """A function of all slots of one token and head; on a field, of the channels (in a stage: of each head)."""
+    """A function of all slots of one token and head; on a field, of the channels (in a stage: of each head).
+
+    Behind ``[q]`` it runs over the tokens that ask, for each slot.
+    """
+
+    scopes = ("q",)
 
     def headed(self, t: Typed) -> bool:
         return t.context.kind == "stage"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = super().type(ctx, settings, sources).out
+        scope = settings["scope"]
+        if scope and (not isinstance(out, Score) or out.as_field or any(part.place for part in out.parts)):
+            raise Mismatch(f"{self.name}[q] runs over the tokens that ask, and needs scores over all tokens")
         groups = out.heads if isinstance(out, Score) else ctx.heads if ctx.kind == "stage" else 1
         if out.channels % groups:
             raise Mismatch(f"{groups} heads do not divide {out.channels} channels")
-        if out.channels // groups == 1:
+        if (out.tokens if scope else out.channels // groups) == 1:
             raise Mismatch(f"{self.name} over one slot has no effect", "give it more slots or channels, or take it out")
-        return Done(out, {"groups": groups})
+        return Done(out, {"groups": groups, "scope": scope})
 
     def normalise(self, s: Any) -> Any:
         """Over the last axis; absent slots are -inf."""
@@ -171,25 +180,15 @@ class Normaliser(Activation):
     def dense(self, t: Typed, w: Any, s: Any) -> Any:
         if not isinstance(t.out, Score) or t.out.as_field:
             return self.normalise(s.unflatten(-1, (t.settings["groups"], -1))).flatten(-2)
-        if any(part.place and part.place[0].values[3] == "mask" for part in t.out.parts):
+        if t.settings["scope"]:
+            return self.normalise(s.mT).mT
+        if any(part.place and place_word(part.place[0]).absents(part.place[0]) for part in t.out.parts):
             s = s.masked_fill(w.absent, float("-inf"))
         return self.normalise(s)
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
-        import numpy as np
-
-        score = t.out
-        if not isinstance(score, Score) or not any(
-            part.place and part.place[0].values[3] == "mask" for part in score.parts
-        ):
-            return {}
-        rows = [
-            neighbourhood(part.place[0], score.grid) < 0
-            if part.place and part.place[0].values[3] == "mask"
-            else np.zeros((score.tokens, part.number), dtype=bool)
-            for part in score.parts
-        ]
-        return {"absent": np.concatenate(rows, 1)}
+        masked = absent(t.out) if isinstance(t.out, Score) and not t.out.as_field else None
+        return {} if masked is None else {"absent": masked}
 
 
 @register
@@ -206,6 +205,16 @@ class Softmax(Normaliser):
 TINY = 1e-6
 
 
+def guarded(sums: Any) -> Any:
+    """Sums that can be divided by: closer to zero than 1e-6 they count as 1e-6."""
+    return sums.where(sums.abs() >= TINY, sums.new_full((), TINY))
+
+
+def weighed(q: Any, k: Any) -> Any:
+    """sum_j <q_i, k_j>, without the scores: (.., tokens, 1)."""
+    return (q * k.sum(-2, keepdim=True)).sum(-1, keepdim=True)
+
+
 @register
 class L1(Normaliser):
     """s / sum(s) over the slots of each head; sums closer to zero than 1e-6 count as 1e-6."""
@@ -217,10 +226,100 @@ class L1(Normaliser):
         s = s.masked_fill(s == float("-inf"), 0.0)
         return s / guarded(s.sum(-1, keepdim=True))
 
-    def after(self, values: Any, sums: Any) -> Any:
-        return values / guarded(sums)
+    def values_first(self, q: Any, k: Any, v: Any) -> Any:
+        return q @ (k.mT @ v) / guarded(weighed(q, k))
 
 
-def guarded(sums: Any) -> Any:
-    """Sums that can be divided by."""
-    return sums.where(sums.abs() >= TINY, sums.new_full((), TINY))
+class WholeNormaliser(Activation):
+    """A normaliser of scores over all tokens, every slot present."""
+
+    marginal = True
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        score = sources[0]
+        if not isinstance(score, Score) or any(part.memory is None or part.place for part in score.parts):
+            raise Mismatch(
+                f"{self.name} normalises scores over all tokens", f"write dot(lin,lin) -> {self.name} -> mm(lin)"
+            )
+        return Done(score)
+
+
+@register
+class Center(WholeNormaliser):
+    """``(1 + s - mean(s)) / slots``: rows sum to 1 and may be negative (InLine attention, arXiv 2412.06590)."""
+
+    name = "center"
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        return (1 + s - s.mean(-1, keepdim=True)) / s.shape[-1]
+
+    def values_first(self, q: Any, k: Any, v: Any) -> Any:
+        slots = k.shape[-2]
+        return q @ (k.mT @ v) / slots + (1 - weighed(q, k) / slots) * v.mean(-2, keepdim=True)
+
+
+@register
+class Flow(WholeNormaliser):
+    """Conservation of incoming and outgoing flow (Flowformer, arXiv 2202.06258), for scores that are positive.
+
+    With I = S 1, O = S^T 1: ``diag(sig(S (1/O) tokens/slots) / I) S diag(slots softmax(S^T (1/I)))``.
+    """
+
+    name = "flow"
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        tokens, slots = s.shape[-2:]
+        into, out = guarded(s.sum(-1, keepdim=True)), guarded(s.sum(-2, keepdim=True))
+        sink = (s / out).sum(-1, keepdim=True) * (tokens / slots)
+        source = (s / into).sum(-2, keepdim=True)
+        return sink.sigmoid() / into * s * (source.clamp(-1, 1).softmax(-1) * slots)
+
+    def values_first(self, q: Any, k: Any, v: Any) -> Any:
+        tokens, slots = q.shape[-2], k.shape[-2]
+        into, out = guarded(weighed(q, k)), guarded(weighed(k, q))
+        sink = weighed(q, k / out) * (tokens / slots)
+        source = weighed(k, q / into)
+        gated = v * (source.clamp(-1, 1).softmax(-2) * slots)
+        return q @ (k.mT @ gated) * sink.sigmoid() / into
+
+
+@register
+class RelativeBias(Activation):
+    """``rel``: a learned bias for every head and offset between token and slot (Swin, arXiv 2103.14030)."""
+
+    name, additive = "rel", True
+    kinds = ("stage",)
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        score = sources[0]
+        if not isinstance(score, Score) or len(score.parts) != 1 or score.parts[0].memory != (score.grid, 0):
+            raise Mismatch("rel needs scores of a grid over itself", "write dot(lin,lin) -> rel -> softmax -> mm(lin)")
+        return Done(score)
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("offsets", (t.out.heads, prod(2 * length - 1 for length in t.out.grid)), "normal", 0.02),)
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        import numpy as np
+
+        grid, place = t.out.grid, t.out.parts[0].place
+        here = np.stack(np.unravel_index(np.arange(prod(grid)), grid), -1)
+        if place:
+            table = place_word(place[0]).table(place[0], grid)
+            there = here[np.maximum(table, 0)]
+        else:
+            there = np.broadcast_to(here[None], (len(here), *here.shape))
+        shift = there - here[:, None] + np.asarray(grid) - 1
+        return {"index": np.ravel_multi_index(tuple(np.moveaxis(shift, -1, 0)), tuple(2 * n - 1 for n in grid))}
+
+    def bias(self, t: Typed, w: Any) -> Any:
+        return w.offsets[:, w.index]
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        return s + self.bias(t, w)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.nodes import Node, X, chain, make, size, word
+from metamixer.language.nodes import Node, X, chain, make, place, size, word
 from metamixer.language.types import Context
 from metamixer.language.vocabulary import REQUIRED, Macro, one, register
 
@@ -92,6 +92,19 @@ class Mean(Macro):
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         return word("pool", size(1), sources[0])
+
+
+@register
+class Tokens(Macro):
+    """``tok(m)``: m mixtures of all tokens, ``lin(m)`` in the transposed view; locks the sentence to its grid."""
+
+    name = "tok"
+    sizes = {"m": REQUIRED}
+    sources = roles = ("x",)
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        mixed = place(word("lin", size(settings["m"])), word("T"))
+        return mixed if sources[0] is X else chain("seq", [sources[0], mixed])
 
 
 @register

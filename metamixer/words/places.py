@@ -82,6 +82,15 @@ class Neighbourhood(PlaceWord):
         """Whether the slots of a token are different tokens of the memory, and nothing else."""
         return bool(place.values[3] != "zero")
 
+    def width(self, place: Place, grid: tuple[int, ...]) -> int:
+        return prod(place.values[0])
+
+    def table(self, place: Place, grid: tuple[int, ...]) -> Any:
+        return _neighbours(place, grid)
+
+    def absents(self, place: Place) -> bool:
+        return bool(place.values[3] == "mask")
+
     def support(self, place: Place) -> Node:
         """The place in canonical form."""
         k, s, d, edge = place.values
@@ -95,14 +104,36 @@ class Neighbourhood(PlaceWord):
         return ctx._replace(place=(place,))
 
 
-def slots_of(place: Place, grid: tuple[int, ...]) -> int:
-    """How many candidates each token has."""
-    return prod(place.values[0])
+@register
+class Causal(PlaceWord):
+    """``@causal``: every token looks at itself and the tokens before it, in the order of memory."""
+
+    name = "causal"
+    supports = masks = True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        return Done((Place("causal"),))
+
+    def inside(self, ctx: Context, place: Place) -> Context:
+        if ctx.x.extra or ctx.place:
+            raise Mismatch("causal needs tokens on a grid and no other support", "keep one support on a read")
+        return ctx._replace(place=(place,))
+
+    def width(self, place: Place, grid: tuple[int, ...]) -> int:
+        return prod(grid)
+
+    def table(self, place: Place, grid: tuple[int, ...]) -> Any:
+        import numpy as np
+
+        tokens = np.arange(prod(grid))
+        return np.where(tokens[None] <= tokens[:, None], tokens[None], -1)
+
+    def absents(self, place: Place) -> bool:
+        return True
 
 
 @lru_cache(maxsize=256)
-def neighbourhood(place: Place, grid: tuple[int, ...]) -> Any:
-    """Table (tokens, slots) of flat token indices; -1 where a slot is absent."""
+def _neighbours(place: Place, grid: tuple[int, ...]) -> Any:
     import numpy as np
 
     k, s, d, edge = place.values

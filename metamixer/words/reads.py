@@ -25,11 +25,11 @@ from metamixer.language.vocabulary import (
     Word,
     on_grid,
     one,
+    place_word,
     register,
     words,
 )
 from metamixer.words.combinators import neutral
-from metamixer.words.places import neighbourhood, slots_of
 
 
 @register
@@ -101,9 +101,37 @@ def memory_of(value: Type, ctx: Context) -> Memory:
     return Memory(((field_of(value, "the memory"), ctx.place),))
 
 
-def tables(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> Mapping[str, Any]:
-    """Index tables of the parts that are neighbourhoods, under the names that kernels look for."""
-    return {f"table{i}": neighbourhood(part.place[0], grid) for i, part in enumerate(parts) if part.place}
+def gathers(part: Slots) -> bool:
+    """Whether a part's slots are taken out one by one; else all of the memory is looked at."""
+    return part.place is not None and not place_word(part.place[0]).masks
+
+
+def tables(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> dict[str, Any]:
+    """Index tables of the parts that gather their slots, under the names that kernels look for."""
+    found = enumerate(parts)
+    return {
+        f"table{i}": place_word(part.place[0]).table(part.place[0], grid)
+        for i, part in found
+        if gathers(part) and part.place
+    }
+
+
+def absent(score: Score, always: bool = False) -> Any:
+    """Array (tokens, slots): which slots take no part in a normaliser; None where all do.
+
+    With ``always`` only what no index table leaves out: the slots of masks.
+    """
+    import numpy as np
+
+    rows, found = [], False
+    for part in score.parts:
+        word = place_word(part.place[0]) if part.place else None
+        if word is not None and part.place and (word.masks or (word.absents(part.place[0]) and not always)):
+            rows.append(word.table(part.place[0], score.grid) < 0)
+            found = True
+        else:
+            rows.append(np.zeros((score.tokens, part.number), dtype=bool))
+    return np.concatenate(rows, 1) if found else None
 
 
 def parts_of(value: Any, kind: Type) -> list[tuple[Any, Any]]:
@@ -172,7 +200,8 @@ class ContentScore(Plain):
             return Slots(k.tokens, (k.grid, k.extra))
         if (q.grid, q.extra) != (k.grid, k.extra):
             raise Mismatch(f"{place[0].word} needs query and keys on one grid, got {q} and {k}")
-        return Slots(slots_of(place[0], on_grid(k, place[0].word).grid), (k.grid, k.extra), place)
+        grid = on_grid(k, place[0].word).grid
+        return Slots(place_word(place[0]).width(place[0], grid), (k.grid, k.extra), place)
 
     def headed(self, t: Typed) -> bool:
         return True
@@ -214,7 +243,7 @@ class ContentScore(Plain):
             if part.memory is None:
                 keys = getattr(w, f"keys{i}").reshape(part.number, score.heads, -1)
                 found.append(queries @ keys.permute(1, 2, 0))
-            elif part.place is None:
+            elif not gathers(part):
                 found.append(queries @ heads_split(flat(value, kind), score.heads).mT)
             else:
                 keys = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (score.heads, -1))
@@ -289,7 +318,7 @@ class Aggregate(Plain):
                 advice = f"write mm(#{part.number}) or a field as value"
                 raise Mismatch(f"{part.number} slots meet a bank of {size} values", advice)
             return
-        slots = part.number if part.place else v.tokens
+        slots = part.number if gathers(part) else v.tokens
         if (part.memory is not None and (v.grid, v.extra) != part.memory) or slots != part.number:
             raise Mismatch(
                 f"the coefficients weigh {part.number} slots, the values are {v}",
@@ -310,7 +339,9 @@ class Aggregate(Plain):
         return (*values, *((Weight("bias", (c,), "fill", 0.0),) if t.settings["b"] else ()))
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
-        return tables(t.settings["score"].parts, t.out.grid)
+        score = t.settings["score"]
+        masked = absent(score, always=True)
+        return tables(score.parts, t.out.grid) | ({} if masked is None else {"absent": masked})
 
     def macs(self, t: Typed) -> int:
         score = t.settings["score"]
@@ -337,12 +368,14 @@ class Aggregate(Plain):
             asked = state.numel() // (state.shape[0] * score.channels)  # one, or every token
             state = state.reshape(state.shape[0], asked, heads, score.slots).transpose(1, 2)
             state = state.expand(-1, -1, score.tokens, -1)
+        if any(part.place and not gathers(part) for part in score.parts):
+            state = state.masked_fill(w.absent, 0.0)
         coefficients = state.split([part.number for part in score.parts], -1)
         out: Any = 0
         for i, (part, share, (value, kind)) in enumerate(
             zip(score.parts, coefficients, parts_of(v, t.inputs[1]), strict=True)
         ):
-            if part.place is not None:
+            if gathers(part):
                 values = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (heads, -1))
                 if not self.macs(t):  # one slot a token: a product
                     out = out + share * values.squeeze(2).transpose(1, 2)
@@ -365,7 +398,7 @@ def predicted(field: Field, memory: Memory, ctx: Context) -> Score:
         if isinstance(part, Bank):
             parts.append(Slots(part.size[0]))
         elif place:
-            parts.append(Slots(slots_of(place[0], part.grid), (part.grid, part.extra), place))
+            parts.append(Slots(place_word(place[0]).width(place[0], part.grid), (part.grid, part.extra), place))
         else:
             parts.append(Slots(part.tokens, (part.grid, part.extra)))
     score = Score(field.grid, field.extra, ctx.heads, tuple(parts))

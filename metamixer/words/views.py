@@ -143,7 +143,11 @@ class At(Word):
         return node
 
     def rebinds(self, t: Typed) -> bool:
-        return t.kids[0].x != t.x
+        for level in t.settings["levels"]:
+            view = place_word(level.place)
+            if isinstance(view, View) and not view.idle(level.context.x, level.place):
+                return True
+        return False
 
     def times(self, t: Typed) -> int:
         count = 1
@@ -356,3 +360,33 @@ class Flat(View):
     def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
         value = value.reshape(value.shape[0], -1, field.tokens).mT
         return value.reshape(value.shape[0], *field.grid, -1)
+
+
+@register
+class Roll(View):
+    """``@roll(n)``: the operand sees the grid shifted cyclically by n tokens an axis (Swin's shifted windows)."""
+
+    name = "roll"
+    sizes = {"n": REQUIRED}
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        grid = on_grid(ctx.x, "roll").grid
+        n = per_axis(settings["n"], grid, "the shift")
+        return Done((Place("roll", (tuple(shift % length for shift, length in zip(n, grid, strict=True)),)),))
+
+    def inner(self, field: Field, place: Place) -> Field:
+        return field
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        if on_grid(out, "the result inside roll").grid != field.grid:
+            raise Mismatch(f"inside roll the grid {field.grid} became {out.grid}")
+        return out
+
+    def idle(self, field: Field, place: Place) -> bool:
+        return not any(place.values[0])
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        return value.roll(tuple(-shift for shift in place.values[0]), tuple(range(1, len(field.grid) + 1)))
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        return value.roll(place.values[0], tuple(range(1, len(field.grid) + 1)))
