@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.nodes import Node, chain, word
+from metamixer.language.nodes import Node, chain, make
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
 from metamixer.language.vocabulary import (
@@ -56,7 +56,7 @@ class Read(Word):
             before = stages[-1].data[0] if stages and stages[-1].op == "word" else ""
             known = words().get(kid.data[0]) if kid.op == "word" else None  # a bound name is no word
             if known is not None and before in known.behind:
-                stages[-1] = word(known.behind[before])
+                stages[-1] = make("word", (known.behind[before], (), kid.data[2], 0))
             else:
                 stages.append(kid)
         return chain("read", stages)
