@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from metamixer.errors import LanguageError, SpaceError
 from metamixer.language.choice import Choice, Choose, Value, prior
 from metamixer.language.draw import Drawer, Drawing, Spot
+from metamixer.language.finite import unending
 from metamixer.language.nodes import Node, word
 from metamixer.language.parse import Spans, nearest, parse_node, pointed
 from metamixer.language.printer import text
@@ -102,7 +103,9 @@ class Space:
             raise SpaceError(f"max_depth = {max_depth} allows no rule at all", place, "write max_depth = 1 or more")
         for rule in self._nodes:
             self._check_words(rule, self._nodes[rule], frozenset())
-        self._check_finite()
+        flaw = unending(self._nodes, start, max_depth)
+        if flaw is not None:
+            raise SpaceError(flaw.message, self._where(flaw.rule), flaw.advice)
         self.reach = Reach(self._nodes, max_depth)
         self._drawer = Drawer(self.reach)
 
@@ -336,64 +339,9 @@ class Space:
         for kid in node.kids:
             self._check_words(rule, kid, bound)
 
-    def _check_finite(self) -> None:
-        finite: set[str] = set()
-        while True:
-            more = {
-                rule for rule in self._nodes if rule not in finite and _finite(self._nodes[rule], self._nodes, finite)
-            }
-            if not more:
-                break
-            finite |= more
-        endless = [rule for rule in self._nodes if rule not in finite]
-        if endless:
-            cycle = [endless[0]]
-            while True:
-                following = next(name for name in sorted(self._nodes[cycle[-1]].names) if name in endless)
-                cycle.append(following)
-                if following in cycle[:-1]:
-                    break
-            raise SpaceError(
-                f"the rule {endless[0]} has no finite derivation: {' -> '.join(cycle[cycle.index(cycle[-1]):])}",
-                self._where(endless[0]), "give it an alternative that does not use itself: {.. | lin}",
-            )  # fmt: skip
-        least = next(
-            (
-                depth
-                for depth in range(1, 60)
-                if _derivable(self._nodes[self.start], self._nodes, {self.start: 1}, depth)
-            ),
-            None,
-        )
-        if least is None or least > self.max_depth:
-            raise SpaceError(
-                f"max_depth = {self.max_depth} is too little for the start rule {self.start}", self.place,
-                f"write max_depth = {least}" if least else "some rule needs itself more than 59 times on one path",
-            )  # fmt: skip
-
 
 def _is_field(value: Any) -> bool:
     return isinstance(value, Field) or (isinstance(value, Score) and value.as_field)
-
-
-def _finite(node: Node, rules: Mapping[str, Node], finite: set[str]) -> bool:
-    """Whether a phrase can be derived to an end with the rules known to be finite."""
-    if node.op == "choice":
-        return any(_finite(kid, rules, finite) for kid in node.kids)
-    if node.op == "word" and not node.kids and node.data[0] in rules:
-        return node.data[0] in finite
-    return all(_finite(kid, rules, finite) for kid in node.kids)
-
-
-def _derivable(node: Node, rules: Mapping[str, Node], opened: dict[str, int], depth: int) -> bool:
-    """Whether a phrase can be derived with no rule more than ``depth`` times on one path."""
-    if node.op == "choice":
-        return any(_derivable(kid, rules, opened, depth) for kid in node.kids)
-    if node.op == "word" and not node.kids and node.data[0] in rules:
-        rule = node.data[0]
-        count = opened.get(rule, 0) + 1
-        return count <= depth and _derivable(rules[rule], rules, {**opened, rule: count}, depth)
-    return all(_derivable(kid, rules, opened, depth) for kid in node.kids)
 
 
 SCHEMA: dict[str, Any] = {
