@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
 from metamixer.language.choice import Choice, Choose, Value, prior
-from metamixer.language.draw import Drawer, Drawing, Spot
+from metamixer.language.draw import Drawing, Spot
+from metamixer.language.drawer import Drawer
 from metamixer.language.finite import unending
 from metamixer.language.nodes import Node, word
 from metamixer.language.parse import Spans, nearest, parse_node, pointed

@@ -1,0 +1,341 @@
+"""How phrases are drawn over one set of rules: worked out once, followed by every draw.
+
+While a phrase is drawn it may stand in one of several worlds (its place behind ``@`` is drawn after it); a choice is
+viable if it is viable in one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from metamixer.language.choice import Choice, Value
+from metamixer.language.nodes import Node, size
+from metamixer.language.printer import text
+from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, kid_of, values_of
+from metamixer.language.vocabulary import Demand
+
+Worlds = Mapping[Contexts, frozenset[Outcome]]
+Written = tuple[int, tuple[tuple[str, int], ...]]  # choices, and references by rule
+
+
+class Goal:
+    """In which worlds a phrase may stand, and how it may end in each. Equal goals are one object, which remembers
+    for each phrase how to draw it.
+    """
+
+    __slots__ = ("plans", "worlds")
+
+    def __init__(self, worlds: Worlds) -> None:
+        self.worlds = worlds
+        self.plans: dict[Node, Plan] = {}
+
+
+class Ends:
+    """How a drawn phrase ends in each world that remains possible. Equal ones are one object."""
+
+    __slots__ = ("of",)
+
+    def __init__(self, of: Mapping[Contexts, Outcome]) -> None:
+        self.of = of
+
+
+class Closed(NamedTuple):
+    """Nothing to draw."""
+
+    ends: Ends
+
+
+class Passed(NamedTuple):
+    """An argument of an expansion: drawn where it stands in the text."""
+
+
+class Chosen(NamedTuple):
+    """A choice: its alternatives, the goal of each value, and what is written before each."""
+
+    choice: Choice
+    options: list[Node]
+    goals: dict[Value, Goal]
+    before: list[Written]
+
+
+class Ruled(NamedTuple):
+    """A reference to a rule: its body and goal, the contexts inside, whether D differs, and ends already seen."""
+
+    body: Node
+    goal: Goal
+    entered: dict[Contexts, Contexts]
+    rewidth: bool
+    ends: dict[Ends, Ends]
+
+
+class Shared(NamedTuple):
+    """A ``pick`` or ``tie`` with choices: the goal of its value."""
+
+    goal: Goal
+
+
+class Placed(NamedTuple):
+    """An ``@`` whose operand has choices: (contexts, how the place ends, contexts inside, contexts of the place)."""
+
+    goal: Goal
+    worlds: list[tuple[Contexts, Outcome, Contexts, Contexts]]
+    behind: dict[Ends, tuple[Goal, Mapping[tuple[Contexts, Outcome], tuple[Contexts, Outcome]]]]
+
+
+class Parted(NamedTuple):
+    """A phrase drawn part by part."""
+
+    state: State
+
+
+Plan = Closed | Passed | Chosen | Ruled | Shared | Placed | Parted
+
+
+class State:
+    """A phrase some of whose parts are drawn, in all its worlds at once.
+
+    Attributes:
+        worlds: contexts with the outcomes of the parts drawn.
+        index: which part is next; -1 for an expansion.
+        kid: that part.
+        goal: how it may end.
+        asked: for each world the contexts in which it asks for the part.
+        final: how the phrase ends, once no part is left.
+        next: the state behind each end of the part.
+    """
+
+    __slots__ = ("asked", "final", "goal", "index", "kid", "next", "worlds")
+
+    asked: list[Contexts | None]
+    goal: Goal
+    index: int
+    kid: Node
+
+    def __init__(self, worlds: list[tuple[Contexts, tuple[Outcome, ...]]]) -> None:
+        self.worlds = worlds
+        self.final: Ends | None = None
+        self.next: dict[Ends, State] = {}
+
+
+class Drawer:
+    """Draws over one set of rules; what is worked out for one draw serves the next."""
+
+    def __init__(self, reach: Reach) -> None:
+        self.reach = reach
+        self._goals: dict[frozenset[Any], Goal] = {}
+        self._ends: dict[frozenset[Any], Ends] = {}
+        self._states: dict[Any, State] = {}
+        self._before: dict[tuple[Node, int], Written] = {}
+
+    def before(self, node: Node, index: int) -> Written:
+        """What a phrase has of choices and references before its part of this index."""
+        known = self._before.get((node, index))
+        if known is None:
+            refs: Counter[str] = Counter()
+            for kid in node.kids[:index]:
+                refs += self.reach.references(kid)
+            known = self._before[node, index] = (sum(kid.choices for kid in node.kids[:index]), tuple(refs.items()))
+        return known
+
+    def goal(self, worlds: Worlds) -> Goal:
+        key = frozenset(worlds.items())
+        known = self._goals.get(key)
+        if known is None:
+            known = self._goals[key] = Goal(worlds)
+        return known
+
+    def ends(self, of: Mapping[Contexts, Outcome]) -> Ends:
+        key = frozenset(of.items())
+        known = self._ends.get(key)
+        if known is None:
+            known = self._ends[key] = Ends(of)
+        return known
+
+    def plan(self, node: Node, goal: Goal) -> Plan:
+        known = goal.plans.get(node)
+        if known is None:
+            known = goal.plans[node] = self._plan(node, goal)
+        return known
+
+    def reaching(self, node: Node, goal: Goal) -> Goal:
+        """The part of a goal that a phrase can reach."""
+        found = {
+            contexts: frozenset(allowed & self.reach.outcomes(node, contexts).keys())
+            for contexts, allowed in goal.worlds.items()
+        }
+        return self.goal({contexts: ends for contexts, ends in found.items() if ends})
+
+    def _plan(self, node: Node, goal: Goal) -> Plan:
+        reach, worlds = self.reach, goal.worlds
+        first = next(iter(worlds))[0]
+        if all(reach.closed(node, ctx) for contexts in worlds for ctx in contexts):
+            reached = {contexts: next(iter(reach.outcomes(node, contexts)), None) for contexts in worlds}
+            return Closed(self.ends({c: end for c, end in reached.items() if end is not None and end in worlds[c]}))
+        if node.op in ("choice", "range"):
+            return self._choice(node, goal)
+        if node.op == "slot":
+            return Passed()
+        if node.op == "word" and not node.kids:
+            if first.find(node.data[0]) is not None:
+                return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
+            if node.data[0] in reach.rules:
+                return self._rule(node, goal)
+        if node.op == "pick" or (node.op == "tie" and not reach.closed(node.kids[0], first)):
+            return self._shared(node, goal)
+        if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
+            return self._at(node, goal)
+        return Parted(self.state(node, goal, [(contexts, ()) for contexts in worlds]))
+
+    def _choice(self, node: Node, goal: Goal) -> Chosen:
+        if node.op == "range":
+            low, high, step = node.data
+            domain: tuple[Value, ...] = tuple(range(low, high + 1, step))
+            options = [size(value) for value in domain if isinstance(value, int)]
+            weights: tuple[float, ...] = (1.0,) * len(domain)
+        else:
+            options = list(node.kids)
+            whole = all(option.op == "size" and option.data.isdigit() for option in options)
+            domain = tuple(int(option.data) if whole else text(option) for option in options)
+            weights = tuple(float(weight) if weight else 1.0 for weight in node.data or (None,) * len(options))
+        goals = {value: self.reaching(option, goal) for value, option in zip(domain, options, strict=True)}
+        viable = tuple(value for value in domain if goals[value].worlds)
+        written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]
+        before = [(choices + 1, refs) for choices, refs in written]
+        return Chosen(Choice(domain, viable, weights), options, goals, before)
+
+    def _rule(self, node: Node, goal: Goal) -> Ruled:
+        inside: dict[Contexts, frozenset[Outcome]] = {}
+        entered: dict[Contexts, Contexts] = {}
+        for contexts, allowed in goal.worlds.items():
+            inner = self.reach.entered(node.data[0], contexts)
+            if inner is not None:
+                entered[contexts] = inner
+                inside[inner] = inside.get(inner, frozenset()) | allowed
+        body = self.reach.rules[node.data[0]]
+        first = next(iter(goal.worlds))[0]
+        rewidth = first.kind == "term" and any(
+            ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
+        )
+        return Ruled(body, self.reaching(body, self.goal(inside)), entered, rewidth, {})
+
+    def _shared(self, node: Node, goal: Goal) -> Shared:
+        """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
+        name, value, body = node.data[0], node.kids[0], node.kids[1]
+        wanted: dict[Contexts, frozenset[Outcome]] = {}
+        for contexts, allowed in goal.worlds.items():
+            step = self.reach.step(node, contexts, ())
+            assert isinstance(step, list)
+            for end in self.reach.outcomes(body, tuple(d.context for d in step)):
+                own = frozenset(use for use in end.uses if use[0] == name)
+                drawn_as = Outcome(values_of(own))
+                if (
+                    own
+                    and Outcome(end.values, end.uses - own) in allowed
+                    and drawn_as in self.reach.outcomes(value, contexts_of(own))
+                ):
+                    wanted[contexts_of(own)] = wanted.get(contexts_of(own), frozenset()) | {drawn_as}
+        return Shared(self.goal(wanted))
+
+    def _at(self, node: Node, goal: Goal) -> Placed:
+        """The operand is written first but stands where its place puts it: one world for each place possible."""
+        operand, where = node.kids
+        wanted: dict[Contexts, frozenset[Outcome]] = {}
+        worlds: list[tuple[Contexts, Outcome, Contexts, Contexts]] = []
+        for contexts, allowed in goal.worlds.items():
+            step = self.reach.step(node, contexts, ())
+            if not isinstance(step, list):
+                continue
+            asked = tuple(self.reach.narrowed(where, d.context) for d in step)
+            for place_end in self.reach.outcomes(where, asked):
+                inner_step = self.reach.step(node, contexts, (place_end,))
+                if not isinstance(inner_step, list):
+                    continue
+                inner = tuple(self.reach.narrowed(operand, d.context) for d in inner_step)
+                ends = frozenset(
+                    out
+                    for out in self.reach.outcomes(operand, inner)
+                    if self.finishing(node, contexts, (place_end, out)) & allowed
+                )
+                if ends:
+                    wanted[inner] = wanted.get(inner, frozenset()) | ends
+                    worlds.append((contexts, place_end, inner, asked))
+        return Placed(self.goal(wanted), worlds, {})
+
+    def behind_operand(self, node: Node, goal: Goal, plan: Placed, ends: Ends) -> tuple[Goal, Mapping[Any, Any]]:
+        """The places that remain once the operand of an ``@`` is drawn, and how the whole then ends."""
+        known = plan.behind.get(ends)
+        if known is None:
+            places: dict[Contexts, frozenset[Outcome]] = {}
+            final: dict[tuple[Contexts, Outcome], tuple[Contexts, Outcome]] = {}
+            for contexts, place_end, inner, asked in plan.worlds:
+                end = ends.of.get(inner)
+                reached = (
+                    self.finishing(node, contexts, (place_end, end)) & goal.worlds[contexts]
+                    if end is not None
+                    else frozenset()
+                )
+                if reached:
+                    places[asked] = places.get(asked, frozenset()) | {place_end}
+                    final[asked, place_end] = (contexts, next(iter(reached)))
+            known = plan.behind[ends] = (self.goal(places), final)
+        return known
+
+    def finishing(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> frozenset[Outcome]:
+        """How a phrase can end after its first parts."""
+        if kept(node, done):
+            return frozenset(self.reach.completions(node, contexts, done[:1]).keys() & {done[1]})
+        return frozenset(self.reach.completions(node, contexts, done))
+
+    def state(self, node: Node, goal: Goal, worlds: list[tuple[Contexts, tuple[Outcome, ...]]]) -> State:
+        """The state of a phrase in these worlds: what it asks for next, or how it ends."""
+        key = (node, goal, tuple(worlds))
+        if key in self._states:
+            return self._states[key]
+        state = self._states[key] = State(worlds)
+        steps = [self.reach.step(node, contexts, done) for contexts, done in worlds]
+        if isinstance(steps[0], Outcome) or kept(node, worlds[0][1]):
+            state.final = self.ends(
+                {
+                    contexts: next(iter(self.finishing(node, contexts, done) & goal.worlds[contexts]))
+                    for contexts, done in worlds
+                }
+            )
+            return state
+        demand: Demand = steps[0][0]  # type: ignore[index]
+        state.kid, state.index = kid_of(node, demand), demand.kid if isinstance(demand.kid, int) else -1
+        wanted: dict[Contexts, frozenset[Outcome]] = {}
+        state.asked = []
+        for (contexts, done), step in zip(worlds, steps, strict=True):
+            if not isinstance(step, list) or kid_of(node, step[0]) is not state.kid:
+                state.asked.append(None)
+                continue
+            inner = tuple(self.reach.narrowed(state.kid, d.context) for d in step)
+            ends = frozenset(
+                out
+                for out in self.reach.outcomes(state.kid, inner)
+                if self.finishing(node, contexts, (*done, out)) & goal.worlds[contexts]
+            )
+            state.asked.append(inner)
+            if ends:
+                wanted[inner] = wanted.get(inner, frozenset()) | ends
+        state.goal = self.goal(wanted)
+        return state
+
+    def following(self, node: Node, goal: Goal, state: State, ends: Ends) -> State:
+        """The state behind a part that ended so."""
+        known = state.next.get(ends)
+        if known is None:
+            survivors = []
+            for (contexts, done), asked in zip(state.worlds, state.asked, strict=True):
+                end = ends.of.get(asked) if asked is not None else None
+                if end is not None and self.finishing(node, contexts, (*done, end)) & goal.worlds[contexts]:
+                    survivors.append((contexts, (*done, end)))
+            known = state.next[ends] = self.state(node, goal, survivors)
+        return known
+
+
+def kept(node: Node, done: tuple[Outcome, ...]) -> bool:
+    """Whether the operand of a power has been drawn once for all of its copies."""
+    return node.op == "power" and len(done) == 2 and bool(done[0].values[0][0] > 1)
