@@ -206,6 +206,14 @@ def show(
     return show_trial(record=record, trial=trial, svg=svg, as_json=as_json)
 
 
+@_command(epilog="Example: metamixer words --json")
+def words(as_json: Json = False) -> int | None:
+    """List the vocabulary: what each word means, where it may stand, and what of it counts."""
+    from metamixer.language.command import table
+
+    return table(as_json=as_json)
+
+
 @_command(epilog="Example: metamixer catalog ffnet_1")
 def catalog(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One system; all are listed without.")] = None,

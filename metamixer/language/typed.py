@@ -137,7 +137,7 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
         names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
         close = nearest(name, names)
         raise Mismatch(
-            f"unknown word {name}", f"did you mean {close}?" if close else "see the table of words in the README", node
+            f"unknown word {name}", f"did you mean {close}?" if close else "`metamixer words` lists them", node
         )
     if ctx.kind not in word.kinds:
         position = {

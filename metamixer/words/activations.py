@@ -233,6 +233,7 @@ class L1(Normaliser):
 class WholeNormaliser(Activation):
     """A normaliser of scores over all tokens, every slot present."""
 
+    kinds = ("stage",)
     marginal = True
 
     def headed(self, t: Typed) -> bool:
