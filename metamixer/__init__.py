@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metamixer import catalog
-    from metamixer.compile import build
+    from metamixer.compile import build, fuse
     from metamixer.cost import Cost, cost
     from metamixer.errors import LanguageError
     from metamixer.language import Field, Sentence, Space, check, parse
@@ -40,6 +40,7 @@ __all__ = [
     "catalog",
     "check",
     "cost",
+    "fuse",
     "parse",
     "reference",
 ]
@@ -54,6 +55,7 @@ _HOMES = {
     "build": "metamixer.compile",
     "check": "metamixer.language",
     "cost": "metamixer.cost",
+    "fuse": "metamixer.compile",
     "parse": "metamixer.language",
     "reference": "metamixer.reference",
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from metamixer.compile.fuse import fuse, fused_sentence
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -30,4 +32,4 @@ def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...], counte
     return Network(sentence.typed(channels, tuple(grid)), counted)
 
 
-__all__ = ["build"]
+__all__ = ["build", "fuse", "fused_sentence"]
