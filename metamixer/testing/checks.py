@@ -21,7 +21,7 @@ from metamixer.reference import reference
 
 # Largest deviation from the float64 reference, as max|y - ref| / max|ref|.
 FLOAT32, FLOAT64 = 1e-5, 1e-10
-# A gradient below this, relative to the largest of the network, is rounding: the parameter must be without effect.
+# A gradient below this, relative to the largest of the network, is compared with a difference quotient.
 DEAD = 1e-11
 BATCH = 3
 
@@ -149,13 +149,13 @@ def counts(subject: Subject) -> None:
     params = sum(parameter.numel() for parameter in subject.net.parameters())
     if counted.params != params:
         raise AssertionError(f"{subject}: cost says {counted.params} parameters, the module has {params}")
-    other = build(subject.sentence, subject.channels, subject.grid, counted=True)
+    other = build(subject.sentence, subject.channels, subject.grid, counted=True).eval()
     if [type(part) for part in other.modules()] != [type(part) for part in subject.net.modules()]:
         other = other.double()
         for path, weights in subject.double.store.weights.items():  # type: ignore[union-attr,operator]
             other.store.weights[path].load_state_dict(weights.state_dict())  # type: ignore[union-attr,index]
         with torch.no_grad():
-            found = deviation(other.eval()(subject.x.double()), subject.expected)
+            found = deviation(other(subject.x.double()), subject.expected)
         if not found <= FLOAT64:
             raise AssertionError(f"{subject}: the counted form deviates from the reference by {found:.1e}")
     meta = other.float().to("meta")
@@ -179,29 +179,41 @@ def agrees(subject: Subject) -> None:
 
 
 def differentiable(subject: Subject) -> None:
-    """Every parameter has a finite gradient; it is zero only where the reference does not feel the parameter."""
+    """Every parameter has a finite gradient; one that is nearly zero is what the reference feels of the parameter."""
     names, parameters = zip(*subject.double.named_parameters(), strict=True) if _owns(subject.double) else ((), ())
     if not parameters:
         return
     made = subject.made
     toward = torch.randn(made.shape, generator=torch.Generator().manual_seed(1), dtype=made.dtype)
     gradients = torch.autograd.grad((made * toward).sum(), parameters, allow_unused=True, retain_graph=True)
-    silent: list[str] = []
     largest = max((float(g.abs().max()) for g in gradients if g is not None), default=0.0)
+    silent: dict[str, Tensor | None] = {}
     for name, gradient in zip(names, gradients, strict=True):
         if gradient is not None and not bool(gradient.isfinite().all()):
             raise AssertionError(f"{subject}: the gradient of {name} is not finite")
         if gradient is None or float(gradient.abs().max()) <= DEAD * largest:
-            silent.append(name)
-    if silent:
-        moved = deepcopy(subject.double)
-        with torch.no_grad():
-            for name in silent:
-                parameter = moved.get_parameter(name)
-                parameter.add_(torch.randn_like(parameter), alpha=1e-4)
-        found = deviation(reference(moved, subject.x), subject.expected)  # type: ignore[arg-type]
-        if found > FLOAT64:
-            raise AssertionError(f"{subject}: no gradient reaches {', '.join(silent)}, of which the result depends")
+            silent[name] = gradient
+    if not silent:
+        return
+    expected, steps = 0.0, {}
+    for name, gradient in silent.items():
+        steps[name] = torch.randn_like(subject.double.get_parameter(name)) * 1e-4
+        expected += 0.0 if gradient is None else float((gradient * steps[name]).sum())
+    change = (_moved(subject, steps, 1.0) - _moved(subject, steps, -1.0)) / 2
+    found, scale = float((change * toward).sum()), float((subject.expected * toward).abs().sum())
+    if not abs(found - expected) <= FLOAT64 * scale + 1e-3 * abs(expected):
+        raise AssertionError(
+            f"{subject}: gradients of {', '.join(silent)} promise a change of {expected:.1e}, found {found:.1e}"
+        )
+
+
+def _moved(subject: Subject, steps: dict[str, Tensor], times: float) -> Tensor:
+    """The reference's result with some parameters moved."""
+    net = deepcopy(subject.double)
+    with torch.no_grad():
+        for name, step in steps.items():
+            net.get_parameter(name).add_(step, alpha=times)
+    return reference(net, subject.x)  # type: ignore[arg-type]
 
 
 def _owns(net: nn.Module) -> bool:
