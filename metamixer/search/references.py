@@ -24,6 +24,11 @@ class Computation:
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
 
+    @property
+    def ended(self) -> bool:
+        """Whether `result` returns at once."""
+        return self._process.poll() is not None
+
     def result(self) -> dict[str, float]:
         """Wait for the accuracies.
 

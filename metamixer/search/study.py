@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -138,11 +139,23 @@ class Study:
         from metamixer.search.references import Computation
 
         search = self.config.search
-        references = None
+        references: Computation | None = None
         if search.references and not ledger.references:
             references = Computation(search.references, self.config.study.task)
 
+        def gather() -> None:
+            nonlocal references
+            if references is None:
+                return
+            try:
+                ledger.set_references(references.result())
+            except RuntimeError as error:
+                view.say(f"no reference accuracies: {search.references} failed: {error}")
+            references = None
+
         def refresh() -> None:
+            if references is not None and references.ended:
+                gather()
             view.show(driver.progress, driver.ended)
 
         try:
@@ -154,13 +167,10 @@ class Study:
                 from metamixer.search import dispatch_inline
 
                 dispatch_inline.dispatch(driver, search.evaluate, interrupt, refresh)
-            if references is not None:
-                try:
-                    with interrupt.anywhere():
-                        accuracies = references.result()
-                    ledger.set_references(accuracies)
-                except RuntimeError as error:
-                    view.say(f"no reference accuracies: {search.references} failed: {error}")
+            while references is not None and not references.ended:
+                interrupt.check()
+                time.sleep(0.05)
+            gather()
         except Interrupted:
             return "interrupted"
         finally:
