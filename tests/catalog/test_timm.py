@@ -1,0 +1,235 @@
+"""Networks of the catalogue against timm's, with the same random weights: logits of networks, outputs of blocks.
+
+The difference must stay below 1e-4 in float32, absolute, on outputs of size one. timm's norm inside gMLP's gate and
+its norms of PoolFormerV2 have another eps than ours (1e-5 against 1e-6, and the reverse); with weights whose
+activations are of moderate size that stays far below the tolerance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import metamixer as mm
+from metamixer import catalog
+from metamixer.language.nodes import size, word
+
+
+def _timm():
+    """timm, which asks torchvision for no more than the names of two operators."""
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:  # its compiled operators belong to another torch; the names are enough to import it
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _timm.library = library  # its definitions live as long as it does
+    except ImportError:
+        pass
+    return pytest.importorskip("timm")
+
+
+timm = _timm()
+
+State = Mapping[str, Tensor]
+Tensors = dict[str, Tensor]  # name of a weight of a word -> its value
+
+
+def randomise(net: nn.Module) -> None:
+    """Values at which every branch matters and activations stay of size one."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.squeeze().ndim > 1 and not name.endswith(("pos_embed", "cls_token")):
+                parameter.copy_(noise * parameter[0].numel() ** -0.5)
+            elif re.search(r"bias|beta|pos_embed|cls_token|shift", name):
+                parameter.copy_(0.1 * noise)
+            else:  # scales of norms and of branches: what a branch adds is smaller than what it reads
+                parameter.copy_((1.0 if re.search("stem|downsample", name) else 0.4) + 0.1 * noise)
+        for name, buffer in net.named_buffers():
+            if "running" in name:
+                noise = torch.rand(buffer.shape, generator=generator)
+                buffer.copy_(noise + 0.5 if "var" in name else noise - 0.5)
+    for name, parameter in net.named_parameters():
+        if "relative_position_bias_table" in name:  # not in our sentences
+            nn.init.zeros_(parameter)
+
+
+def copied(net: nn.Module, tensors: Iterator[Tensors]) -> nn.Module:
+    """Gives each word of a built sentence its tensors, in the order in which the words stand."""
+    owners = [(path, weights) for path, weights in net.store.weights.items() if weights.state_dict()]
+    for (path, weights), values in zip(owners, tensors, strict=True):
+        state = weights.state_dict()
+        assert {n: t.shape for n, t in state.items()} == {n: t.shape for n, t in values.items()}, path
+        weights.load_state_dict(values)
+    return net
+
+
+def lin(s: State, at: str) -> Tensors:
+    return {kind: s[f"{at}.{kind}"].flatten(1) if kind == "weight" else s[f"{at}.{kind}"] for kind in _kinds(s, at)}
+
+
+def conv(s: State, at: str) -> Tensors:
+    return {kind: s[f"{at}.{kind}"] for kind in _kinds(s, at)}
+
+
+def dw(s: State, at: str) -> Tensors:
+    return {"kernel0" if kind == "weight" else kind: s[f"{at}.{kind}"] for kind in _kinds(s, at)}
+
+
+def norm(s: State, at: str) -> Tensors:
+    names = {"weight": "scale", "bias": "shift", "alpha": "scale", "beta": "shift", "scale": "scale"}
+    names |= {"running_mean": "mean", "running_var": "variance"}
+    return {ours: s[f"{at}.{theirs}"].flatten() for theirs, ours in names.items() if f"{at}.{theirs}" in s}
+
+
+def ffn(s: State, fc1: str, fc2: str) -> list[Tensors]:
+    """The slots of a key-value memory are rows of the first and columns of the second matrix."""
+    first, second = lin(s, fc1), lin(s, fc2)
+    return [
+        {"keys0": first["weight"], "bias": first["bias"]},
+        {"values0": second["weight"].T, "bias": second["bias"]},
+    ]
+
+
+def split(s: State, at: str, sizes: int | list[int]) -> list[Tensors]:
+    """One projection taken apart into several, along its outputs."""
+    parts = {kind: value.split(sizes) for kind, value in lin(s, at).items()}
+    return [{kind: values[i] for kind, values in parts.items()} for i in range(len(parts["weight"]))]
+
+
+def _kinds(s: State, at: str) -> list[str]:
+    return [kind for kind in ("weight", "bias") if f"{at}.{kind}" in s]
+
+
+def blocks(s: State, at: str) -> list[str]:
+    """Prefixes ``at.0``, ``at.1``, .. that the state has."""
+    found = {int(name[len(at) + 1 :].partition(".")[0]) for name in s if name.startswith(f"{at}.")}
+    return [f"{at}.{i}" for i in sorted(found)]
+
+
+def vit(s: State) -> Iterator[Tensors]:
+    c = s["norm.weight"].numel()
+    yield conv(s, "patch_embed.proj")
+    yield {"tokens": s["cls_token"][0]}
+    yield {"table": s["pos_embed"][0]}
+    for b in blocks(s, "blocks"):
+        yield from (norm(s, f"{b}.norm1"), *split(s, f"{b}.attn.qkv", c), lin(s, f"{b}.attn.proj"))
+        yield from (norm(s, f"{b}.norm2"), *ffn(s, f"{b}.mlp.fc1", f"{b}.mlp.fc2"))
+    yield from (norm(s, "norm"), lin(s, "head"))
+
+
+def mixer(s: State) -> Iterator[Tensors]:
+    yield conv(s, "stem.proj")
+    for b in blocks(s, "blocks"):
+        yield from (norm(s, f"{b}.norm1"), lin(s, f"{b}.mlp_tokens.fc1"), lin(s, f"{b}.mlp_tokens.fc2"))
+        yield from (norm(s, f"{b}.norm2"), *ffn(s, f"{b}.mlp_channels.fc1", f"{b}.mlp_channels.fc2"))
+    yield from (norm(s, "norm"), lin(s, "head"))
+
+
+def resmlp(s: State) -> Iterator[Tensors]:
+    yield conv(s, "stem.proj")
+    for b in blocks(s, "blocks"):
+        yield from (norm(s, f"{b}.norm1"), lin(s, f"{b}.linear_tokens"), {"scale": s[f"{b}.ls1"]})
+        yield from (norm(s, f"{b}.norm2"), *ffn(s, f"{b}.mlp_channels.fc1", f"{b}.mlp_channels.fc2"))
+        yield {"scale": s[f"{b}.ls2"]}
+    yield from (norm(s, "norm"), lin(s, "head"))
+
+
+def gmlp(s: State) -> Iterator[Tensors]:
+    yield conv(s, "stem.proj")
+    for b in blocks(s, "blocks"):
+        channels = f"{b}.mlp_channels"
+        half = s[f"{channels}.gate.norm.weight"].numel()
+        plain, gated = split(s, f"{channels}.fc1", half)
+        yield from (norm(s, f"{b}.norm"), plain, gated)
+        yield from (norm(s, f"{channels}.gate.norm"), lin(s, f"{channels}.gate.proj"), lin(s, f"{channels}.fc2"))
+    yield from (norm(s, "norm"), lin(s, "head"))
+
+
+def convnext(s: State) -> Iterator[Tensors]:
+    yield from (conv(s, "stem.0"), norm(s, "stem.1"))
+    for stage in blocks(s, "stages"):
+        if f"{stage}.downsample.0.weight" in s:
+            yield from (norm(s, f"{stage}.downsample.0"), conv(s, f"{stage}.downsample.1"))
+        for b in blocks(s, f"{stage}.blocks"):
+            yield from (dw(s, f"{b}.conv_dw"), norm(s, f"{b}.norm"), *ffn(s, f"{b}.mlp.fc1", f"{b}.mlp.fc2"))
+            yield {"scale": s[f"{b}.gamma"]}
+    yield from (norm(s, "head.norm"), lin(s, "head.fc"))
+
+
+def metaformer(s: State) -> Iterator[Tensors]:
+    yield from (conv(s, "stem.conv"), norm(s, "stem.norm"))
+    for stage in blocks(s, "stages"):
+        if f"{stage}.downsample.conv.weight" in s:
+            yield from (norm(s, f"{stage}.downsample.norm"), conv(s, f"{stage}.downsample.conv"))
+        for b in blocks(s, f"{stage}.blocks"):
+            if f"{b}.res_scale1.scale" in s:
+                yield norm(s, f"{b}.res_scale1")
+            yield norm(s, f"{b}.norm1")
+            at = f"{b}.token_mixer"
+            if f"{at}.qkv.weight" in s:
+                yield from (*split(s, f"{at}.qkv", s[f"{at}.qkv.weight"].shape[1]), lin(s, f"{at}.proj"))
+            elif f"{at}.pwconv1.weight" in s:
+                yield from (lin(s, f"{at}.pwconv1"), star(s, f"{at}.act1"), dw(s, f"{at}.dwconv"))
+                yield lin(s, f"{at}.pwconv2")
+            if f"{b}.res_scale2.scale" in s:
+                yield norm(s, f"{b}.res_scale2")
+            yield from (norm(s, f"{b}.norm2"), lin(s, f"{b}.mlp.fc1"), star(s, f"{b}.mlp.act"), lin(s, f"{b}.mlp.fc2"))
+    yield norm(s, "head.norm")
+    if "head.fc.fc1.weight" in s:
+        yield from (lin(s, "head.fc.fc1"), norm(s, "head.fc.norm"), lin(s, "head.fc.fc2"))
+    else:
+        yield lin(s, "head.fc")
+
+
+def star(s: State, at: str) -> Tensors:
+    return {"scale": s[f"{at}.scale"], "shift": s[f"{at}.bias"]}
+
+
+def convmixer(s: State) -> Iterator[Tensors]:
+    yield from (conv(s, "stem.0"), norm(s, "stem.2"))
+    for b in blocks(s, "blocks"):
+        yield from (dw(s, f"{b}.0.fn.0"), norm(s, f"{b}.0.fn.2"), lin(s, f"{b}.1"), norm(s, f"{b}.3"))
+    yield lin(s, "head")
+
+
+# timm's name: (entry of the catalogue, reading of its state, side of the image)
+NETWORKS: dict[str, tuple[str, Callable[[State], Iterator[Tensors]], int]] = {
+    "vit_small_patch16_224": ("vit_s16", vit, 224),
+    "mixer_s16_224": ("mixer_s16", mixer, 224),
+    "resmlp_12_224": ("resmlp_s12", resmlp, 224),
+    "gmlp_ti16_224": ("gmlp_ti16", gmlp, 224),
+    "convnext_atto": ("convnext_atto", convnext, 128),
+    "poolformerv2_s12": ("poolformerv2_s12", metaformer, 96),
+    "convformer_s18": ("convformer_s18", metaformer, 128),
+    "caformer_s18": ("caformer_s18", metaformer, 128),
+    "convmixer_768_32": ("convmixer_768_32", convmixer, 56),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_logits(name):
+    entry, read, side = NETWORKS[name]
+    theirs = timm.create_model(name).eval()
+    randomise(theirs)
+    sentence = catalog.get(entry).network
+    assert mm.cost(sentence, 3, (224, 224)).params == sum(p.numel() for p in theirs.parameters())
+    ours = copied(mm.build(sentence, 3, (side, side)), read(theirs.state_dict())).eval()
+    images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = theirs(images)
+        found = ours(images.movedim(1, -1)).flatten(1)
+    assert wanted.std() > 0.1  # weights of some effect
+    assert (found - wanted).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["convnext_femto", "convnext_pico", "convnext_nano"])
+def test_parameters(name):
+    theirs = timm.create_model(name)
+    assert mm.cost(catalog.get(name).network, 3, (224, 224)).params == sum(p.numel() for p in theirs.parameters())
