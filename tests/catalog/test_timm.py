@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 import metamixer as mm
 from metamixer import catalog
-from metamixer.language.nodes import size, word
 
 
 def _timm():
@@ -233,3 +232,98 @@ def test_logits(name):
 def test_parameters(name):
     theirs = timm.create_model(name)
     assert mm.cost(catalog.get(name).network, 3, (224, 224)).params == sum(p.numel() for p in theirs.parameters())
+
+
+def by_head(s: State, at: str, heads: int) -> list[Tensors]:
+    """q, k and v of a projection that holds them head by head."""
+    return [
+        {
+            kind: value.unflatten(0, (heads, 3, -1))[:, i].flatten(0, 1).contiguous()
+            for kind, value in lin(s, at).items()
+        }
+        for i in range(3)
+    ]
+
+
+def maxvit(s: State) -> Iterator[Tensors]:
+    yield from (norm(s, "norm1"), *by_head(s, "attn.qkv", 2), lin(s, "attn.proj"))
+    yield from (norm(s, "norm2"), *ffn(s, "mlp.fc1", "mlp.fc2"))
+
+
+def davit(s: State) -> Iterator[Tensors]:
+    yield from (dw(s, "cpe1.proj"), norm(s, "norm1"), *split(s, "attn.qkv", 64), lin(s, "attn.proj"))
+    yield from (dw(s, "cpe2.proj"), norm(s, "norm2"), *ffn(s, "mlp.fc1", "mlp.fc2"))
+
+
+def shvit(s: State) -> Iterator[Tensors]:
+    yield from (dw(s, "conv.m.c"), norm(s, "conv.m.bn"), norm(s, "mixer.m.pre_norm"))
+    normed = {name: value.split([16, 16, 32]) for name, value in norm(s, "mixer.m.qkv.bn").items()}
+    for i, projection in enumerate(split(s, "mixer.m.qkv.c", [16, 16, 32])):
+        yield from (projection, {name: values[i] for name, values in normed.items()})
+    for at in ("mixer.m.proj.1", "ffn.m.pw1", "ffn.m.pw2"):
+        yield from (lin(s, f"{at}.c"), norm(s, f"{at}.bn"))
+
+
+def _maxvit_block(partition: str) -> nn.Module:
+    from timm.models.maxxvit import MaxxVitTransformerCfg, PartitionAttentionCl
+
+    kind = MaxxVitTransformerCfg(dim_head=32, window_size=(4, 4), grid_size=(4, 4))
+    return PartitionAttentionCl(64, partition, kind)
+
+
+def _davit_block(kind: str) -> nn.Module:
+    from timm.models import davit as theirs
+
+    if kind == "window":
+        return theirs.SpatialBlock(64, num_heads=4, window_size=4)
+    return theirs.ChannelBlock(64, num_heads=4, qkv_bias=True, v2=True)
+
+
+def _shvit_block() -> nn.Module:
+    from timm.models.shvit import BasicBlock
+
+    return BasicBlock(128, qk_dim=16, pdim=32, type="s")
+
+
+ATTEND = "res(norm >> {} >> lin)"
+BLOCKS: dict[str, tuple[Callable[[], nn.Module], str, int, Callable[[State], Iterator[Tensors]], bool]] = {
+    # a module of timm, our sentence, channels, reading of its state, whether it takes channels last
+    "MaxViT, windows": (
+        lambda: _maxvit_block("block"),
+        f"{ATTEND.format('att(lin,lin,lin)@win(4)@h(2)')} >> res(norm >> ffn(4))", 64, maxvit, True,
+    ),
+    "MaxViT, grid": (
+        lambda: _maxvit_block("grid"),
+        f"{ATTEND.format('att(lin,lin,lin)@grid(4)@h(2)')} >> res(norm >> ffn(4))", 64, maxvit, True,
+    ),
+    "DaViT, windows": (
+        lambda: _davit_block("window"),
+        f"res(dw(3)) >> {ATTEND.format('att(lin,lin,lin)@win(4)@h(4)')} >> res(dw(3)) >> res(norm >> ffn(4))",
+        64, davit, False,
+    ),
+    "DaViT, channels": (
+        lambda: _davit_block("channel"),
+        f"res(dw(3)) >> {ATTEND.format('(let q = lin, k = lin, v = lin in att(q,k,v)@T@h(4))')}"
+        " >> res(dw(3)) >> res(norm >> ffn(4))",
+        64, davit, False,
+    ),
+    "SHViT": (
+        _shvit_block,
+        "res(dw(3,b=0) >> bn) >> res([.25: gn >> att(lin(16,b=0) >> bn, lin(16,b=0) >> bn, lin(b=0) >> bn) | x]"
+        " >> relu >> lin(b=0) >> bn) >> res(lin(2C,b=0) >> bn >> relu >> lin(D,b=0) >> bn)",
+        128, shvit, False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_blocks(name):
+    make, sentence, channels, read, last = BLOCKS[name]
+    theirs = make().eval()
+    randomise(theirs)
+    ours = copied(mm.build(sentence, channels, (8, 8)), read(theirs.state_dict())).eval()
+    x = torch.randn(2, 8, 8, channels, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = theirs(x) if last else theirs(x.movedim(-1, 1)).movedim(1, -1)
+        assert (ours(x) - wanted).abs().max() < 1e-4
+        assert (wanted - x).std() > 0.1
