@@ -7,8 +7,8 @@ from math import prod
 from typing import Any, ClassVar
 
 from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, place_word, register
+from metamixer.language.types import Context, Mismatch, Place, Score, Type, field_of
+from metamixer.language.vocabulary import Done, Plain, Weight, one, place_word, register
 from metamixer.words.combinators import elements
 from metamixer.words.reads import absent
 
@@ -122,6 +122,42 @@ class Negative(Pointwise):
     """-x."""
 
     name, torch_name = "neg", "neg"
+
+
+@register
+class Shrink(Pointwise):
+    """Soft shrinkage: x moved towards 0 by .01, which is 0 nearby (AFNO, arXiv 2111.13587)."""
+
+    name = "shrink"
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import softshrink
+
+        return softshrink(x, 0.01)
+
+
+@register
+class Hedgehog(Plain):
+    """``hh(n=1)``: softmax(x) beside softmax(-x) in each of n channel groups, twice the width (arXiv 2402.04347)."""
+
+    name = "hh"
+    sizes = {"n": (1,)}
+    sources = roles = ("x",)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x, n = field_of(sources[0], "the source of hh"), one(settings["n"], "the number of groups")
+        if n < 1 or x.channels % n or x.channels == n:
+            raise Mismatch(f"{n} groups of {x.channels} channels", f"take a proper divisor of {x.channels}")
+        return Done(x._replace(channels=2 * x.channels), {"n": n})
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+
+        groups = x.unflatten(-1, (t.settings["n"], -1))
+        return torch.cat([groups.softmax(-1), (-groups).softmax(-1)], -1).flatten(-2)
 
 
 @register
@@ -324,3 +360,35 @@ class RelativeBias(Activation):
 
     def dense(self, t: Typed, w: Any, s: Any) -> Any:
         return s + self.bias(t, w)
+
+
+@register
+class Decay(Activation):
+    """``decay``: causal scores times exp(-rate * (i - j)), the rate 2^(-8 h / heads) for head h = 1 .. heads.
+
+    Source: Lightning Attention, TransNormer, arXiv 2401.04658, with fixed rates.
+    """
+
+    name = "decay"
+    kinds = ("stage",)
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        score = sources[0]
+        causal = isinstance(score, Score) and len(score.parts) == 1 and score.parts[0].place == (Place("causal"),)
+        if not causal:
+            raise Mismatch("decay needs causal scores", "write (dot0(lin,lin) -> decay -> mm(lin))@causal")
+        return Done(score)
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        import numpy as np
+
+        tokens, heads = np.arange(t.out.tokens), t.out.heads
+        rates = 2.0 ** (-8 * (np.arange(heads) + 1) / heads)
+        distance = np.maximum(tokens[:, None] - tokens[None], 0)
+        return {"factor": np.exp(-rates[:, None, None] * distance)}
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        return s * w.factor.to(s.dtype)

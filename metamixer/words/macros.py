@@ -28,6 +28,19 @@ class Attention(Macro):
 
 
 @register
+class UnscaledAttention(Macro):
+    """``att0(q,k,v)`` is ``dot0(q,k) -> softmax -> mm(v)``."""
+
+    name = "att0"
+    sources = roles = ("q", "k", "v")
+    reads = True
+
+    def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
+        q, k, v = sources
+        return chain("read", [word("dot0", q, k), word("softmax"), word("mm", v)])
+
+
+@register
 class FeedForward(Macro):
     """``ffn(r)`` is ``dot0(x,#rC,b=1) -> gelu -> mm(#rC,b=1)``: a key-value memory of r * C slots."""
 

@@ -62,6 +62,32 @@ class TestTokens(WordContract):
     examples = (("tok(3) >> lin", 4, (3, 3)), ("dot(lin,tok(4,lin)) -> softmax -> mm(tok(4))", 4, (5,)))
 
 
+class TestDecay(WordContract):
+    word = "decay"
+    examples = (
+        ("(dot0(lin >> silu,lin >> silu) -> decay -> mm(lin >> silu))@causal@h(2)", 8, (7,)),
+        ("(dot0(lin,lin) -> decay -> mm(lin))@causal", 4, (3, 3)),
+    )
+
+
+class TestHedgehog(WordContract):
+    word = "hh"
+    examples = (
+        ("(dot0(lin >> hh(2),lin >> hh(2)) -> l1 -> mm(lin))@h(2)", 8, (4, 4)),
+        ("cls >> hh >> lin", 4, (5,)),
+    )
+
+
+class TestShrink(WordContract):
+    word = "shrink"
+    examples = (("lin >> shrink", 4, (7,)), ("(dot(lin,lin) -> shrink -> mm(lin))@h(2)", 4, (2, 3, 2)))
+
+
+class TestUnscaledAttention(WordContract):
+    word = "att0"
+    examples = (("att0(lin,lin,lin)@h(2)", 8, (4, 4)), ("x + att0(lin(2),lin(2),lin)", 8, (2, 2, 2)))
+
+
 class TestRep(WordContract):
     word = "rep"
     examples = (
