@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from metamixer.language.nodes import Node, X, chain, joined, make, place, size, walk, word
 from metamixer.language.printer import text
-from metamixer.language.sentence import Sentence
+from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.typed import Typed
 from metamixer.language.vocabulary import Macro, place_word, words
 
@@ -213,7 +213,9 @@ def symbolic(node: Node) -> Node:
     """The laws that need no numbers: powers written out, neutral parts dropped, sums and products sorted."""
     kids = tuple(symbolic(kid) for kid in node.kids)
     if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
-        return chain("seq", [kids[0]] * int(kids[1].data)) if int(kids[1].data) else X
+        copies = [kids[0]] * int(kids[1].data)
+        phrases = len(copies) * (len(kids[0].kids) if kids[0].op == "seq" else 1)
+        return joined(node, kids) if phrases > LARGEST else chain("seq", copies) if copies else X
     if node.op == "seq":
         kept = [kid for kid in kids if kid is not X]
         return chain("seq", kept) if kept else X

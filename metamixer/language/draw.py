@@ -26,6 +26,7 @@ from metamixer.language.drawer import (
 )
 from metamixer.language.nodes import Node, X, chain, joined, make, place, size, word
 from metamixer.language.reach import Reach
+from metamixer.language.typed import check_node
 from metamixer.language.types import Context, Mismatch
 
 
@@ -197,6 +198,7 @@ def settle(node: Node, ctx: Context) -> Node:
     drawer = Drawer(Reach({}))
     goal = drawer.goal({(ctx,): frozenset(drawer.reach.outcomes(node, (ctx,)))})
     if not goal.worlds[(ctx,)]:
+        check_node(node, ctx)  # says which part does not fit
         raise Mismatch("its parts do not fit together", None, node)
     drawn, _ = Drawing(drawer, prior(random.Random(0))).draw(node, goal, Spot(""))
     return drawn

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 BINDERS = ("let", "tie", "pick")
+DEEPEST = 100  # levels of nesting in one sentence; the walks over sentences are recursive
 
 
 class Node:
@@ -24,10 +25,11 @@ class Node:
         open: whether a choice, a ``pick`` or an ``each`` is left inside.
         names: names of words without arguments used inside; rules and bound names look like words.
         choices: number of choices written inside, nested ones included.
+        nesting: how many phrases stand inside one another, itself included.
         cache: facts that other modules derive from the node; they live as long as the node.
     """
 
-    __slots__ = ("__weakref__", "cache", "choices", "data", "kids", "names", "op", "open")
+    __slots__ = ("__weakref__", "cache", "choices", "data", "kids", "names", "nesting", "op", "open")
 
     op: str
     data: Any
@@ -35,6 +37,7 @@ class Node:
     open: bool
     names: frozenset[str]
     choices: int
+    nesting: int
     cache: dict[Any, Any]
 
     def __repr__(self) -> str:
@@ -61,6 +64,7 @@ def make(op: str, data: Any = None, kids: tuple[Node, ...] = ()) -> Node:
     opened = op in ("choice", "range", "pick") or (op == "word" and data[0] == "each")
     node.open = opened or any(kid.open for kid in kids)
     node.choices = (op in ("choice", "range")) + sum(kid.choices for kid in kids)
+    node.nesting = 1 + max((kid.nesting for kid in kids), default=0)
     own = frozenset((data[0],)) if op == "word" and not kids else _no_names
     node.names = own.union(*(kid.names for kid in kids)) if kids else own
     return _interned.setdefault(key, node)

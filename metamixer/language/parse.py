@@ -55,6 +55,12 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
             flaw = error.orig_exc
             raise LanguageError(pointed(source, flaw.at, flaw.message), place, flaw.advice) from None
         raise
+    if node.nesting > nodes.DEEPEST:
+        raise LanguageError(
+            pointed(source, 0, f"phrases stand {node.nesting} deep inside one another"),
+            place,
+            f"{nodes.DEEPEST} levels are the limit; write repetition as e^4",
+        )
     return node, build.spans
 
 
@@ -156,7 +162,11 @@ class _Build(Transformer_NonRecursive):
         weights = tuple(text(weight) if weight is not None else None for _, weight in kids)
         for weight in weights:
             if weight is not None and not (weight.replace(".", "", 1).isdigit() and float(weight) > 0):
-                raise _FlawError(f"the weight {weight} is not a positive number", meta.start_pos)
+                raise _FlawError(
+                    f"the weight {weight} is not a positive number",
+                    meta.start_pos,
+                    "leave out an alternative that is never to be drawn",
+                )
         return self._at(meta, make("choice", weights if any(weights) else None, terms))
 
     def range(self, meta: Any, kids: list[Any]) -> Node:
@@ -170,7 +180,9 @@ class _Build(Transformer_NonRecursive):
                 )
         low, high, step = (int(end) for end in ends)
         if low > high or step < 1:
-            raise _FlawError(f"the range {low}..{high} step {step} is empty", meta.start_pos)
+            raise _FlawError(
+                f"the range {low}..{high} step {step} is empty", meta.start_pos, "write the lower end first: {2..6}"
+            )
         return self._at(meta, make("range", (low, high, step)) if low + step <= high else make("size", str(low)))
 
     def seq(self, meta: Any, kids: list[Any]) -> Node:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from metamixer.errors import LanguageError
-from metamixer.language.nodes import Node, chain
+from metamixer.language.nodes import DEEPEST, Node, chain
 from metamixer.language.parse import Spans, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed, check_node
 from metamixer.language.types import Field, Mismatch, field_of, start
+
+LARGEST = 100_000  # phrases of one network, repetitions written out
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +53,21 @@ class Sentence:
                 from metamixer.language.draw import settle
 
                 node = settle(node, where)
+            if node.nesting > DEEPEST:
+                raise Mismatch(
+                    f"phrases stand {node.nesting} deep inside one another", f"{DEEPEST} levels are the limit"
+                )
             tree: Typed = check_node(node, where)
             field_of(tree.out, "the sentence")
+            if tree.occurrences > LARGEST:
+                raise Mismatch(
+                    f"the sentence stands for {tree.occurrences:,} phrases once repetitions are written out",
+                    f"{LARGEST:,} are the limit; take smaller counts",
+                )
         except Mismatch as mismatch:
             raise self.error(mismatch) from None
+        except RecursionError:  # many copies of one each, one behind the other
+            raise self.error(Mismatch("the sentence repeats more than can be followed", "write e^1000")) from None
         return tree
 
     def key(self, channels: int | None = None, grid: tuple[int, ...] | None = None) -> str:

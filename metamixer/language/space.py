@@ -6,7 +6,8 @@ import hashlib
 import random
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,11 +105,21 @@ class Space:
             raise SpaceError(f"max_depth = {max_depth} allows no rule at all", place, "write max_depth = 1 or more")
         for rule in self._nodes:
             self._check_words(rule, self._nodes[rule], frozenset())
-        flaw = unending(self._nodes, start, max_depth)
+        with self._bounded():
+            flaw = unending(self._nodes, start, max_depth)
         if flaw is not None:
             raise SpaceError(flaw.message, self._where(flaw.rule), flaw.advice)
         self.reach = Reach(self._nodes, max_depth)
         self._drawer = Drawer(self.reach)
+
+    @contextmanager
+    def _bounded(self) -> Iterator[None]:
+        """Derivations that nest deeper than walks can follow are the user's to shorten."""
+        try:
+            yield
+        except RecursionError:
+            message = f"with max_depth = {self.max_depth} derivations nest too deep to be followed"
+            raise SpaceError(message, self.place, "write a smaller max_depth, or fewer rules within rules") from None
 
     @classmethod
     def load(cls, source: str | Path) -> Space:
@@ -179,10 +190,12 @@ class Space:
             SpaceError: no sentence of the space fits the input.
         """
         root, contexts = self._root(channels, grid)
-        goal = self._drawer.goal({contexts: self._ends(root, contexts)})
+        with self._bounded():
+            goal = self._drawer.goal({contexts: self._ends(root, contexts)})
         for _ in range(100):
             drawing = Drawing(self._drawer, choose or prior(rng))
-            node, _ = drawing.draw(root, goal, Spot(""))
+            with self._bounded():
+                node, _ = drawing.draw(root, goal, Spot(""))
             sentence = Sentence(node)
             try:
                 sentence.typed(channels, grid)
@@ -211,8 +224,9 @@ class Space:
         Different derivations may be one architecture; ``profile`` tells how many draws are distinct.
         """
         root, contexts = self._root(channels, grid)
-        outcomes = self.reach.outcomes(root, contexts)
-        return sum(outcomes[end] for end in self._ends(root, contexts))
+        with self._bounded():
+            outcomes = self.reach.outcomes(root, contexts)
+            return sum(outcomes[end] for end in self._ends(root, contexts))
 
     def profile(
         self,

@@ -32,10 +32,11 @@ class Typed:
         kids: checked sub-phrases that are evaluated (sources, terms of a combinator), sizes and places apart.
         context: where it stands; ``x``, ``state``, ``heads`` and ``place`` are short for parts of it.
         out: type of the result.
+        occurrences: number of phrases with repetitions written out, itself included.
         cache: facts that other modules derive from this occurrence.
     """
 
-    __slots__ = ("cache", "context", "kids", "node", "out", "settings", "word")
+    __slots__ = ("cache", "context", "kids", "node", "occurrences", "out", "settings", "word")
 
     def __init__(
         self, word: Word, node: Node, settings: dict[str, Any], kids: tuple[Typed, ...], context: Context, out: Type
@@ -48,6 +49,7 @@ class Typed:
             context,
             out,
         )
+        self.occurrences: int = 1 + sum(kid.occurrences for kid in kids)
         self.cache: dict[Any, Any] = {}
 
     @property

@@ -196,9 +196,9 @@ def differentiable(subject: Subject) -> None:
     if not silent:
         return
     expected, steps = 0.0, {}
-    for name, gradient in silent.items():
+    for name, felt in silent.items():
         steps[name] = torch.randn_like(subject.double.get_parameter(name)) * 1e-4
-        expected += 0.0 if gradient is None else float((gradient * steps[name]).sum())
+        expected += 0.0 if felt is None else float((felt * steps[name]).sum())
     change = (_moved(subject, steps, 1.0) - _moved(subject, steps, -1.0)) / 2
     found, scale = float((change * toward).sum()), float((subject.expected * toward).abs().sum())
     if not abs(found - expected) <= FLOAT64 * scale + 1e-3 * abs(expected):
