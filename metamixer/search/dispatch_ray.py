@@ -43,6 +43,8 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # "No cluster": Ray listens on loopback. It replaces a loopback address that `ray.init` is given by the host's own.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
 
 
@@ -228,11 +230,12 @@ def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callabl
 @contextmanager
 def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
     """A Ray cluster of this process alone, and a folder for its files; both are gone afterwards."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(_ENVIRONMENT)
     os.environ.pop("RAY_ADDRESS", None)
     import ray
+    from ray._private import ray_constants
 
+    ray_constants.ENABLE_RAY_CLUSTER = False  # where Ray was imported before, it has not seen the environment above
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
@@ -253,7 +256,6 @@ def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
                 logging_level=logging.CRITICAL,
                 configure_logging=False,
                 object_store_memory=100 * 2**20,
-                _node_ip_address="127.0.0.1",
                 _temp_dir=str(folder),
             )
         except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:

@@ -44,7 +44,7 @@ def start() -> Iterator[Start]:
     def start(code: str, *arguments: object, seconds: float = 0.0) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
-            env={**os.environ, "TOY_SECONDS": str(seconds)},
+            env={**os.environ, "TOY_SECONDS": str(seconds), "TOY_FILE": str(arguments[0])},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -66,7 +66,7 @@ def rows_of(folder: Path) -> list[Row]:
         return []  # it is being created
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if process.poll() is not None:
@@ -77,6 +77,10 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seco
 
 def ended(rows: list[Row]) -> int:
     return sum(row.finished for row in rows if row.kind != "proposal")
+
+
+def running(rows: list[Row]) -> bool:
+    return any(not row.finished for row in rows)
 
 
 def assert_complete(rows: list[Row], budget: int, baselines: int = 2, confirm: int = 3) -> None:
@@ -104,6 +108,26 @@ def descendants() -> set[str]:
     return {line for line in listed.splitlines() if "metamixer-ray-" in line and "ps -eo" not in line}
 
 
+def listening(file: Path) -> set[str]:
+    """Addresses on which processes listen that were started with this study file in their environment."""
+    inodes = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TOY_FILE={file}\0" in (process / "environ").read_text():
+                inodes |= {os.readlink(link) for link in (process / "fd").iterdir()}
+        except OSError:
+            continue  # it has ended, or is not ours
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and f"socket:[{rest[5]}]" in inodes:
+                # The last four bytes, lowest first, are the address, also of one mapped into IPv6.
+                four = bytes.fromhex(local.partition(":")[0][-8:])
+                addresses.add(".".join(str(byte) for byte in reversed(four)))
+    return addresses
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "small"
@@ -114,7 +138,7 @@ def test_a_driver_killed_again_and_again_ends_with_exactly_its_budget(file: Path
     # In the baselines, while searching, while confirming.
     for kill_at in (1, 4, 9, 16):
         process = start(RUN, file, folder.parent, "inline", BASELINES, seconds=0.05)
-        wait_for(lambda at=kill_at: ended(rows_of(folder)) >= at, process)  # type: ignore[misc]
+        wait_for(lambda at=kill_at: ended(rows := rows_of(folder)) >= at and running(rows), process)  # type: ignore[misc]
         process.kill()
         process.communicate()
         rows = rows_of(folder)
@@ -122,12 +146,12 @@ def test_a_driver_killed_again_and_again_ends_with_exactly_its_budget(file: Path
         assert sum(not row.finished for row in rows) <= 1
         before = settled(rows)
     process = start(RUN, file, folder.parent, "inline", BASELINES)
-    assert process.communicate(timeout=60)[0].strip() == "finished"
+    assert process.communicate(timeout=180)[0].strip() == "finished"
     rows = rows_of(folder)
     assert settled(rows).items() >= before.items()
     assert_complete(rows, budget=12)
-    assert {row.attempts for row in rows} <= {1, 2}
-    assert 2 in {row.attempts for row in rows}
+    # One of the kills at least hit a trial, which was then run a second time.
+    assert {row.attempts for row in rows} == {1, 2}
 
 
 def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path, start: Start) -> None:
@@ -135,7 +159,7 @@ def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path
     process = start(COMMAND, *arguments, seconds=0.2)
     wait_for(lambda: ended(rows_of(folder)) >= 2, process)
     process.send_signal(signal.SIGINT)
-    printed = process.communicate(timeout=10)[0]
+    printed = process.communicate(timeout=180)[0]
     assert process.returncode == 130
     assert "Traceback" not in printed
     command = printed.splitlines()[-1].removeprefix("continue with: ")
@@ -145,7 +169,7 @@ def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path
     stopped = settled(rows_of(folder))
     assert sum(not row.finished for row in rows_of(folder)) <= 1
     again = start(RUN, file, folder.parent, "inline", "training.epochs=3")
-    assert again.communicate(timeout=60)[0].strip() == "finished"
+    assert again.communicate(timeout=180)[0].strip() == "finished"
     assert settled(rows_of(folder)).items() >= stopped.items()
     assert_complete(rows_of(folder), budget=12, baselines=0)
 
@@ -153,7 +177,7 @@ def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path
 def test_the_command_ends_with_the_front_and_a_report(file: Path, folder: Path, start: Start) -> None:
     arguments = ("search", file, "--runs", folder.parent, "--dispatcher", "inline", "--budget", 6, "--set", BASELINES)
     process = start(COMMAND, *arguments)
-    printed = process.communicate(timeout=60)[0]
+    printed = process.communicate(timeout=180)[0]
     assert process.returncode == 0, printed
     assert "6 architectures trained, 0 trials failed" in printed
     assert f"report: {(folder / 'report.html')}" in printed
@@ -161,7 +185,7 @@ def test_the_command_ends_with_the_front_and_a_report(file: Path, folder: Path, 
     assert (folder / "report.html").stat().st_size > 100_000
 
     process = start(COMMAND, *arguments, "--json")
-    lines = process.communicate(timeout=60)[0].splitlines()
+    lines = process.communicate(timeout=180)[0].splitlines()
     found = json.loads(lines[-1])  # standard error stands before it
     points = {point.number: point for point in front.summary(rows_of(folder))}
     assert [row["number"] for row in found["front"]] == sorted(
@@ -177,7 +201,7 @@ def test_a_search_without_one_success_exits_with_1(file: Path, folder: Path, sta
     study = file.read_text().replace("toys:fast", "toys:broken").replace("budget = 12", "budget = 2")
     file.write_text(study)
     process = start(COMMAND, "search", file, "--runs", folder.parent, "--dispatcher", "inline")
-    printed = process.communicate(timeout=60)[0]
+    printed = process.communicate(timeout=180)[0]
     assert process.returncode == 1, printed
     assert "2 trials failed" in printed
     assert [row.reason for row in rows_of(folder)] == ["exception: ZeroDivisionError: by design"] * 2
@@ -190,7 +214,7 @@ def test_a_second_ctrl_c_ends_at_once(file: Path, folder: Path, start: Start) ->
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(2) == 130
+    assert process.wait(30) == 130
     process.communicate()
     assert [row.state for row in rows_of(folder)] == ["running"]
 
@@ -203,14 +227,14 @@ def test_errors_are_one_message_and_exit_code_2(file: Path, folder: Path, start:
         (["--gpus", "64"], "GPUs are asked for"),
     ):
         process = start(COMMAND, "search", file, "--runs", folder.parent, "--dispatcher", "inline", *arguments)
-        printed = process.communicate(timeout=30)[0]
+        printed = process.communicate(timeout=180)[0]
         assert process.returncode == 2, printed
         assert message in printed
         assert "Traceback" not in printed
     folder.mkdir(parents=True)
     (folder / "study.db").write_bytes(b"not a database" * 100)
     process = start(COMMAND, "search", file, "--runs", folder.parent, "--dispatcher", "inline")
-    printed = process.communicate(timeout=30)[0]
+    printed = process.communicate(timeout=180)[0]
     assert process.returncode == 2
     assert "the record is not a readable SQLite file" in printed
     assert "Traceback" not in printed
@@ -221,6 +245,8 @@ def test_ray_killed_then_terminated_then_finished(file: Path, folder: Path, star
     arguments = (file, folder.parent, "ray", BASELINES)
     process = start(RUN, *arguments, seconds=0.3)
     wait_for(lambda: ended(rows_of(folder)) >= 5, process)
+    if Path("/proc/net/tcp").exists():
+        assert listening(file) == {"127.0.0.1"}
     process.kill()
     process.communicate()
     first = rows_of(folder)
@@ -229,18 +255,18 @@ def test_ray_killed_then_terminated_then_finished(file: Path, folder: Path, star
     process = start(RUN, *arguments, seconds=0.3)
     wait_for(lambda: ended(rows_of(folder)) >= ended(first) + 3, process)
     process.send_signal(signal.SIGTERM)
-    assert process.communicate(timeout=30)[0].strip() == "interrupted"
+    assert process.communicate(timeout=180)[0].strip() == "interrupted"
     second = rows_of(folder)
     assert settled(second).items() >= settled(first).items()
 
     process = start(RUN, *arguments)
-    assert process.communicate(timeout=90)[0].strip() == "finished"
+    assert process.communicate(timeout=180)[0].strip() == "finished"
     rows = rows_of(folder)
     assert settled(rows).items() >= settled(second).items()
     assert_complete(rows, budget=12)
     assert len({row.worker for row in rows if row.kind != "proposal"}) >= 3
     # Nothing is left behind: no process of Ray's, no folder.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while descendants() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert descendants() == set()

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -108,12 +109,17 @@ def test_a_domain_is_the_same_wherever_the_choice_is_reached(file: Path) -> None
     assert all(isinstance(d, CategoricalDistribution) for n, ds in domains.items() if n.endswith("mixer#1") for d in ds)
 
 
-def test_integers_that_are_not_evenly_spaced_are_categories() -> None:
-    from metamixer.language.draw import Choice
-
-    assert samplers.distribution(Choice((16, 32, 64), (16,), (1.0,) * 3)) == CategoricalDistribution((16, 32, 64))
-    assert samplers.distribution(Choice((7, 3, 5), (3,), (1.0,) * 3)) == IntDistribution(3, 7, step=2)
-    assert samplers.distribution(Choice((4,), (4,), (1.0,))) == IntDistribution(4, 4)
+@pytest.mark.parametrize(
+    ("domain", "expected"),
+    [
+        ((16, 32, 64), CategoricalDistribution((16, 32, 64))),
+        ((7, 3, 5), IntDistribution(3, 7, step=2)),
+        ((4,), IntDistribution(4, 4)),
+        (("lin", "x"), CategoricalDistribution(("lin", "x"))),
+    ],
+)
+def test_evenly_spaced_integers_are_ranges(domain: tuple[int | str, ...], expected: object) -> None:
+    assert samplers.distribution(SimpleNamespace(domain=domain)) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
