@@ -59,27 +59,25 @@ class Part(nn.Module):
     def __init__(self, t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
         self.t = t
-        self.leaf = _is_leaf(t)
         self.stage = t.context.kind == "stage"
         self.parts = nn.ModuleList(make(kid, where, store, names) for kid, where, names in kids_of(t, path, ties))
-        self.weights = store.of(t, path) if self.leaf else None
+        self.plain = tuple(kid.word.form == "input" for kid in t.kids)
+        self.weights = store.of(t, path) if _is_leaf(t) else None
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
-        if not self.leaf:
-            return self.t.word.run(self.t, self._part, x, env, state, False)
-        sources = [part(x, env) for part in self.parts]
+        parts = tuple(self.parts._modules.values())  # a list of modules looks each one up by its name
+        if self.weights is None:
+            return self.t.word.run(self.t, lambda i, x, env, state: parts[i](x, env, state), x, env, state, False)
+        sources = [x if plain else part(x, env) for plain, part in zip(self.plain, parts, strict=True)]
         inputs = (state, *sources) if self.stage else sources
         return self.t.word.apply(self.t, self.weights, *inputs)
-
-    def _part(self, i: int, x: Tensor, env: Env, state: Any) -> Any:
-        return self.parts[i](x, env, state)
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
 
 
 class SourcesOf(nn.Module):
-    """Query, keys and values of a read; projections of one input run as one matrix product."""
+    """Query, keys and values of a read."""
 
     def __init__(self, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
@@ -87,22 +85,11 @@ class SourcesOf(nn.Module):
         assert chosen.sum is not None
         (match_path, match), (sum_path, total) = chosen.match, chosen.sum
         found = [(match.kids[i], (*path, *match_path, i)) for i in (0, 1)] + [(total.kids[0], (*path, *sum_path, 0))]
-        self.joint = all(_projects_x(kid) for kid, _ in found)
         self.parts = nn.ModuleList(make(kid, where, store, ties) for kid, where in found)
 
     def forward(self, x: Tensor, env: Env) -> tuple[Tensor, Tensor, Tensor]:
-        if self.joint:
-            weights: list[Tensor] = [part.weights.weight for part in self.parts]  # type: ignore[union-attr,misc]
-            biases = [getattr(part.weights, "bias", None) for part in self.parts]
-            bias = None
-            if any(b is not None for b in biases):
-                bias = torch.cat(
-                    [w.new_zeros(len(w)) if b is None else b for w, b in zip(weights, biases, strict=True)]
-                )
-            q, k, v = nn.functional.linear(x, torch.cat(weights), bias).split([len(w) for w in weights], -1)
-        else:
-            q, k, v = (part(x, env) for part in self.parts)
-        return q, k, v
+        q, k, v = self.parts
+        return q(x, env), k(x, env), v(x, env)
 
 
 class FusedRead(nn.Module):
@@ -199,11 +186,6 @@ def _is_leaf(t: Typed) -> bool:
     from metamixer.language.vocabulary import Word
 
     return type(t.word).run is Word.run
-
-
-def _projects_x(t: Typed) -> bool:
-    """Whether an occurrence is a plain projection of x itself."""
-    return t.word.projection and t.settings["g"] == 1 and not t.settings["sets"] and t.kids[0].word.form == "input"
 
 
 class Network(nn.Module):
