@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -61,6 +62,41 @@ class Weight:
     trained: bool = True
 
 
+class Span(NamedTuple):
+    """Along one axis, token p of a result reads ``stride * p + low`` to ``stride * p + high`` of its source."""
+
+    stride: Fraction | int
+    low: Fraction | int
+    high: Fraction | int
+
+
+SAME = Span(1, 0, 0)
+Spans = tuple[Span | None, ...] | None  # for each axis, None for all of it; None where no token is read
+
+
+class Weighing(NamedTuple):
+    """A weighted sum.
+
+    Attributes:
+        over: what it runs over: ``tokens``, ``channels`` or ``both``.
+        weights: ``static`` or ``dynamic``.
+        sign: ``signed``, ``positive`` or ``convex`` (positive, and their sum is 1).
+    """
+
+    over: str
+    weights: str
+    sign: str = "signed"
+
+
+def aligned(source: Type, out: Type) -> Spans:
+    """Every token reads the one in its place; along axes that were broadcast, the only one there is."""
+    if not hasattr(source, "grid"):
+        return None
+    if len(source.grid) != len(out.grid):
+        return (None,) * len(out.grid)
+    return tuple(SAME if a == b else None for a, b in zip(source.grid, out.grid, strict=True))
+
+
 class Word:
     """An operator or combinator of the language."""
 
@@ -78,11 +114,29 @@ class Word:
     additive: ClassVar[bool] = False  # adds to scores what does not depend on the input
     marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: values may be summed first (rule 3.5)
 
+    # Declared properties that derived attributes follow from.
+    channelwise: ClassVar[bool] = False  # no channel of the result reads another one
+    positional: ClassVar[bool] = False  # treats tokens by where they stand on the grid
+    relative: ClassVar[bool] = False  # treats pairs of tokens by where they stand to each other
+    nonnegative: ClassVar[bool] = False  # results are not negative
+
     behind: ClassVar[Mapping[str, str]] = {}  # stage before it -> the one word that both together are
 
     def scale(self, t: Typed) -> float:
         """Factor on content scores."""
         return 1.0
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        """For each of ``t.inputs`` which of its tokens a token of the result reads; by default the one in its place."""
+        return tuple(aligned(kind, t.out) for kind in t.inputs)
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing | None:
+        """The weighted sums that an occurrence takes, if it takes any; ``signs`` are those of ``t.inputs``."""
+        return None
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        """What is known of the results' signs: ``signed``, ``positive`` or (over the slots) ``convex``."""
+        return "positive" if self.nonnegative else "signed"
 
     def values_first(self, q: Any, k: Any, v: Any) -> Any:
         """What a marginal normaliser of the scores ``q k^T`` makes of values, without forming the scores.
@@ -225,10 +279,9 @@ class Plain(Word):
 
     def signature(self) -> str:
         """How the word is written."""
-        parts = [s if d is REQUIRED else f"{s}={'..' if d is None else d}" for s, d in self.sizes.items()]
-        parts += list(self.sources) + [
-            f"{key}={value}" for key, value in (*self.keywords.items(), *self.options.items())
-        ]
+        parts = [s if d is REQUIRED else f"{s}={_written(d)}" for s, d in self.sizes.items()]
+        parts += list(self.sources)
+        parts += [f"{key}={_written(value)}" for key, value in (*self.keywords.items(), *self.options.items())]
         return f"{self.name}({', '.join(parts)})"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
@@ -299,6 +352,14 @@ class PlaceWord(Plain):
         """Of a support: array (tokens, slots) of flat token indices, -1 where a slot is absent."""
         raise NotImplementedError
 
+    def offsets(self, place: Place, grid: tuple[int, ...]) -> Spans:
+        """Of a support: how far a token's slots lie from it along each axis, around the edge where places go there."""
+        return (None,) * len(grid)
+
+    def steps(self, place: Place) -> tuple[int, ...]:
+        """Of a support: shifts of the memory along each axis that shift the slots alike; () for any."""
+        return ()
+
     def absents(self, place: Place) -> bool:
         """Of a support: whether absent slots take no part in a normaliser."""
         return False
@@ -352,13 +413,20 @@ def argument(value: Any) -> Node:
     return number(value) if isinstance(value, float) else size(value)
 
 
+def _written(value: Any) -> str:
+    """A setting as it is written; .. where it follows from the input."""
+    if isinstance(value, tuple):
+        return f"/{value[1]}" if value[0] == "/" else "x".join(map(str, value))
+    return ".." if value is None else str(value)
+
+
 def one(value: Any, what: str) -> int:
     """A size with a single number."""
     if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], int):
         return value[0]
     if isinstance(value, int):
         return value
-    raise Mismatch(f"{what} is one number, not {'x'.join(map(str, value)) if isinstance(value, tuple) else value}")
+    raise Mismatch(f"{what} is one number, not {_written(value)}")
 
 
 def per_axis(value: tuple[int, ...], grid: tuple[int, ...], what: str) -> tuple[int, ...]:

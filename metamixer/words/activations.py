@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Mismatch, Place, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, one, place_word, register
+from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, place_word, register
 from metamixer.words.combinators import elements
 from metamixer.words.reads import absent
 
@@ -33,6 +33,7 @@ class Activation(Plain):
 class Pointwise(Activation):
     """A function of single numbers."""
 
+    channelwise = True
     torch_name = ""
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
@@ -54,6 +55,7 @@ class Relu(Pointwise):
     """max(x, 0)."""
 
     name = torch_name = "relu"
+    nonnegative = True
 
 
 @register
@@ -68,6 +70,7 @@ class Sigmoid(Pointwise):
     """1 / (1 + exp(-x))."""
 
     name, torch_name = "sig", "sigmoid"
+    nonnegative = True
 
 
 @register
@@ -75,6 +78,7 @@ class Exp(Pointwise):
     """exp(x)."""
 
     name = torch_name = "exp"
+    nonnegative = True
 
 
 @register
@@ -89,6 +93,7 @@ class HardSigmoid(Pointwise):
     """relu6(x + 3) / 6."""
 
     name, torch_name = "hsig", "hardsigmoid"
+    nonnegative = True
 
 
 @register
@@ -103,6 +108,7 @@ class PositiveElu(Pointwise):
     """elu(x) + 1, a positive feature map (linear attention, arXiv 2006.16236)."""
 
     name = "elu1"
+    nonnegative = True
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import elu
@@ -115,6 +121,7 @@ class Square(Pointwise):
     """x * x."""
 
     name, torch_name = "sq", "square"
+    nonnegative = True
 
 
 @register
@@ -141,6 +148,7 @@ class Hedgehog(Plain):
     """``hh(n=1)``: softmax(x) beside softmax(-x) in each of n channel groups, twice the width (arXiv 2402.04347)."""
 
     name = "hh"
+    nonnegative = True
     sizes = {"n": (1,)}
     sources = roles = ("x",)
 
@@ -165,6 +173,7 @@ class StarRelu(Activation):
     """a * relu(x)^2 + b with learned numbers a and b (MetaFormer baselines, arXiv 2210.13452)."""
 
     name = "starrelu"
+    channelwise = True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         return (Weight("scale", (1,), "fill", 1.0), Weight("shift", (1,), "fill", 0.0))
@@ -178,6 +187,10 @@ class Identity(Activation):
     """Keeps its input; the neutral stage."""
 
     name, marginal, neutral = "id", True, True
+    channelwise = True
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return signs[0]
 
     def elementwise(self, t: Typed) -> int:
         return 0
@@ -193,6 +206,9 @@ class Normaliser(Activation):
     """
 
     scopes = ("q",)
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return ((None,) * len(t.out.grid),) if t.settings["scope"] else super().spans(t)
 
     def headed(self, t: Typed) -> bool:
         return t.context.kind == "stage"
@@ -234,6 +250,9 @@ class Softmax(Normaliser):
     name = "softmax"
     fused = True
 
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "positive" if t.settings["scope"] else "convex"
+
     def normalise(self, s: Any) -> Any:
         return s.softmax(-1)
 
@@ -257,6 +276,9 @@ class L1(Normaliser):
 
     name, marginal = "l1", True
     behind = {"exp": "softmax"}
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "signed" if signs[0] == "signed" else "positive" if t.settings["scope"] else "convex"
 
     def normalise(self, s: Any) -> Any:
         s = s.masked_fill(s == float("-inf"), 0.0)
@@ -307,6 +329,9 @@ class Flow(WholeNormaliser):
 
     name = "flow"
 
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "signed" if signs[0] == "signed" else "positive"
+
     def dense(self, t: Typed, w: Any, s: Any) -> Any:
         tokens, slots = s.shape[-2:]
         into, out = guarded(s.sum(-1, keepdim=True)), guarded(s.sum(-2, keepdim=True))
@@ -328,6 +353,7 @@ class RelativeBias(Activation):
     """``rel``: a learned bias for every head and offset between token and slot (Swin, arXiv 2103.14030)."""
 
     name, additive = "rel", True
+    relative = True
     kinds = ("stage",)
 
     def headed(self, t: Typed) -> bool:
@@ -371,6 +397,10 @@ class Decay(Activation):
 
     name = "decay"
     kinds = ("stage",)
+    relative = True
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "signed" if signs[0] == "signed" else "positive"
 
     def headed(self, t: Typed) -> bool:
         return True

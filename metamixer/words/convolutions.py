@@ -8,7 +8,7 @@ from typing import Any
 from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, on_grid, one, per_axis, register
+from metamixer.language.vocabulary import Done, Plain, Span, Spans, Weighing, Weight, on_grid, one, per_axis, register
 from metamixer.words.combinators import elements
 from metamixer.words.sources import sharing
 
@@ -77,6 +77,15 @@ class Conv(Plain):
     name, kinds = "conv", ("term", "stage")
     sources = roles = ("q", "k")
     keywords = {"s": (1,), "c": None, "b": (0,), "sets": None}
+    channelwise = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        kernel = (max(sizes) for sizes in zip(*t.settings["kernels"], strict=True))
+        axes = zip(t.settings["s"], kernel, strict=True)
+        return (tuple(Span(s, -((k - 1) // 2), k // 2) for s, k in axes), None)
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("tokens", "static")
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         q, bank = on_grid(field_of(sources[0], "the query of conv"), "conv"), sources[1]

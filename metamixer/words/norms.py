@@ -6,7 +6,7 @@ from typing import Any
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, one, register
+from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, register
 from metamixer.words.combinators import elements
 from metamixer.words.sources import sharing
 
@@ -59,6 +59,7 @@ class BatchNorm(Keeping):
     """
 
     name = "bn"
+    channelwise = True
     keywords = {"b": (1,), "sets": None}
     eps = 1e-5
 
@@ -92,6 +93,10 @@ class GroupNorm(Keeping):
     """``gn(g=1)``: over all tokens and the channels of each of g groups, eps 1e-5."""
 
     name = "gn"
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return ((None,) * len(t.out.grid),)
+
     sizes = {"g": (1,)}
     keywords = {"b": (1,)}
     eps = 1e-5
@@ -126,6 +131,7 @@ class Affine(Keeping):
     """``aff``: per-channel scale and shift without statistics (ResMLP, arXiv 2105.03404)."""
 
     name = "aff"
+    channelwise = True
     keywords = {"b": (1,)}
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
@@ -137,6 +143,7 @@ class Scale(Keeping):
     """``scale(v)``: a learned factor per channel that starts at v (layer scale)."""
 
     name = "scale"
+    channelwise = True
     sizes = {"v": 1.0}
 
     def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from metamixer.language.nodes import Node, size, word
 from metamixer.language.types import Context, Mismatch, Place, Type
-from metamixer.language.vocabulary import REQUIRED, Done, PlaceWord, one, per_axis, register
+from metamixer.language.vocabulary import REQUIRED, Done, PlaceWord, Span, Spans, one, per_axis, register
 
 EDGES = ("clamp", "mask", "zero", "wrap")
 
@@ -88,6 +88,20 @@ class Neighbourhood(PlaceWord):
     def table(self, place: Place, grid: tuple[int, ...]) -> Any:
         return _neighbours(place, grid)
 
+    def offsets(self, place: Place, grid: tuple[int, ...]) -> Spans:
+        edge = place.values[3]
+        spans = []
+        for length, k, s, d in zip(grid, *place.values[:3], strict=True):
+            if edge == "wrap":  # distances are those around the edge
+                spans.append(Span(1, -(k // 2 + s - 1) * d, (k - 1 - k // 2 + s) * d))
+                continue
+            far = [slot - i for i, slots in enumerate(_axis(length, k, s, d, edge)) for slot in slots if slot >= 0]
+            spans.append(Span(1, min(far), max(far)))
+        return tuple(spans)
+
+    def steps(self, place: Place) -> tuple[int, ...]:
+        return tuple(s * d if s > 1 else 1 for s, d in zip(place.values[1], place.values[2], strict=True))
+
     def absents(self, place: Place) -> bool:
         return bool(place.values[3] == "mask")
 
@@ -118,6 +132,9 @@ class Causal(PlaceWord):
         if ctx.x.extra or ctx.place:
             raise Mismatch("causal needs tokens on a grid and no other support", "keep one support on a read")
         return ctx._replace(place=(place,))
+
+    def offsets(self, place: Place, grid: tuple[int, ...]) -> Spans:
+        return (Span(1, 1 - grid[0], 0), *(None for _ in grid[1:]))
 
     def width(self, place: Place, grid: tuple[int, ...]) -> int:
         return prod(grid)

@@ -21,8 +21,12 @@ from metamixer.language.vocabulary import (
     Evaluate,
     KindOf,
     Plain,
+    Span,
+    Spans,
+    Weighing,
     Weight,
     Word,
+    aligned,
     on_grid,
     one,
     place_word,
@@ -221,6 +225,15 @@ class ContentScore(Plain):
     def macs(self, t: Typed) -> int:
         return int(t.out.tokens * t.out.slots * t.inputs[0].channels)
 
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (aligned(t.inputs[0], t.out), reached(t.out.parts, t.out.grid))
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("channels", "static" if t.out.as_field else "dynamic")
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "signed" if "signed" in signs else "positive"
+
     def scale(self, t: Typed) -> float:
         return float((t.inputs[0].channels // t.out.heads) ** -0.5) if self.scaled else 1.0
 
@@ -253,6 +266,22 @@ class ContentScore(Plain):
         return match.transpose(1, 2).reshape(*q.shape[:-1], score.channels) if score.as_field else match
 
 
+def reached(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> Spans:
+    """How far the slots of a token lie from it; banks lie nowhere."""
+    found = [
+        place_word(part.place[0]).offsets(part.place[0], grid) if part.place else (None,) * len(grid)
+        for part in parts
+        if part.memory is not None
+    ]
+    if not found:
+        return None
+    axes = zip(*(spans for spans in found if spans), strict=True)
+    return tuple(
+        None if None in axis else Span(1, min(span.low for span in axis), max(span.high for span in axis))
+        for axis in axes
+    )
+
+
 def _divisor(channels: int, near: int) -> int:
     return min((d for d in range(1, channels + 1) if channels % d == 0), key=lambda d: abs(d - near))
 
@@ -283,6 +312,12 @@ class Aggregate(Plain):
     keywords = {"c": None, "b": (0,)}
     reads = True
     sums = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (aligned(t.inputs[0], t.out), reached(t.settings["score"].parts, t.out.grid))
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing | None:
+        return None if t.settings["score"].as_field else Weighing("tokens", "dynamic", signs[0])
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         score, b = sources[0], one(settings["b"], "b")

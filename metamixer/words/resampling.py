@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import prod
 from typing import Any
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import REQUIRED, Done, Plain, Weight, on_grid, one, per_axis, register
+from metamixer.language.vocabulary import (
+    REQUIRED,
+    Done,
+    Plain,
+    Span,
+    Spans,
+    Weighing,
+    Weight,
+    on_grid,
+    one,
+    per_axis,
+    register,
+)
 from metamixer.words.combinators import elements
 from metamixer.words.convolutions import convolve, same_padding, shifted_sum
 
@@ -24,6 +37,13 @@ class FullConv(Plain):
     sizes = {"k": REQUIRED, "c": REQUIRED}
     sources = roles = ("x",)
     keywords = {"s": (1,), "g": (1,), "b": (1,), "pad": None}
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        axes = zip(t.settings["s"], t.settings["k"], t.settings["pads"], strict=True)
+        return (tuple(Span(s, -pad[0], k - 1 - pad[0]) for s, k, pad in axes),)
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("both", "static")
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x = on_grid(field_of(sources[0], "the source of fconv"), "a convolution")
@@ -103,6 +123,13 @@ class Average(Plain):
     name = "avg"
     sizes = {"k": REQUIRED}
     sources = roles = ("x",)
+    channelwise = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (tuple(Span(1, -(k // 2), k // 2) for k in t.settings["k"]),)
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("tokens", "static", "convex")
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x = on_grid(field_of(sources[0], "the source of avg"), "avg")
@@ -134,6 +161,11 @@ class Average(Plain):
         return total / shifted_sum(torch.ones_like(x), k, (1,) * len(k), sides, lambda position, view: view)
 
 
+def enlarged(factor: tuple[int, ...]) -> Spans:
+    """Token p reads token p // r."""
+    return tuple(Span(Fraction(1, r), -Fraction(r - 1, r), 0) for r in factor)
+
+
 @register
 class Up(Plain):
     """``up(r)``: every token r times along each axis (nearest); bare ``up`` returns to the grid of the scope."""
@@ -141,6 +173,10 @@ class Up(Plain):
     name = "up"
     sizes = {"r": None}
     sources = roles = ("x",)
+    channelwise = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (enlarged(t.settings["r"]),)
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x = on_grid(field_of(sources[0], "the source of up"), "up")
@@ -173,6 +209,9 @@ class Shuffle(Plain):
     name = "shuffle"
     sizes = {"r": REQUIRED}
     sources = roles = ("x",)
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (enlarged(t.settings["r"]),)
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x = on_grid(field_of(sources[0], "the source of shuffle"), "shuffle")

@@ -15,6 +15,9 @@ from metamixer.language.vocabulary import (
     Evaluate,
     KindOf,
     Plain,
+    Span,
+    Spans,
+    Weighing,
     Weight,
     Word,
     one,
@@ -105,6 +108,9 @@ class Linear(Plain):
     keywords = {"g": (1,), "b": (1,), "sets": None}
     projection = True
 
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("channels", "static")
+
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x = field_of(sources[0], "the source of lin")
         c = x.channels if settings["c"] is None else one(settings["c"], "a width")
@@ -168,6 +174,17 @@ class Pool(Plain):
     name = "pool"
     sizes = {"g": REQUIRED}
     sources = roles = ("x",)
+    channelwise = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        axes = zip(t.settings["g"], t.inputs[0].grid, strict=True)
+        return (tuple(None if old % new or new == 1 else Span(old // new, 0, old // new - 1) for new, old in axes),)
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("tokens", "static", "convex")
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "signed" if signs[0] == "signed" else "positive"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x, g = field_of(sources[0], "the source of pool"), settings["g"]

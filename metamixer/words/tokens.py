@@ -6,7 +6,7 @@ from typing import Any
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, one, register
+from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, register
 from metamixer.words.norms import Keeping
 
 
@@ -15,6 +15,7 @@ class Positions(Keeping):
     """``pos``: adds a learned table over all tokens; the sentence is then locked to its grid."""
 
     name = "pos"
+    channelwise = positional = True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         return (Weight("table", (t.out.tokens, t.out.channels), "normal", 0.02),)
@@ -54,6 +55,10 @@ class First(Plain):
     name = "first"
     sizes = {"n": (1,)}
     sources = roles = ("x",)
+    positional = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return ((None,),)
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         x, n = field_of(sources[0], "the source of first"), one(settings["n"], "the number of tokens")

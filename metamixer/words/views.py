@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from metamixer.language.vocabulary import (
     Evaluate,
     KindOf,
     PlaceWord,
+    Span,
+    Spans,
     Word,
     on_grid,
     one,
@@ -29,6 +32,15 @@ class View(PlaceWord):
     """A place that re-indexes the input and every let value on its domain, for any operand."""
 
     involution = False  # whether twice is nothing
+    tokens = ""  # what of its field the operand sees as tokens, if not those: channels, or neither
+
+    def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
+        """What a token of the result reads of ``field``, where inside one of ``out`` reads ``inner``."""
+        return inner if not self.tokens else (None,) * len(field.grid)
+
+    def shifts(self, field: Field, place: Place, inner: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        """Shifts of ``field`` along each axis that shift the result; ``inner`` are those inside, None for none."""
+        return inner
 
     def idle(self, field: Field, place: Place) -> bool:
         """Whether the view changes nothing on this field."""
@@ -258,6 +270,17 @@ class Window(Partition):
 
     name, order = "win", (0, 1)
 
+    def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
+        spans: list[Span | None] = []
+        for w, n, span in zip(place.values[0], out.grid, inner or (), strict=True):
+            stride = Fraction(w, n)
+            low, high = (w, w) if span is None else (-span.low, span.high)
+            spans.append(Span(stride, -min(low, (n - 1) * stride), min(high, w - 1)))
+        return tuple(spans)
+
+    def shifts(self, field: Field, place: Place, inner: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return tuple(place.values[0])
+
 
 @register
 class Grid(Partition):
@@ -265,12 +288,28 @@ class Grid(Partition):
 
     name, order = "grid", (1, 0)
 
+    def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
+        if out.grid != place.values[0]:
+            return (None,) * len(field.grid)
+        spans: list[Span | None] = []
+        for g, length, span in zip(place.values[0], field.grid, inner or (), strict=True):
+            low, high = (1 - g, g - 1) if span is None else (span.low, span.high)
+            spans.append(Span(1, low * (length // g), high * (length // g)))
+        return tuple(spans)
+
+    def shifts(self, field: Field, place: Place, inner: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if inner is None:
+            return None
+        axes = zip(inner, field.grid, place.values[0], strict=True)
+        return tuple(1 if step == 1 else step * (length // g) for step, length, g in axes)
+
 
 @register
 class Transposed(View):
     """``@T``: tokens and channels change places, so token mixers become channel mixers and the reverse."""
 
     name, rewidth, involution = "T", True, True
+    tokens = "channels"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done((Place("T"),))
@@ -340,6 +379,7 @@ class Flat(View):
     """``@flat``: all tokens (of the part) of the grid as one token of tokens * C channels, channel-major."""
 
     name, rewidth = "flat", True
+    tokens = "neither"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done((Place("flat"),))
