@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.nodes import Node, X
+from metamixer.language.nodes import Node, X, walk
 from metamixer.language.parse import nearest
 from metamixer.language.printer import text
 from metamixer.language.types import Bound, Context, Field, Mismatch, Type
@@ -168,7 +168,12 @@ def _check(node: Node, ctx: Context) -> Any:
     step = word.step(node, ctx, (), kind_of)
     while isinstance(step, Demand):
         kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
-        result = check_node(kid, step.context)
+        try:
+            result = check_node(kid, step.context)
+        except Mismatch as mismatch:
+            if isinstance(step.kid, int) or any(part is mismatch.node for part in walk(node)):
+                raise
+            raise Mismatch(mismatch.message, mismatch.advice, node) from None  # an expansion stands nowhere in the text
         if type(result) is Typed:
             kids.append(result)
             done.append(result.out)
