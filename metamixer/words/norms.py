@@ -142,7 +142,7 @@ class Affine(Keeping):
 class Scale(Keeping):
     """``scale(v)``: a learned factor per channel that starts at v (layer scale)."""
 
-    name = "scale"
+    name, skip = "scale", True
     channelwise = True
     sizes = {"v": 1.0}
 

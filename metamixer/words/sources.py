@@ -32,7 +32,7 @@ from metamixer.words.combinators import elements, unplaced
 class Input(Word):
     """``x``: the current input."""
 
-    name, form = "x", "input"
+    name, form, skip = "x", "input", True
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if node.kids:
