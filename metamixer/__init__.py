@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metamixer import catalog
+    from metamixer.catalog.models import create_model, list_models
     from metamixer.compile import build, fuse
     from metamixer.cost import Cost, cost
     from metamixer.errors import LanguageError
@@ -40,7 +41,9 @@ __all__ = [
     "catalog",
     "check",
     "cost",
+    "create_model",
     "fuse",
+    "list_models",
     "parse",
     "reference",
 ]
@@ -54,6 +57,8 @@ _HOMES = {
     "Study": "metamixer.search",
     "build": "metamixer.compile",
     "check": "metamixer.language",
+    "create_model": "metamixer.catalog.models",
+    "list_models": "metamixer.catalog.models",
     "cost": "metamixer.cost",
     "fuse": "metamixer.compile",
     "parse": "metamixer.language",

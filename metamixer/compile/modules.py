@@ -54,12 +54,17 @@ class Store:
 
 
 class Part(nn.Module):
-    """Any word: a combinator asks its parts, a leaf computes its kernel from its sources."""
+    """Any word: a combinator asks its parts, a leaf computes its kernel from its sources.
+
+    Attributes:
+        drop: chance that a sample leaves out a part while training, by the part's index (stochastic depth).
+    """
 
     def __init__(self, t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
         self.t = t
         self.stage = t.context.kind == "stage"
+        self.drop: dict[int, float] = {}
         self.parts = nn.ModuleList(make(kid, where, store, names) for kid, where, names in kids_of(t, path, ties))
         self.plain = tuple(kid.word.form == "input" for kid in t.kids)
         self.weights = store.of(t, path) if _is_leaf(t) else None
@@ -67,13 +72,26 @@ class Part(nn.Module):
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
         parts = tuple(self.parts._modules.values())  # a list of modules looks each one up by its name
         if self.weights is None:
-            return self.t.word.run(self.t, lambda i, x, env, state: parts[i](x, env, state), x, env, state, False)
+
+            def evaluate(i: int, x: Tensor, env: Env, state: Any) -> Any:
+                value = parts[i](x, env, state)
+                return dropped(value, self.drop[i]) if self.training and i in self.drop else value
+
+            return self.t.word.run(self.t, evaluate, x, env, state, False)
         sources = [x if plain else part(x, env) for plain, part in zip(self.plain, parts, strict=True)]
         inputs = (state, *sources) if self.stage else sources
         return self.t.word.apply(self.t, self.weights, *inputs)
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
+
+
+def dropped(x: Tensor, rate: float) -> Tensor:
+    """Each sample zero at this rate, else divided by the chance of being kept."""
+    if not rate:
+        return x
+    kept = torch.rand(x.shape[0], *([1] * (x.ndim - 1)), device=x.device) >= rate
+    return x * kept.to(x.dtype) / (1 - rate)
 
 
 class SourcesOf(nn.Module):

@@ -17,23 +17,6 @@ from torch import Tensor, nn
 import metamixer as mm
 from metamixer import catalog
 
-
-def _timm():
-    """timm, which asks torchvision for no more than the names of two operators."""
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:  # its compiled operators belong to another torch; the names are enough to import it
-        library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _timm.library = library  # its definitions live as long as it does
-    except ImportError:
-        pass
-    return pytest.importorskip("timm")
-
-
-timm = _timm()
-
 State = Mapping[str, Tensor]
 Tensors = dict[str, Tensor]  # name of a weight of a word -> its value
 
@@ -213,7 +196,7 @@ NETWORKS: dict[str, tuple[str, Callable[[State], Iterator[Tensors]], int]] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_logits(name):
+def test_logits(timm, name):
     entry, read, side = NETWORKS[name]
     theirs = timm.create_model(name).eval()
     randomise(theirs)
@@ -229,7 +212,7 @@ def test_logits(name):
 
 
 @pytest.mark.parametrize("name", ["convnext_femto", "convnext_pico", "convnext_nano"])
-def test_parameters(name):
+def test_parameters(timm, name):
     theirs = timm.create_model(name)
     assert mm.cost(catalog.get(name).network, 3, (224, 224)).params == sum(p.numel() for p in theirs.parameters())
 
@@ -317,7 +300,7 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], str, int, Callable[[State], Ite
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_blocks(name):
+def test_blocks(timm, name):
     make, sentence, channels, read, last = BLOCKS[name]
     theirs = make().eval()
     randomise(theirs)
