@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "cost": {"language", "words", "compile.plan"},
     "compile": {"language", "words"},
     "reference": {"language", "words"},
-    "catalog": {"language", "words", "cost"},
+    "catalog": {"language", "words", "cost", "compile"},
     "tasks": {"language"},
     "training": {"language", "words", "cost", "compile", "tasks", "catalog"},
     # A study's file has a section for the recipe, whose declaration is training's.
