@@ -110,10 +110,10 @@ class _Walk:
         return place(node, word("h", size(own))) if own != heads else node
 
     def _let(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
-        """A value that is used once, or has no weights, is put in place where x is the x of the binding."""
+        """A value that is used once, or costs nothing, is put in place where x is the x of the binding."""
         name, value, body = t.settings["name"], t.kids[0], t.kids[1]
         bound = self.form(value, heads, x, env)
-        binding = _Binding(value, x, env, self._name(bound), _uses(body, name) == 1 or not _owns_weights(value))
+        binding = _Binding(value, x, env, self._name(bound), _uses(body, name) == 1 or not _costs(value))
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
         return make("let", (binding.name,), (bound, inner)) if binding.name in inner.names else inner
 
@@ -136,10 +136,16 @@ class _Walk:
 
 
 def _uses(t: Typed, name: str) -> int:
+    """How often a bound name will be written: a value that costs nothing is put in place at each of its own uses."""
     if t.word.form in ("bound", "tied") and t.settings["name"] == name:
         return 1
     if t.word.form in ("let", "tie") and t.settings["name"] == name:
         return _uses(t.kids[0], name) if t.word.form == "let" else 0
+    if t.word.form == "let" and name in t.node.kids[0].names:
+        value, body = t.kids
+        written = _uses(body, t.settings["name"])
+        copies = min(written, 1) if _costs(value) else written
+        return copies * _uses(value, name) + _uses(body, name)
     return sum(_uses(kid, name) for kid in t.kids)
 
 
@@ -149,8 +155,9 @@ def _first_use(t: Typed, name: str) -> Typed | None:
     return next((use for use in (_first_use(kid, name) for kid in t.kids) if use is not None), None)
 
 
-def _owns_weights(t: Typed) -> bool:
-    return bool(t.word.weights(t)) or any(_owns_weights(kid) for kid in t.kids)
+def _costs(t: Typed) -> bool:
+    """Whether writing a phrase twice would add weights or products."""
+    return bool(t.word.weights(t)) or t.word.macs(t) > 0 or any(_costs(kid) for kid in t.kids)
 
 
 NAMES = "abcdefgijklmnopqrstuvwyz"
