@@ -225,6 +225,25 @@ def catalog(
     return catalog(name=name, as_json=as_json)
 
 
+@_command(epilog="Example: metamixer diff ffnet_digits 'patch(2,48) >> res(dw(7) >> norm >> ffn(4))^4 >> norm'")
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A sentence, or a name of the catalogue.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    channels: Annotated[
+        int | None, typer.Option(metavar="C", min=1, help="The input's channels; the catalogue's, or 64, if not given.")
+    ] = None,
+    grid: Annotated[
+        str | None, typer.Option(metavar="HxW", help="The input's grid; the catalogue's, or 8x8, if not given.")
+    ] = None,
+    as_json: Json = False,
+) -> int | None:
+    """Show two architectures side by side: stages, costs, attributes."""
+    size = None if grid is None else _grid(grid)
+    from metamixer.explore.command import diff
+
+    return diff(a=a, b=b, channels=channels, grid=size, as_json=as_json)
+
+
 @_command(epilog="Example: metamixer task digits-hard --noise")
 def task(
     name: Annotated[str, typer.Argument(metavar="TASK", help="The task's name: digits-hard.")],

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from metamixer import __version__, cli
 from metamixer.errors import LanguageError
 
-COMMANDS = ["search", "report", "space", "show", "catalog", "words", "task", "dashboard"]
+COMMANDS = ["search", "report", "space", "show", "catalog", "words", "diff", "task", "dashboard"]
 HEAVY = ["torch", "ray", "optuna", "networkx", "plotly", "numpy", "sklearn"]
 
 

@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "training": {"language", "words", "cost", "compile", "tasks", "catalog"},
     # A study's file has a section for the recipe, whose declaration is training's.
     "search": {"language", "words", "cost", "catalog", "tasks", "training.recipe"},
-    "report": {"language", "words", "cost", "search.record", "search.front"},
+    "explore": {"language", "words", "cost", "compile.plan", "catalog"},
+    "report": {"language", "words", "cost", "explore", "search.record", "search.front"},
     "testing": {"language", "words", "cost", "compile", "reference"},
 }
 
@@ -50,6 +51,7 @@ NEVER = {
     "tasks": {"ray", "optuna", "networkx", "plotly"},
     "training": {"ray", "optuna", "networkx", "plotly"},
     "search": {"torch", "networkx", "plotly"},
+    "explore": {"torch", "ray", "optuna", "networkx", "plotly"},
     "report": {"torch", "ray", "optuna"},
     "testing": {"ray", "optuna", "networkx", "plotly"},
 }
@@ -60,6 +62,7 @@ LOADS_NOT = {
     "words": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
     "cost": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
     "catalog": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
+    "explore": {"torch", "ray", "optuna", "networkx", "plotly", "pandas"},
     "tasks": {"torch", "ray", "optuna"},
     "search": {"torch"},
     "report": {"torch", "ray", "optuna"},

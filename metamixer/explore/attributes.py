@@ -141,7 +141,7 @@ def slope(points: list[tuple[float, float]]) -> float:
 
 
 def locked(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> bool:
-    """Whether on grids of two and three times the length the weights have other shapes, or the sentence does not fit."""
+    """Whether the sentence fits no grid of two or three times the length with weights of the same shapes."""
     here = list(shapes(sentence.typed(channels, grid)))
     for times in (2, 3):
         try:
@@ -228,8 +228,8 @@ def through(axes: tuple[Axis, ...] | None, spans: Spans, source: Any, out: Any) 
     """What a result reads of the input, if it reads ``spans`` of a value that reads ``axes``."""
     if axes is None or spans is None:
         return None
-    if len(axes) != len(spans):
-        return tuple(Axis(Fraction(1), None, None) for _ in spans)
+    if not len(axes) == len(spans) == len(source.grid) == len(out.grid):
+        return tuple(Axis(Fraction(1), None, None) for _ in out.grid)
     return tuple(
         Axis(axis.jump * Fraction(old, new), None, None)
         if span is None

@@ -12,7 +12,9 @@ from typing import Any, cast
 from metamixer.cost import Cost, cost
 from metamixer.cost.count import counts
 from metamixer.errors import RecordError
-from metamixer.language import parse
+from metamixer.explore import Attributes, attributes
+from metamixer.explore.command import attribute_table
+from metamixer.language import Sentence, parse
 from metamixer.language.nodes import X
 from metamixer.language.typed import Typed
 from metamixer.language.types import Field, Score
@@ -172,8 +174,13 @@ def _described(tree: Typed, counted: Cost) -> dict[str, Any]:
         "cost": {"macs": counted.macs, "flops": counted.flops, "params": counted.params,
                  "elementwise": counted.elementwise, "activations": counted.activations},
         "breakdown": [row._asdict() for row in counted.breakdown],
+        "attributes": _attributes(tree).described(),
         "tree": _json_tree(tree),
     }  # fmt: skip
+
+
+def _attributes(tree: Typed) -> Attributes:
+    return attributes(Sentence(tree.node), tree.x.channels, tree.x.grid)
 
 
 def _json_tree(tree: Typed, n: int = 1) -> dict[str, Any]:
@@ -244,6 +251,7 @@ def _print_network(console: Any, tree: Typed, counted: Cost) -> None:
         f"{counted.params:,} parameters; {counted.elementwise:,} elementwise results; "
         f"{counted.activations:,} activations"
     )
+    console.print(attribute_table(("value", _attributes(tree))))
 
 
 def _print_pairs(console: Any, title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -1,0 +1,124 @@
+"""`metamixer diff`, and the table of attributes that `metamixer show` prints."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from typing import Any
+
+from metamixer import catalog
+from metamixer.explore.attributes import Attributes
+from metamixer.explore.diff import Difference, Pair, Stage
+from metamixer.explore.diff import diff as compare
+from metamixer.language import Sentence, parse
+
+SIGNS = {"same": "=", "changed": "~", "only in A": "<", "only in B": ">"}
+WIDTH = 56  # characters of a stage that are printed
+
+
+def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, as_json: bool) -> int:
+    """Prints two architectures, each a sentence or a name of the catalogue, side by side.
+
+    Without an input that of the first catalogue name is taken, else 64 channels on 8x8. Two names are compared with
+    their heads, as their published numbers count them; beside a sentence a name stands for what precedes its head.
+
+    Raises:
+        LanguageError: one of them is no sentence, or does not fit the input.
+    """
+    known = catalog.names()
+    named = [catalog.get(text) for text in (a, b) if text in known]
+    channels = channels or (named[0].channels if named else 64)
+    grid = grid or (named[0].grid if named else (8, 8))
+    first, second = (_sentence(text, len(named) == 2) for text in (a, b))
+    found = compare(first, second, channels, grid)
+    if as_json:
+        print(json.dumps({"a": a, "b": b, "input": {"channels": channels, "grid": list(grid)}, **described(found)}))
+    else:
+        _print(a, b, f"{'x'.join(map(str, grid))} tokens x {channels}", found)
+    return 0
+
+
+def _sentence(text: str, head: bool) -> Sentence:
+    if text not in catalog.names():
+        return parse(text)
+    entry = catalog.get(text)
+    return entry.network if head else entry.sentence
+
+
+def verdict(pair: Pair) -> str:
+    """How the sides of a row relate."""
+    if pair.a is None or pair.b is None:
+        return "only in B" if pair.a is None else "only in A"
+    return "same" if pair.same else "changed"
+
+
+def described(found: Difference) -> dict[str, Any]:
+    """A comparison as plain values."""
+    return {
+        "same": found.same,
+        "keys": list(found.keys),
+        "stages": [
+            {"verdict": verdict(pair), "a": pair.a and pair.a._asdict(), "b": pair.b and pair.b._asdict()}
+            for pair in found.pairs
+        ],
+        "costs": [
+            {"macs": cost.macs, "params": cost.params, "elementwise": cost.elementwise, "activations": cost.activations}
+            for cost in found.costs
+        ],
+        "attributes": [one.described() for one in found.attributes],
+    }
+
+
+def attribute_table(*columns: tuple[str, Attributes]) -> Any:
+    """A table of the attributes of one architecture, or of several side by side."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table("attribute", *(head for head, _ in columns), box=box.SIMPLE_HEAD, title="attributes")
+    table.title_justify = "left"
+    for rows in zip(*(attributes.rows() for _, attributes in columns), strict=True):
+        values = [value for _, value in rows]
+        table.add_row(rows[0][0], *values, style="bold" if len(set(values)) > 1 else None)
+    return table
+
+
+def _print(a: str, b: str, where: str, found: Difference) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or a pipe has no width of its own
+        console = Console(highlight=False, width=160)
+    console.print(f"A  {a}\nB  {b}\ninput {where}", markup=False, soft_wrap=True)
+    table = Table(
+        box=box.SIMPLE_HEAD, title="stages; = same, ~ changed, < only in A, > only in B", title_justify="left"
+    )
+    table.add_column("")
+    for side in "AB":
+        table.add_column(side, overflow="fold", max_width=WIDTH)
+        table.add_column("MACs", justify="right", no_wrap=True)
+        table.add_column("parameters", justify="right", no_wrap=True)
+    for pair, group in groupby(found.pairs):
+        times = len(list(group))
+        sides = [cell for side in pair for cell in _cells(side, times)]
+        table.add_row(SIGNS[verdict(pair)], *map(escape, sides), style=None if pair.same else "bold")
+    console.print(table)
+    table = Table(box=box.SIMPLE_HEAD, title="totals", title_justify="left")
+    for head in ("", "A", "B", "B / A"):
+        table.add_column(head, justify="right" if head else "left")
+    for name in ("macs", "params", "elementwise", "activations"):
+        first, second = (getattr(cost, name) for cost in found.costs)
+        table.add_row(name, f"{first:,}", f"{second:,}", f"{second / first:.3f}" if first else "-")
+    console.print(table)
+    console.print(attribute_table(*zip("AB", found.attributes, strict=True)))
+    if found.same:
+        console.print(f"one architecture: both have the key {found.keys[0]}")
+
+
+def _cells(stage: Stage | None, times: int) -> tuple[str, str, str]:
+    if stage is None:
+        return "", "", ""
+    short = stage.text if len(stage.text) <= 2 * WIDTH else f"{stage.text[: 2 * WIDTH - 2]}.."
+    return short + (f"  × {times}" if times > 1 else ""), f"{stage.macs:,}", f"{stage.params:,}"
