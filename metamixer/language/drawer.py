@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from metamixer.language.choice import Choice, Value
-from metamixer.language.nodes import Node, size
+from metamixer.language.nodes import Node, size, walk
 from metamixer.language.printer import text
 from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, kid_of, values_of
 from metamixer.language.vocabulary import Demand
 
+DERIVATIONS = 20_000  # of rules, kept for one space
 Worlds = Mapping[Contexts, frozenset[Outcome]]
 Written = tuple[int, tuple[tuple[str, int], ...]]  # choices, and references by rule
 
@@ -60,14 +61,37 @@ class Chosen(NamedTuple):
     before: list[Written]
 
 
+class Step:
+    """Where a derivation of a rule stands after some choices: the choice met next, or how it ended.
+
+    Attributes:
+        name: of the choice, below the path of the rule.
+        choice: the choice; None at an end.
+        then: the step behind each value already taken.
+        end: the drawn phrase and how it ends; None where that is not known.
+    """
+
+    __slots__ = ("choice", "end", "name", "then")
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.choice: Choice | None = None
+        self.then: dict[Value, Step] = {}
+        self.end: tuple[Node, Ends] | None = None
+
+
 class Ruled(NamedTuple):
-    """A reference to a rule: its body and goal, the contexts inside, whether D differs, and ends already seen."""
+    """A reference to a rule: its body and goal, the contexts inside, whether D differs, ends and derivations seen.
+
+    ``start`` is None for a rule with so many derivations that hardly one comes twice.
+    """
 
     body: Node
     goal: Goal
     entered: dict[Contexts, Contexts]
     rewidth: bool
     ends: dict[Ends, Ends]
+    start: Step | None
 
 
 class Shared(NamedTuple):
@@ -128,6 +152,7 @@ class Drawer:
         self._ends: dict[frozenset[Any], Ends] = {}
         self._states: dict[Any, State] = {}
         self._before: dict[tuple[Node, int], Written] = {}
+        self._derivations = 0
 
     def before(self, node: Node, index: int) -> Written:
         """What a phrase has of choices and references before its part of this index."""
@@ -138,6 +163,17 @@ class Drawer:
                 refs += self.reach.references(kid)
             known = self._before[node, index] = (sum(kid.choices for kid in node.kids[:index]), tuple(refs.items()))
         return known
+
+    def remember(self, start: Step, taken: list[tuple[str, Choice, Value]], end: tuple[Node, Ends]) -> None:
+        """Keeps a derivation of a rule, up to a number in all."""
+        if self._derivations >= DERIVATIONS:
+            return
+        self._derivations += 1
+        step = start
+        for name, choice, value in taken:
+            step.name, step.choice = name, choice
+            step = step.then.setdefault(value, Step())
+        step.end = end
 
     def goal(self, worlds: Worlds) -> Goal:
         key = frozenset(worlds.items())
@@ -218,7 +254,9 @@ class Drawer:
         rewidth = first.kind == "term" and any(
             ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
         )
-        return Ruled(body, self.reaching(body, self.goal(inside)), entered, rewidth, {})
+        repeats = any(part.op == "word" and part.data[0] == "each" for part in walk(body))
+        start = None if repeats else Step()
+        return Ruled(body, self.reaching(body, self.goal(inside)), entered, rewidth, {}, start)
 
     def _shared(self, node: Node, goal: Goal) -> Shared:
         """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
@@ -282,9 +320,15 @@ class Drawer:
             known = plan.behind[ends] = (self.goal(places), final)
         return known
 
+    def kept(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> bool:
+        """Whether the operand of a power, with choices inside, has been drawn once for all of its copies."""
+        if node.op != "power" or len(done) != 2 or done[0].values[0][0] < 2:
+            return False
+        return not self.reach.closed(node.kids[0], contexts[0])
+
     def finishing(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> frozenset[Outcome]:
         """How a phrase can end after its first parts."""
-        if kept(node, done):
+        if self.kept(node, contexts, done):
             return frozenset(self.reach.completions(node, contexts, done[:1]).keys() & {done[1]})
         return frozenset(self.reach.completions(node, contexts, done))
 
@@ -295,7 +339,7 @@ class Drawer:
             return self._states[key]
         state = self._states[key] = State(worlds)
         steps = [self.reach.step(node, contexts, done) for contexts, done in worlds]
-        if isinstance(steps[0], Outcome) or kept(node, worlds[0][1]):
+        if isinstance(steps[0], Outcome) or self.kept(node, *worlds[0]):
             state.final = self.ends(
                 {
                     contexts: next(iter(self.finishing(node, contexts, done) & goal.worlds[contexts]))
@@ -334,8 +378,3 @@ class Drawer:
                     survivors.append((contexts, (*done, end)))
             known = state.next[ends] = self.state(node, goal, survivors)
         return known
-
-
-def kept(node: Node, done: tuple[Outcome, ...]) -> bool:
-    """Whether the operand of a power has been drawn once for all of its copies."""
-    return node.op == "power" and len(done) == 2 and bool(done[0].values[0][0] > 1)
