@@ -419,7 +419,7 @@ class _Walk:
         out = field_of(inner_type)
         spans = self._spread(view, place, context.x, inner, out, facts)
         base = joined([x.axes, *(env[name].axes for name in seen)])
-        self._absorb(view, place, context.x, facts, base)
+        self._absorb(view, place, context.x, facts, base, spans)
         return Value(through(base, spans, context.x, field_of(outer_type)), inner.sign)
 
     def _spread(self, view: View, place: Any, x: Field, inner: Value, out: Field, facts: Facts) -> Spans:
@@ -432,7 +432,9 @@ class _Walk:
         local = tuple(None if a.low is None or a.high is None else Span(a.jump, a.low, a.high) for a in inner.axes)
         return view.spread(x, place, local, out)
 
-    def _absorb(self, view: View, place: Any, x: Field, inner: Facts, axes: tuple[Axis, ...] | None) -> None:
+    def _absorb(
+        self, view: View, place: Any, x: Field, inner: Facts, axes: tuple[Axis, ...] | None, spans: Spans
+    ) -> None:
         """Facts inside a view as facts about what it stands on."""
         facts = self.facts
         facts.coefficients |= inner.coefficients
@@ -441,9 +443,12 @@ class _Walk:
         facts.causal = facts.causal and inner.causal
         whole = view.parts(x, place) == 1 or view.rewidth
         facts.cross += inner.cross if whole and not view.tokens else [False] * len(inner.cross)
-        facts.permutation = facts.permutation and inner.permutation and whole
+        alone = spans is None or all(span == SAME for span in spans)  # parts do not matter to single tokens
+        facts.permutation = facts.permutation and inner.permutation and (whole or alone)
         if view.tokens:
             shifts: Any = (1,) * len(x.grid) if inner.shifts is not None else None
+        elif alone and inner.permutation:
+            shifts = inner.shifts
         else:
             shifts = view.shifts(x, place, inner.shifts)
         if shifts is None or axes is None:

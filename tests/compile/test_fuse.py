@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
@@ -189,3 +190,36 @@ def test_the_sentence_alone_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["lin", "False"]
+
+
+SPACE = """
+name = "linear"
+start = "network"
+
+[rules]
+network = "each(part, {2..4}) >> {bn | x}"
+part = "{chain: 3 | total: 3 | res(total) | res(chain) | chain@win(2) | [.5: chain | x] | let k = chain in k * x}"
+chain = "each(word, {1..3})"
+total = "{word + word | x + word - word | norm + word + x | (token + shared + x)@win(4) | chain - x}"
+word = "{lin(b={0|1}) | lin(b=0,g=2) | conv(x,#{3|2|3x1}) | dw({1|3|5},b={0|1}) | conv(x,#rep(3,1x3)) | other | bn}"
+other = "{fconv({1|2|3},C,b={0|1},g={1|2}) | bn(b=0) | conv(lin >> bn,#3) | token | shared | ffn(2)}"
+token = "lin(b=0,sets={2|4})@T >> bn(sets={1|2})"
+shared = "dw(3,b={0|1},sets={2|4}) >> bn(sets=2)"
+"""
+
+
+def test_any_draw_of_linear_words_fuses(tmp_path):
+    (tmp_path / "linear.toml").write_text(SPACE)
+    space, rng = mm.Space.load(tmp_path / "linear.toml"), random.Random(0)
+    smaller = 0
+    for _ in range(80):
+        sentence = space.draw(rng, channels=4, grid=(4, 4)).sentence
+        form = fused_sentence(sentence, 4, (4, 4))
+        before, after = mm.cost(sentence, 4, (4, 4)), mm.cost(form, 4, (4, 4))
+        assert after.macs <= before.macs, str(sentence)
+        smaller += after.params < before.params
+        net = randomised(sentence, 4, (4, 4)).double()
+        x = torch.randn(2, 4, 4, 4, dtype=torch.float64)
+        with torch.no_grad():
+            assert deviation(mm.fuse(net)(x), net(x)) < 1e-9, str(sentence)
+    assert smaller > 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from math import log, prod
 
 import numpy as np
@@ -46,6 +47,7 @@ CASES = [
     ("att(lin,lin,lin)@win(4)", 4, (8, 8), (3, 3), False, (4, 4)),
     ("(dw(3) >> gelu)@win(4x2)", 4, (8, 8), (1, 1), False, (4, 2)),
     ("att(lin,lin,lin)@grid(4)", 4, (8, 8), (6, 6), False, (1, 1)),
+    ("(lin >> norm)@grid(4) >> gelu@win(2)", 4, (8, 8), (0, 0), True, (1, 1)),
     ("lin@flat@win(Hx1)", 2, (4, 6), (None, 0), False, (None, 1)),
     ("att(lin,lin,lin)@causal", 4, (6,), (5,), False, (1,)),
     (MIXER, 4, (6, 2), (None, None), False, None),
@@ -260,6 +262,49 @@ def test_causal_reads_reach_back_only():
     jacobian = torch.autograd.functional.jacobian(net, x)[0, :, :, 0].abs().amax((1, 3))
     assert bool((jacobian.triu(1) == 0).all())
     assert bool((jacobian.diagonal() > 0).all())
+
+
+SPACE = """
+name = "local"
+start = "network"
+
+[rules]
+network = "{norm | bn | lin} >> each(block, {1..3})"
+block = "{res(mixer) | mixer >> lin | lin * (mixer >> gelu) | [.5: mixer | x] | let k = mixer in k + (k >> view)}"
+mixer = "{dw({3|3x1|2}) | avg(3) | read | (lin >> gelu)@win(2) | dw(3)@grid(3) | down(2,C) >> up(2) | lin | ffn(2)}"
+read = "att(lin,lin,lin)@{N(3) | N(3,mask) | win(3) | win(2) | N(3,s=3) | N(2,d=2,mask) | grid(2)}"
+view = "{gelu@T | (dw(3) >> relu)@win(3x2) | lin@seg(2) | read@win(3) | norm}"
+"""
+
+
+def test_draws_of_a_space_do_what_their_attributes_say(tmp_path):
+    """Who is not within the declared distance does not matter; what is declared equivariant is."""
+    rng, n = random.Random(0), 36
+    (tmp_path / "local.toml").write_text(SPACE)
+    space = mm.Space.load(tmp_path / "local.toml")
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    bounded = 0
+    for _ in range(60):
+        sentence = space.draw(rng, channels=4, grid=(6, 6)).sentence
+        found, net = attributes(sentence, 4, (6, 6)), network(sentence, 4, (6, 6))
+        x = torch.randn(1, n, 4, dtype=torch.float64)
+        with torch.no_grad():
+            y = net(x.reshape(1, 6, 6, 4))
+            if found.permutation and y.shape[1:-1].numel() == n:
+                moved = net(x[:, order].reshape(1, 6, 6, 4)).reshape(1, n, -1)
+                assert deviation(moved, y.reshape(1, n, -1)[:, order]) < 1e-9
+            if y.shape[1:3] != (6, 6) or None in found.receptive_field:
+                continue
+            bounded += 1
+            for token in (0, 14, 35):
+                other = x.clone()
+                other[:, token] += 1
+                changed = ((net(other.reshape(1, 6, 6, 4)) - y).abs().amax(-1)[0] > 1e-10).nonzero()
+                far = (
+                    (changed - torch.tensor([token // 6, token % 6])).abs().amax(0) if len(changed) else torch.zeros(2)
+                )
+                assert all(a <= b for a, b in zip(far.tolist(), found.receptive_field, strict=True)), str(sentence)
+    assert bounded > 30
 
 
 def test_every_entry_of_the_catalogue_has_attributes():

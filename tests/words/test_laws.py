@@ -260,7 +260,7 @@ def test_gmlp_starts_as_a_perceptron():
     """With a gate matrix of zeros and ones for its bias, half of the hidden units pass (arXiv 2105.08050)."""
 
     def law(given: Held) -> Held:
-        norm, kept, gated, inner, gate, out = given
+        norm, kept, _, _, gate, out = given
         gate["weight"].zero_()
         gate["bias"].fill_(1)
         return [norm, kept, out]
