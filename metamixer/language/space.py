@@ -22,7 +22,8 @@ from metamixer.language.parse import Spans, nearest, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.reach import Outcome, Reach
 from metamixer.language.sentence import Sentence
-from metamixer.language.types import Field, Score, start
+from metamixer.language.typed import check_node
+from metamixer.language.types import Field, Mismatch, Score, start
 from metamixer.language.vocabulary import words
 
 
@@ -262,8 +263,8 @@ class Space:
             params.append(cost.params)
             within += all(getattr(cost, name) <= bound for name, bound in (limits or {}).items())
             for name, value in drawn.choices.items():
-                rule = name.rsplit("/", 1)[-1]
-                values.setdefault(rule.split("~")[0].split("[")[0] + "#" + rule.split("#")[1], Counter())[value] += 1
+                rule, _, number = name.rsplit("/", 1)[-1].partition("#")
+                values.setdefault(f"{rule.split('~')[0].split('[')[0]}#{number}", Counter())[value] += 1
         return Profile(draws, len(keys), tuple(sorted(macs)), tuple(sorted(params)), within, values)
 
     def _root(self, channels: int, grid: tuple[int, ...]) -> tuple[Node, tuple[Any, ...]]:
@@ -298,9 +299,10 @@ class Space:
             return self._offence(self._nodes[node.data[0]], inner)
         if all(reach.closed(node, ctx) for ctx in contexts):
             try:
-                Sentence(node, None).typed(contexts[0].x.channels, contexts[0].x.grid)
-            except LanguageError as error:
-                return node, error.message.splitlines()[0]
+                for ctx in contexts:
+                    check_node(node, ctx)
+            except Mismatch as mismatch:
+                return node, mismatch.message
             return node, "it does not fit what follows"
         done: tuple[Outcome, ...] = ()
         while True:
@@ -311,7 +313,10 @@ class Space:
             inner = tuple(demand.context for demand in step)
             ends = reach.outcomes(kid, inner)
             if not ends:
-                return self._offence(kid, inner)
+                phrase, why = self._offence(kid, inner)
+                return (
+                    phrase if isinstance(step[0].kid, int) else node
+                ), why  # an expansion stands nowhere in the text
             done = (*done, next(iter(ends)))
 
     def _where(self, rule: str) -> str:
