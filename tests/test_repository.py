@@ -34,7 +34,7 @@ MAY_IMPORT = {
     # A study's file has a section for the recipe, whose declaration is training's.
     "search": {"language", "words", "cost", "catalog", "tasks", "training.recipe"},
     "explore": {"language", "words", "cost", "compile.plan", "catalog"},
-    "report": {"language", "words", "cost", "explore", "search.record", "search.front"},
+    "report": {"language", "words", "cost", "compile.fuse", "explore", "search.record", "search.front"},
     "testing": {"language", "words", "cost", "compile", "reference"},
 }
 

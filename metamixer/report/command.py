@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, cast
 
+from metamixer.compile.fuse import fused_sentence
 from metamixer.cost import Cost, cost
 from metamixer.cost.count import counts
 from metamixer.errors import RecordError
@@ -174,9 +175,19 @@ def _described(tree: Typed, counted: Cost) -> dict[str, Any]:
         "cost": {"macs": counted.macs, "flops": counted.flops, "params": counted.params,
                  "elementwise": counted.elementwise, "activations": counted.activations},
         "breakdown": [row._asdict() for row in counted.breakdown],
+        "fused": _fused(tree),
         "attributes": _attributes(tree).described(),
         "tree": _json_tree(tree),
     }  # fmt: skip
+
+
+def _fused(tree: Typed) -> dict[str, Any] | None:
+    """The re-parameterised form for evaluation and its cost; None where there is nothing to fuse."""
+    form = fused_sentence(Sentence(tree.node), tree.x.channels, tree.x.grid)
+    if str(form) == str(Sentence(tree.node)):
+        return None
+    counted = cost(form, tree.x.channels, tree.x.grid)
+    return {"sentence": str(form), "macs": counted.macs, "flops": counted.flops, "params": counted.params}
 
 
 def _attributes(tree: Typed) -> Attributes:
@@ -251,6 +262,13 @@ def _print_network(console: Any, tree: Typed, counted: Cost) -> None:
         f"{counted.params:,} parameters; {counted.elementwise:,} elementwise results; "
         f"{counted.activations:,} activations"
     )
+    fused = _fused(tree)
+    if fused is not None:
+        console.print(
+            f"fused for evaluation: {fused['macs']:,} MACs, {fused['params']:,} parameters: {fused['sentence']}",
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(attribute_table(("value", _attributes(tree))))
 
 

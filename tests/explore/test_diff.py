@@ -100,6 +100,15 @@ def test_show_prints_attributes():
     assert "locked" in run("show", "pos >> dw(3)", "--channels", "4", "--grid", "6x6")
 
 
+def test_show_prints_the_cost_of_both_forms():
+    text = run("show", "conv(x,#rep(7,3)) >> res(bn >> lin(b=0))", "--channels", "8", "--grid", "8x8")
+    assert "fused for evaluation: 29,184 MACs, 472 parameters: dw(7) >> lin" in text
+    told = json.loads(run("show", "lin(b=0) >> bn", "--channels", "8", "--grid", "8x8", "--json"))
+    assert told["fused"] == {"sentence": "lin", "macs": 4096, "flops": 8192, "params": 72}
+    assert json.loads(run("show", "lin", "--json"))["fused"] is None
+    assert "fused" not in run("show", "lin")
+
+
 def test_what_is_no_architecture_is_told():
     with pytest.raises(LanguageError, match="did you mean"):
         diff("lni", "lin", 4, (4,))
