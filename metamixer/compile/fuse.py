@@ -18,6 +18,7 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from metamixer.errors import UserError
 from metamixer.language import Sentence, parse
 from metamixer.language.nodes import Node, X, chain, joined, make, place, size, total, word
 from metamixer.language.printer import text
@@ -112,11 +113,20 @@ def fuse(net: Network) -> Network:
 
     Returns:
         a new network in evaluation mode, of the fused sentence, with weights computed from those of ``net``.
+
+    Raises:
+        UserError: ``net`` is another kind of module.
     """
     import torch
 
     from metamixer.compile.modules import Network
 
+    if not isinstance(net, Network):
+        raise UserError(
+            f"fuse takes a network as metamixer.build makes it, not a {type(net).__name__}",
+            None,
+            "of what create_model makes, fuse the .network",
+        )
     t = net.typed
     whole = _Walk(net.store.weights).piece(t, (), {})
     like = next(net.parameters(), torch.empty(0))

@@ -12,6 +12,7 @@ import torch
 import metamixer as mm
 from metamixer import catalog
 from metamixer.compile import fused_sentence
+from metamixer.errors import UserError
 from metamixer.testing.checks import deviation, randomise
 
 KEY_3 = "conv(lin(b=0) >> bn,#3,b=1) -> gelu -> conv(#3,b=1)"
@@ -129,6 +130,11 @@ def test_fusing_in_training_form_uses_the_running_statistics():
     same_function(net.eval(), fused, 4, (8, 8))
 
 
+def test_another_module_is_refused():
+    with pytest.raises(UserError, match="not a Linear"):
+        mm.fuse(torch.nn.Linear(2, 2))
+
+
 @pytest.mark.parametrize(
     ("key", "channel", "train", "fused"),
     [
@@ -223,3 +229,14 @@ def test_any_draw_of_linear_words_fuses(tmp_path):
         with torch.no_grad():
             assert deviation(mm.fuse(net)(x), net(x)) < 1e-9, str(sentence)
     assert smaller > 40
+
+
+def test_every_entry_of_the_catalogue_has_a_fused_form():
+    for name in catalog.names():
+        entry = catalog.get(name)
+        form = fused_sentence(entry.network, entry.channels, entry.grid)
+        assert mm.check(form, entry.channels, entry.grid) == mm.check(entry.network, entry.channels, entry.grid)
+        after = mm.cost(form, entry.channels, entry.grid)
+        assert after.macs <= entry.cost.macs
+        normed = "bn" in entry.text or "rep(" in entry.text
+        assert normed or "x + dw" in entry.text or "res(dw" in entry.text or str(form) == str(entry.network), name
