@@ -93,10 +93,10 @@ def values_first(match: Typed, total: Typed) -> int:
     return (score.tokens + score.slots) * match.inputs[0].channels * total.out.channels // score.heads
 
 
-def macs(t: Typed, order: str = "planned") -> int:
+def macs(t: Typed) -> int:
     """MACs of one read in its planned order, its sources apart."""
     chosen = plan(t)
-    if chosen.order == "values first" and order == "planned":
+    if chosen.order == "values first":
         assert chosen.match is not None
         assert chosen.sum is not None
         return values_first(chosen.match[1], chosen.sum[1])

@@ -106,8 +106,8 @@ def _counts(t: Typed, order: str) -> Counts:
         params = 0
     if word.form == "tie":
         params += _tied_params(t, order)
-    if word.form == "read":  # stages report their own MACs; the plan replaces those of the read as a whole
-        macs += read_macs(t, order) - sum(_own(step, order) for step in _stages(t))
+    if word.form == "read" and order == "planned":  # stages report their own MACs; the plan may take other products
+        macs += read_macs(t) - sum(step.word.macs(step) for step in _stages(t))
     own = _own(t, order)
     trained = sum(prod(w.shape) for w in word.weights(t) if w.trained)
     if own or trained:
