@@ -24,6 +24,7 @@ PERCEPTRON = (
 )
 REPMLP_FFN = "res(bn >> lin(4C,b=0) >> bn >> gelu >> lin(D,b=0) >> bn)"
 LOCALVIT = "res(lin(4C,b=0) >> bn >> hswish >> dw(3,b=0) >> bn >> hswish >> se(16,gate=hsig) >> lin(D,b=0) >> bn)"
+SHARED = "unit(x + (pool(2) >> bn >> (lin >> relu >> lin)@flat >> up))"
 CONVMIXER = "patch(2,8) >> relu >> bn >> (res(dw(7) >> relu >> bn) >> lin >> relu >> bn)^2"
 
 
@@ -50,6 +51,14 @@ FUSED = [
         16,
         (4, 4),
         "cls >> map(res(lin(64) >> hswish >> dw(3) >> hswish >> se(16,gate=hsig) >> lin(16)))",
+    ),
+    # RepMLP of 2021: its groups of channels differ from those of its convolution, which stays beside them
+    (
+        f"lin(C/8,b=0) >> bn >> relu >> {SHARED} >> ((lin(g=8,b=0) >> bn)@flat + (fconv(3,C,b=0) >> bn))@win(4) >> relu"
+        " >> lin(D,b=0) >> bn",
+        64,
+        (8, 8),
+        f"lin(8) >> relu >> {SHARED} >> (lin(g=8)@flat + fconv(3,8))@win(4) >> relu >> lin(64)",
     ),
     (CONVMIXER, 3, (16, 16), CONVMIXER),
     # projections of one input and the input itself are one matrix
