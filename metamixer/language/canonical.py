@@ -165,6 +165,15 @@ NAMES = "abcdefgijklmnopqrstuvwyz"
 
 def renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
     """Bindings in order of first use, named a, b, c, .. by how many binders they stand in."""
+    if names:
+        return _renamed(node, names, depth)
+    known = node.cache.get(("renamed", depth))
+    if known is None:
+        known = node.cache["renamed", depth] = _renamed(node, names, depth)
+    return known
+
+
+def _renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
     if node.op in ("let", "tie"):
         binds, body = _ordered(node)
         renaming = dict(names)

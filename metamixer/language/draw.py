@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from metamixer.language.choice import Choose, Value, prior
+from metamixer.language.choice import Choice, Choose, Value, prior
 from metamixer.language.drawer import (
     Chosen,
     Closed,
@@ -101,6 +101,40 @@ class Drawing:
         rule = node.data[0]
         nth = dict(spot.refs).get(rule, 0) + 1 if spot.refs else 1
         path = f"{spot.path}/{rule}" + (f"~{nth}" if nth > 1 else "") if spot.path else rule
+        if plan.start is None:
+            return self._expanded(goal, plan, path)
+        step, answers = plan.start, {}
+        while step.choice is not None:
+            name = path + step.name
+            answers[name] = value = self.choose(name, step.choice)
+            following = step.then.get(value)
+            if following is None:
+                break
+            step = following
+        if step.end is not None:
+            self.taken.update(answers)
+            return step.end
+        return self._derived(goal, plan, path, answers)
+
+    def _derived(self, goal: Goal, plan: Ruled, path: str, answers: dict[str, Value]) -> tuple[Node, Ends]:
+        """A derivation that was not met before: its first choices are answered, the others are asked."""
+        ask, met = self.choose, []
+
+        def answer(name: str, choice: Choice) -> Value:
+            value = answers[name] if name in answers else ask(name, choice)
+            met.append((name[len(path) :], choice, value))
+            return value
+
+        self.choose = answer
+        try:
+            end = self._expanded(goal, plan, path)
+        finally:
+            self.choose = ask
+        assert plan.start is not None
+        self.drawer.remember(plan.start, met, end)
+        return end
+
+    def _expanded(self, goal: Goal, plan: Ruled, path: str) -> tuple[Node, Ends]:
         drawn, inner = self.draw(plan.body, plan.goal, Spot(path))
         if plan.rewidth and _names_width(drawn):
             drawn = word("unit", drawn)
