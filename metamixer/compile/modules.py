@@ -72,10 +72,11 @@ class Part(nn.Module):
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
         parts = tuple(self.parts._modules.values())  # a list of modules looks each one up by its name
         if self.weights is None:
+            drop = self.drop if self.training else {}
 
             def evaluate(i: int, x: Tensor, env: Env, state: Any) -> Any:
                 value = parts[i](x, env, state)
-                return dropped(value, self.drop[i]) if self.training and i in self.drop else value
+                return dropped(value, drop[i]) if i in drop else value
 
             return self.t.word.run(self.t, evaluate, x, env, state, False)
         sources = [x if plain else part(x, env) for plain, part in zip(self.plain, parts, strict=True)]
