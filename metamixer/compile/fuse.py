@@ -30,11 +30,11 @@ from metamixer.words.convolutions import EPS, convolve_same
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metamixer.compile.modules import Network, Weights
+    from metamixer.compile.modules import Network, Share, Weights
 
 Path = tuple[int, ...]
 Tensors = Callable[[], dict[str, Any]]
-Held = Mapping[Path, "Weights"]
+Held = Mapping[Path, "Weights | Share"]
 
 
 @dataclass(frozen=True)

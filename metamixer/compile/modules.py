@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,55 @@ class Weights(nn.Module):
             self.register_buffer(name, torch.as_tensor(table), persistent=False)
 
 
+class Joint(nn.Module):
+    """The projections of one input that run as one matrix product; each occurrence owns some of the rows."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, owned: list[Weights]) -> None:
+        super().__init__()
+        states = [weights.state_dict() for weights in owned]
+        self.rows = [len(state["weight"]) for state in states]
+        self.weight = nn.Parameter(torch.cat([state["weight"] for state in states]))
+        self.bias = nn.Parameter(torch.cat([state["bias"] for state in states])) if "bias" in states[0] else None
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return nn.functional.linear(x, self.weight, self.bias).split(self.rows, -1)
+
+
+class Share:
+    """One occurrence's rows of a ``Joint``; to the outside it is as ``Weights`` are."""
+
+    def __init__(self, joint: Joint, index: int) -> None:
+        self.joint, self.start, self.stop = joint, sum(joint.rows[:index]), sum(joint.rows[: index + 1])
+
+    @property
+    def weight(self) -> Tensor:
+        return self.joint.weight[self.start : self.stop]
+
+    @property
+    def bias(self) -> Tensor | None:
+        return None if self.joint.bias is None else self.joint.bias[self.start : self.stop]
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        yield "weight", self.weight
+        if self.bias is not None:
+            yield "bias", self.bias
+
+    def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
+        return iter(())
+
+    def state_dict(self, keep_vars: bool = False) -> dict[str, Tensor]:
+        """The rows, as views: what is copied into them arrives in the network."""
+        return {name: value if keep_vars else value.detach() for name, value in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, value in self.named_parameters():
+                value.copy_(state[name])
+
+
 class Store:
     """All weights of a network by the path of their occurrence: a second use of a tied name finds the tensors of
     the first. ``counted`` asks for modules in which every counted product runs through a kernel that torch's
@@ -43,10 +92,22 @@ class Store:
     """
 
     def __init__(self, counted: bool = False) -> None:
-        self.weights: dict[Path, Weights] = {}
+        self.weights: dict[Path, Weights | Share] = {}
+        self.joints: dict[tuple[Path, ...], Joint] = {}
         self.counted = counted
 
-    def of(self, t: Typed, path: Path) -> Weights:
+    def joint(self, found: list[tuple[Typed, Path]]) -> Joint | None:
+        """One matrix for projections of the same input, unless some of them already has its own (tied reads)."""
+        paths = tuple(path for _, path in found)
+        if paths not in self.joints:
+            biased = {bool(t.settings["b"]) for t, _ in found if _projects_x(t)}
+            if not all(_projects_x(t) for t, _ in found) or len(biased) > 1 or any(p in self.weights for p in paths):
+                return None
+            joint = self.joints[paths] = Joint([Weights(t.word.weights(t), {}) for t, _ in found])
+            self.weights |= {path: Share(joint, i) for i, path in enumerate(paths)}
+        return self.joints[paths]
+
+    def of(self, t: Typed, path: Path) -> Weights | Share:
         weights, constants = t.word.weights(t), t.word.constants(t)
         if path not in self.weights:
             self.weights[path] = Weights(weights, constants)
@@ -96,7 +157,7 @@ def dropped(x: Tensor, rate: float) -> Tensor:
 
 
 class SourcesOf(nn.Module):
-    """Query, keys and values of a read."""
+    """Query, keys and values of a read; projections of one input run as one matrix product."""
 
     def __init__(self, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
         super().__init__()
@@ -104,9 +165,13 @@ class SourcesOf(nn.Module):
         assert chosen.sum is not None
         (match_path, match), (sum_path, total) = chosen.match, chosen.sum
         found = [(match.kids[i], (*path, *match_path, i)) for i in (0, 1)] + [(total.kids[0], (*path, *sum_path, 0))]
-        self.parts = nn.ModuleList(make(kid, where, store, ties) for kid, where in found)
+        self.joint = store.joint(found)
+        alone = [] if self.joint is not None else found
+        self.parts = nn.ModuleList(make(kid, where, store, ties) for kid, where in alone)
 
-    def forward(self, x: Tensor, env: Env) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor, env: Env) -> tuple[Tensor, ...]:
+        if self.joint is not None:
+            return self.joint.forward(x)
         q, k, v = self.parts
         return q(x, env), k(x, env), v(x, env)
 
@@ -123,7 +188,7 @@ class FusedRead(nn.Module):
         self.t, self.match = t, chosen.match[1]
         self.sources = SourcesOf(chosen, path, store, ties)
         self.added = [step for _, step in chosen.between[:-1]]
-        self.biases = nn.ModuleList(store.of(step, (*path, *where)) for where, step in chosen.between[:-1])
+        self.biases = nn.ModuleList(cast("Weights", store.of(s, (*path, *where))) for where, s in chosen.between[:-1])
         score = self.match.out
         mask = None
         if score.parts[0].place is not None:
@@ -199,6 +264,12 @@ def kids_of(t: Typed, path: Path, ties: Mapping[str, Path]) -> list[tuple[Typed,
     elif t.word.form == "tied":  # a use: its weights lie with the binding
         return [(kid, ties[t.settings["name"]], ties) for kid in t.kids]
     return [(kid, (*path, i), ties) for i, kid in enumerate(t.kids)]
+
+
+def _projects_x(t: Typed) -> bool:
+    """Whether an occurrence is a plain projection of x itself."""
+    plain = t.word.projection and t.settings["g"] == 1 and not t.settings["sets"]
+    return plain and t.kids[0].word.form == "input"
 
 
 def _is_leaf(t: Typed) -> bool:
