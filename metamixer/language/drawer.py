@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from metamixer.language.choice import Choice, Value
 from metamixer.language.nodes import Node, size, walk
 from metamixer.language.printer import text
-from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, kid_of, values_of
+from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
 from metamixer.language.vocabulary import Demand
 
 DERIVATIONS = 20_000  # of rules, kept for one space
@@ -218,7 +218,7 @@ class Drawer:
                 return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
             if node.data[0] in reach.rules:
                 return self._rule(node, goal)
-        if node.op == "pick" or (node.op == "tie" and not reach.closed(node.kids[0], first)):
+        if node.op == "pick" or (node.op == "tie" and not reach.settled(node.kids[0], first)):
             return self._shared(node, goal)
         if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
             return self._at(node, goal)
@@ -266,14 +266,10 @@ class Drawer:
             step = self.reach.step(node, contexts, ())
             assert isinstance(step, list)
             for end in self.reach.outcomes(body, tuple(d.context for d in step)):
-                own = frozenset(use for use in end.uses if use[0] == name)
-                drawn_as = Outcome(values_of(own))
-                if (
-                    own
-                    and Outcome(end.values, end.uses - own) in allowed
-                    and drawn_as in self.reach.outcomes(value, contexts_of(own))
-                ):
-                    wanted[contexts_of(own)] = wanted.get(contexts_of(own), frozenset()) | {drawn_as}
+                own, rest = unbound(end, name)
+                drawn = drawn_as(own)
+                if own and rest in allowed and drawn in self.reach.outcomes(value, contexts_of(own)):
+                    wanted[contexts_of(own)] = wanted.get(contexts_of(own), frozenset()) | {drawn}
         return Shared(self.goal(wanted))
 
     def _at(self, node: Node, goal: Goal) -> Placed:
@@ -324,7 +320,7 @@ class Drawer:
         """Whether the operand of a power, with choices inside, has been drawn once for all of its copies."""
         if node.op != "power" or len(done) != 2 or done[0].values[0][0] < 2:
             return False
-        return not self.reach.closed(node.kids[0], contexts[0])
+        return not self.reach.settled(node.kids[0], contexts[0])
 
     def finishing(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> frozenset[Outcome]:
         """How a phrase can end after its first parts."""

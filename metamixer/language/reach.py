@@ -8,7 +8,7 @@ remembered for each phrase and contexts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metamixer.language.nodes import Node
@@ -17,7 +17,26 @@ from metamixer.language.types import Bound, Context, Mismatch, Type
 from metamixer.language.vocabulary import Demand, Done
 
 Contexts = tuple[Context, ...]
-NO_USES: frozenset[tuple[Any, Any, Any]] = frozenset()
+
+
+class Use(NamedTuple):
+    """What a phrase takes of a draw, or of tied weights, bound outside of it.
+
+    Attributes:
+        name: the bound name.
+        context: where it is used.
+        value: what it becomes there.
+        inner: what its own phrase takes of names bound before it.
+    """
+
+    name: str
+    context: Context
+    value: Type
+    inner: frozenset[Any] = frozenset()
+
+
+Uses = frozenset[Use]
+NO_USES: Uses = frozenset()
 
 
 class Outcome(NamedTuple):
@@ -25,11 +44,15 @@ class Outcome(NamedTuple):
 
     Attributes:
         values: its type (or size, or places) under each context.
-        uses: what it takes of draws and tied weights bound outside: (name, context, value).
+        uses: what it takes of bound names under each context; empty where it takes nothing under any.
     """
 
     values: tuple[Type, ...]
-    uses: frozenset[tuple[str, Context, Type]] = NO_USES
+    uses: tuple[Uses, ...] = ()
+
+    def taken(self, i: int) -> Uses:
+        """What it takes under the context of this index."""
+        return self.uses[i] if self.uses else NO_USES
 
 
 Outcomes = Mapping[Outcome, int]
@@ -86,6 +109,13 @@ class Reach:
         if node.open or node.names & self._names:
             return False
         return not any(name in node.names and bound.kind != "let" for name, bound in ctx.env)
+
+    def settled(self, node: Node, ctx: Context) -> bool:
+        """Whether nothing is left to draw, in the phrases behind bound names neither."""
+        if node.open or any(name in self.rules and ctx.find(name) is None for name in node.names):
+            return False
+        shared = (bound for name, bound in ctx.env if name in node.names and bound.node is not None)
+        return all(self.settled(bound.node, ctx._replace(env=bound.env)) for bound in shared if bound.node is not None)
 
     def narrowed(self, node: Node, ctx: Context) -> Context:
         """The context without what the phrase cannot see, so that equal questions are asked once."""
@@ -154,13 +184,13 @@ class Reach:
         except Mismatch:
             return None
         if all(isinstance(step, Done) for step in steps):
-            uses = NO_USES.union(*(out.uses for out in done)) if done else NO_USES
-            return Outcome(tuple(step.out for step in steps), uses)  # type: ignore[union-attr]
+            uses = [NO_USES.union(*(out.taken(i) for out in done)) for i in range(len(contexts))]
+            return outcome((step.out for step in steps), uses)  # type: ignore[union-attr]
         demands = [step for step in steps if isinstance(step, Demand)]
         if len(demands) < len(steps) or any(step.kid != demands[0].kid for step in demands):
             return None  # several uses of one draw that would not ask for the same phrases
-        uses = NO_USES.union(*(out.uses for out in done)) if done else NO_USES
-        return [step._replace(context=_with_uses(step.context, uses)) for step in demands] if uses else demands
+        known = NO_USES.union(*(uses for out in done for uses in out.uses))
+        return [step._replace(context=_with_uses(step.context, known)) for step in demands] if known else demands
 
     def completions(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> Outcomes:
         """All ways a phrase can end after its first parts ended as ``done``."""
@@ -177,7 +207,7 @@ class Reach:
         if isinstance(step, Outcome):
             return self._bound(node, contexts, step)
         kid = kid_of(node, step[0])
-        if node.op == "power" and len(done) == 1 and done[0].values[0][0] > 1 and not self.closed(kid, contexts[0]):
+        if node.op == "power" and len(done) == 1 and done[0].values[0][0] > 1 and not self.settled(kid, contexts[0]):
             # drawn once and repeated: the draw must keep its type
             kept = tuple(ctx.x for ctx in contexts)
             return {
@@ -193,11 +223,11 @@ class Reach:
         """A binder's end: what its name was used for becomes a number of draws of the value."""
         if node.op not in ("pick", "tie"):
             return {end: 1}
-        own = frozenset(use for use in end.uses if use[0] == node.data[0])
+        own, rest = unbound(end, node.data[0])
         if not own:
             return {end: 1}
-        count = self.outcomes(node.kids[0], contexts_of(own)).get(Outcome(values_of(own)), 0)
-        return {Outcome(end.values, end.uses - own): count} if count else NONE
+        count = self.outcomes(node.kids[0], contexts_of(own)).get(drawn_as(own), 0)
+        return {rest: count} if count else NONE
 
     def _use(self, node: Node, contexts: Contexts, bounds: list[Bound]) -> Outcomes:
         """A bound name where it is used. A draw or a set of weights notes the context and what it becomes there."""
@@ -211,16 +241,16 @@ class Reach:
             self.narrowed(value, ctx.enter()._replace(env=bound.env, depth=bound.depth))
             for ctx, bound in zip(contexts, bounds, strict=True)
         )  # fmt: skip
-        if bounds[0].kind == "tie" and len({ctx.x.channels for ctx in (*asked, *(use[1] for use in before))}) > 1:
+        earlier = contexts_of(before)
+        if bounds[0].kind == "tie" and len({ctx.x.channels for ctx in (*asked, *earlier)}) > 1:
             return NONE
-        new = tuple(dict.fromkeys(ctx for ctx in asked if all(use[1] != ctx for use in before)))
-        known = {use[1]: use[2] for use in before}
+        every = (*earlier, *dict.fromkeys(ctx for ctx in asked if ctx not in earlier))
+        known = drawn_as(before)
         found: dict[Outcome, int] = {}
-        for out in self.outcomes(value, (*contexts_of(before), *new)):
-            if out.values[: len(before)] == values_of(before):
-                full = known | dict(zip(new, out.values[len(before) :], strict=True))
-                uses = frozenset((name, ctx, full[ctx]) for ctx in asked)
-                found[Outcome(tuple(full[ctx] for ctx in asked), uses)] = 1
+        for out in self.outcomes(value, every):
+            uses = {ctx: Use(name, ctx, out.values[i], out.taken(i)) for i, ctx in enumerate(every)}
+            if outcome(out.values[: len(earlier)], [out.taken(i) for i in range(len(earlier))]) == known:
+                found[outcome((uses[ctx].value for ctx in asked), [frozenset((uses[ctx],)) for ctx in asked])] = 1
         return found
 
 
@@ -229,21 +259,38 @@ def kid_of(node: Node, demand: Demand) -> Node:
     return node.kids[demand.kid] if isinstance(demand.kid, int) else demand.kid
 
 
-def contexts_of(uses: Iterable[tuple[str, Context, Type]]) -> Contexts:
-    """The contexts of uses, in a fixed order."""
-    return tuple(use[1] for use in sorted(uses, key=repr))
+def outcome(values: Iterable[Type], uses: Sequence[Uses]) -> Outcome:
+    """An outcome; equal ones are written alike."""
+    return Outcome(tuple(values), tuple(uses) if any(uses) else ())
 
 
-def values_of(uses: Iterable[tuple[str, Context, Type]]) -> tuple[Type, ...]:
-    """What uses became, in the same order."""
-    return tuple(use[2] for use in sorted(uses, key=repr))
+def _ordered(uses: Uses) -> list[Use]:
+    return sorted(uses, key=lambda use: repr(use.context))
 
 
-def _with_uses(ctx: Context, uses: frozenset[tuple[str, Context, Type]]) -> Context:
+def contexts_of(uses: Uses) -> Contexts:
+    """The contexts of the uses of one name, in a fixed order."""
+    return tuple(use.context for use in _ordered(uses))
+
+
+def drawn_as(uses: Uses) -> Outcome:
+    """What the phrase behind one name became under the contexts of its uses."""
+    ordered = _ordered(uses)
+    return outcome((use.value for use in ordered), [use.inner for use in ordered])
+
+
+def unbound(end: Outcome, name: str) -> tuple[Uses, Outcome]:
+    """The uses of a name, and the outcome outside of its binder: what its phrase took is then taken directly."""
+    own = frozenset(use for uses in end.uses for use in uses if use.name == name)
+    rest = [(uses - own).union(*(use.inner for use in uses & own)) for uses in end.uses]
+    return own, outcome(end.values, rest)
+
+
+def _with_uses(ctx: Context, uses: Uses) -> Context:
     """Later parts know what earlier parts took of a draw."""
     env = []
     for name, bound in ctx.env:
-        own = frozenset(use for use in uses if use[0] == name) if bound.kind != "let" else NO_USES
+        own = frozenset(use for use in uses if use.name == name) if bound.kind != "let" else NO_USES
         env.append((name, bound._replace(uses=bound.uses | own) if own else bound))
     return ctx._replace(env=tuple(env))
 

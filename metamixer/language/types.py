@@ -128,7 +128,7 @@ class Bound(NamedTuple):
     type: Type = None
     node: Node | None = None
     env: tuple[tuple[str, Any], ...] = ()
-    uses: frozenset[tuple[Any, Any, Any]] = frozenset()
+    uses: frozenset[Any] = frozenset()
     depth: tuple[tuple[str, int], ...] = ()
 
 
