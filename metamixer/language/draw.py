@@ -24,7 +24,8 @@ from metamixer.language.drawer import (
     State,
     Written,
 )
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, word
+from metamixer.language.nodes import Node, Rewritten, X, chain, joined, make, place, size, word
+from metamixer.language.printer import domain_of, weights_of
 from metamixer.language.reach import Reach
 from metamixer.language.typed import check_node
 from metamixer.language.types import Context, Mismatch
@@ -213,6 +214,9 @@ def substitute(node: Node, name: str, value: Node) -> Node:
         return node
     if node.op == "word" and not node.kids:
         return value
+    if node.op == "choice":
+        kids = tuple(substitute(kid, name, value) for kid in node.kids)
+        return make("choice", Rewritten(weights_of(node), domain_of(node)), kids)
     if node.op in ("let", "tie", "pick") and node.data[0] == name:
         return make(node.op, node.data, (substitute(node.kids[0], name, value), node.kids[1]))
     return joined(node, tuple(substitute(kid, name, value) for kid in node.kids))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from metamixer.language.choice import Choice, Value
 from metamixer.language.nodes import Node, size, walk
-from metamixer.language.printer import text
+from metamixer.language.printer import domain_of, weights_of
 from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
 from metamixer.language.vocabulary import Demand
 
@@ -232,9 +232,8 @@ class Drawer:
             weights: tuple[float, ...] = (1.0,) * len(domain)
         else:
             options = list(node.kids)
-            whole = all(option.op == "size" and option.data.isdigit() for option in options)
-            domain = tuple(int(option.data) if whole else text(option) for option in options)
-            weights = tuple(float(weight) if weight else 1.0 for weight in node.data or (None,) * len(options))
+            domain = domain_of(node)
+            weights = tuple(float(weight) if weight else 1.0 for weight in weights_of(node))
         goals = {value: self.reaching(option, goal) for value, option in zip(domain, options, strict=True)}
         viable = tuple(value for value in domain if goals[value].worlds)
         written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]

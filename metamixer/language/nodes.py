@@ -7,7 +7,7 @@ walk over sentences that share phrases pays for each phrase once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 BINDERS = ("let", "tie", "pick")
@@ -47,6 +47,13 @@ class Node:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return make, (self.op, self.data, self.kids)
+
+
+class Rewritten(NamedTuple):
+    """What belongs to a choice whose alternatives are no longer as they were written (a draw was put in place)."""
+
+    weights: tuple[str | None, ...] | None
+    domain: tuple[int | str, ...]
 
 
 _interned: WeakValueDictionary[tuple[Any, ...], Node] = WeakValueDictionary()

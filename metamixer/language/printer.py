@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metamixer.language.nodes import Node
+from metamixer.language.nodes import Node, Rewritten
 
 # How tightly an operator binds; a phrase stands bare where at least `need` is asked for.
 LEVEL = {
@@ -62,7 +62,7 @@ def _write(node: Node) -> str:
     if op == "split":
         return _write_split(node)
     if op == "choice":
-        weights = data or (None,) * len(kids)
+        weights = weights_of(node)
         return "{" + " | ".join(text(k) + (f": {w}" if w else "") for k, w in zip(kids, weights, strict=True)) + "}"
     if op == "range":
         low, high, step = data
@@ -74,6 +74,20 @@ def _write(node: Node) -> str:
         binds.append(f"{node.data[0]} = {_at_least(node.kids[0], 1)}")
         node = node.kids[1]
     return f"{op} {', '.join(binds)} in {text(node)}"
+
+
+def weights_of(choice: Node) -> tuple[str | None, ...]:
+    """The prior weight of each alternative as it is written, None where there is none."""
+    weights = choice.data.weights if isinstance(choice.data, Rewritten) else choice.data
+    return weights or (None,) * len(choice.kids)
+
+
+def domain_of(choice: Node) -> tuple[int | str, ...]:
+    """The alternatives of a choice as they are written: integers if all are, else texts."""
+    if isinstance(choice.data, Rewritten):
+        return choice.data.domain
+    whole = all(kid.op == "size" and kid.data.isdigit() for kid in choice.kids)
+    return tuple(int(kid.data) if whole else text(kid) for kid in choice.kids)
 
 
 def _stage(node: Node) -> str:

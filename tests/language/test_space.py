@@ -51,6 +51,24 @@ SPACES = {
     "scopes": ({"n": "lin(8) >> b >> lin({D|C})", "b": "lin({D|2C}) >> lin(D)"}, 4, (2,), 3, 4),
     "heads in force": ({"n": "(dot(lin,lin) -> {softmax|sig} -> mm(lin({4|6})))@h({2|4})"}, 4, (2,), 3, 6),
     "class token": ({"n": "{x|cls} >> {dw(3)|lin|att} >> {mean|first}"}, 4, (3, 3), 3, 10),
+    "tie of a pick": ({"n": "pick p = {3|5} in tie f = dw(p) in f >> {f|norm}"}, 4, (8, 8), 3, 4),
+    "pick of a pick": ({"n": "pick a = {lin|norm}, b = a >> a in b >> b"}, 4, (8, 8), 3, 2),
+    "tie of a tie": ({"n": "tie a = {lin|norm}, b = {a >> a|a} in b >> {b|a}"}, 4, (8, 8), 3, 8),
+    "pick of a width picked": (
+        {"n": "pick w = {8|16}, c = {lin(w)|lin(24)} in c >> lin(4) >> c >> lin(w)"}, 4, (8, 8), 3, 4,
+    ),
+    "picked kernel, here and there": (
+        {"n": "pick k = {3|5|7}, f = {dw(k)|conv(x,#k)} in f >> down(2,8) >> {f|dw(k)}"}, 4, (8, 8), 3, 12,
+    ),
+    "hidden names": ({"n": "pick c = {lin|norm} in pick c = {c >> c|res(c)} in c"}, 4, (8, 8), 3, 4),
+    "pick of a let": ({"n": "let s = {lin|norm} in pick f = {s|gelu(s)} in f + f"}, 4, (8, 8), 3, 4),
+    "pick of a rule": ({"n": "pick a = m, b = {a|res(a)} in a >> b", "m": "{lin|dw({3|5})}"}, 4, (8, 8), 3, 6),
+    "picks within copies": (
+        {"n": "(pick a = {lin|norm}, b = {a|gelu} in a >> b)^2 >> each(pick a = {lin|norm}, b = {a|gelu} in a >> b,2)"},
+        4, (4,), 3, 64,
+    ),
+    "tie of a shrinking phrase": ({"n": "tie p = down(2,C) in p^{0..2} >> {lin|norm}"}, 4, (8, 8), 3, 6),
+    "pick of a shrinking phrase": ({"n": "pick p = down(2,2C) in p^{1..3} >> {lin|norm}"}, 4, (8, 8), 3, 6),
     "binders in copies": (
         {"n": "(pick c = {lin|norm} in c >> c)^2 >> each(pick c = {lin|norm} in c,2)"}, 4, (2,), 3, 8,
     ),
@@ -369,3 +387,16 @@ def test_equal_seeds_give_equal_draws():
     for _ in range(10):
         again.draw(rng, 1, (8, 8))
     assert first == [str(again.draw(random.Random(seed), 1, (8, 8)).sentence) for seed in range(20)]
+
+
+def test_the_domain_stays_as_written_where_a_draw_is_put_in_place():
+    rules = {"n": "pick w = {8|16}, c = {lin(w)|lin(8): 2} in c >> lin({w|24}) >> dw({3|5})"}
+    domains = set()
+    for seed in range(10):
+        found = names(rules, seed=seed)
+        domains.add(tuple(sorted(found.items())))
+    assert domains == {
+        (("n#1", (8, 16)), ("n#2", ("lin(w)", "lin(8)")), ("n#3", ("w", "24")), ("n#4", (3, 5)))
+    }  # fmt: skip
+    draw = Space(rules, "n").replay({"n#1": 16, "n#2": "lin(w)", "n#3": "w"}, 4, (8, 8))
+    assert str(draw.sentence) == "lin(16) >> lin(16) >> dw(3)"
