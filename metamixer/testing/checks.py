@@ -95,24 +95,23 @@ def randomise(net: nn.Module) -> None:
 
 
 def fill_by_shape(net: nn.Module) -> None:
-    """Fills every tensor by a rule of its attribute's name and its shape alone.
+    """Fills every tensor that a word owns by a rule of its name and its shape alone.
 
     Two networks that own the same tensors in another order then compute with the same numbers.
     """
     with torch.no_grad():
-        for name, tensor in net.state_dict(keep_vars=True).items():
-            if not tensor.is_floating_point():
-                continue
-            named = f"{name.rpartition('.')[2]} {tuple(tensor.shape)}"
-            generator = torch.Generator().manual_seed(crc32(named.encode()))
-            drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-            if not isinstance(tensor, nn.Parameter):
-                drawn = drawn.sigmoid() + 0.5 if bool((tensor > 0).all()) else drawn
-            elif tensor.numel() > 1 and _constant(tensor):
-                drawn = tensor + 0.3 * drawn
-            else:
-                drawn = drawn / max(1, tensor[0].numel()) ** 0.5
-            tensor.copy_(drawn)
+        for weights in net.store.weights.values():  # type: ignore[union-attr,operator]
+            buffers = {name for name, _ in weights.named_buffers()}
+            for name, tensor in weights.state_dict().items():
+                generator = torch.Generator().manual_seed(crc32(f"{name} {tuple(tensor.shape)}".encode()))
+                drawn = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+                if name in buffers:
+                    drawn = drawn.sigmoid() + 0.5 if bool((tensor > 0).all()) else drawn
+                elif tensor.numel() > 1 and _constant(tensor):
+                    drawn = tensor + 0.3 * drawn
+                else:
+                    drawn = drawn / max(1, tensor[0].numel()) ** 0.5
+                tensor.copy_(drawn)
 
 
 def _constant(tensor: Tensor) -> bool:

@@ -66,7 +66,8 @@ def built(sentence, channels, grid):
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     x = torch.randn(2, *grid, channels, dtype=torch.float64)
-    return net, x, dict(enumerate(net.parameters()))
+    owned = [tensor for _, weights in sorted(net.store.weights.items()) for _, tensor in weights.named_parameters()]
+    return net, x, [tensor.detach() for tensor in owned]
 
 
 # Formulas written once more, with loops or by torch, from the definition and not from the words.
