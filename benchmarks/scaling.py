@@ -61,7 +61,8 @@ def main() -> int:
     missed = False
     times: dict[str, list[float]] = {}
     tokens = [side * side for side in SIDES]
-    print(f"{'sentence':<28}{'MAC exponent':>13}{'time exponent':>15}   milliseconds at {', '.join(map(str, tokens))} tokens")
+    sizes = ", ".join(map(str, tokens))
+    print(f"{'sentence':<28}{'MAC exponent':>13}{'time exponent':>15}   milliseconds at {sizes} tokens")
     for name, text in (SENTENCES | QUADRATIC).items():
         macs, spent = [], []
         for side in SIDES:
