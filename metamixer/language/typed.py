@@ -135,6 +135,8 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
     known = words()
     name = SIGNS.get(node.op) or node.data[0]
     word = known.get(name)
+    if word is None and node.op == "group":
+        raise Mismatch("a union of places cannot be said yet", "write one place behind @", node)
     if word is None:
         names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
         close = nearest(name, names)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 from metamixer.language.nodes import Node, X, chain, joined, make, size, total
@@ -441,62 +440,3 @@ class Each(Repetition):
         if len(node.kids) != 2 or node.data[1] != (None, None):
             raise Mismatch("each takes a term and a count", "write each(block, {1..3})")
         return super().step(node, ctx, done, kind_of)
-
-
-@register
-class NumberTerm(Word):
-    """A number as a term (it adapts to anything), or as an argument."""
-
-    name, kinds = "number", ("term", "size")
-
-    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        return Done(float(node.data) if ctx.kind == "size" else Number(float(node.data)))
-
-    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
-        return None
-
-
-@register
-class Size(Word):
-    """A size: integers and ``C D N H W`` of the place where it stands, one number an axis, exact divisions."""
-
-    name, kinds = "size", ("size", "term")
-
-    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        if ctx.kind == "term":
-            raise Mismatch(
-                f"the size {node.data} stands where a term belongs", "a number that is a term has a point: 2.0"
-            )
-        return Done(measure(node.data, ctx))
-
-
-def measure(text: str, ctx: Context) -> tuple[Any, ...]:
-    """The numbers of a size; a reduction ``/2`` is ``('/', 2)``."""
-    if text[0] == "/":
-        return ("/", int(text[1:]))
-    return tuple(_atom(atom, text, ctx) for atom in text.split("x"))
-
-
-def _atom(atom: str, text: str, ctx: Context) -> int:
-    top, _, bottom = atom.partition("/")
-    digits = top.rstrip("CDNHW")
-    value = int(digits) if digits else 1
-    if digits != top:
-        grid = ctx.x.grid
-        letters = {
-            "C": ctx.x.channels,
-            "D": ctx.width,
-            "N": prod(grid) + ctx.x.extra,
-            "H": grid[0] if grid else 1,
-            "W": grid[-1] if grid else 1,
-        }
-        value *= letters[top[-1]]
-    if bottom:
-        if int(bottom) == 0 or value % int(bottom):
-            raise Mismatch(
-                f"{text} is {value}/{bottom} here, not a whole number", "sizes are exact; nothing is rounded"
-            )
-        value //= int(bottom)
-    if value < 0:
-        raise Mismatch(f"{text} is negative")
-    return value
