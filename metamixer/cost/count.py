@@ -11,7 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 from metamixer.compile.plan import macs as read_macs
-from metamixer.compile.plan import plan
+from metamixer.compile.plan import stages
 from metamixer.language import Sentence, parse
 from metamixer.language.typed import Typed
 from metamixer.language.types import Field, Score
@@ -81,8 +81,6 @@ def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], T
     """The stages of the outermost sequence; repetitions inside it are opened up."""
     if t.word.form in ("chain", "repeat"):
         return [part for i, kid in enumerate(t.kids) for part in parts(kid, (*path, i))]
-    if t.word.form == "tie":
-        return [(path, t)]
     return [(path, t)]
 
 
@@ -107,7 +105,7 @@ def _counts(t: Typed, order: str) -> Counts:
     if word.form == "tie":
         params += _tied_params(t, order)
     if word.form == "read" and order == "planned":  # stages report their own MACs; the plan may take other products
-        macs += read_macs(t) - sum(step.word.macs(step) for step in _stages(t))
+        macs += read_macs(t) - sum(step.word.macs(step) for _, step in stages(t))
     own = _own(t, order)
     trained = sum(prod(w.shape) for w in word.weights(t) if w.trained)
     if own or trained:
@@ -126,12 +124,6 @@ def _own(t: Typed, order: str) -> int:
     return macs
 
 
-def _stages(t: Typed) -> list[Typed]:
-    from metamixer.compile.plan import stages
-
-    return [step for _, step in stages(t)]
-
-
 def _tied_params(t: Typed, order: str) -> int:
     from metamixer.words.sharing import uses_of
 
@@ -141,14 +133,6 @@ def _tied_params(t: Typed, order: str) -> int:
 
 def _elements(t: Typed) -> int:
     out = t.out
-    if isinstance(out, Score) and plan_hides(t):
-        return 0
+    if isinstance(out, Score) and all(part.memory is not None and part.place is None for part in out.parts):
+        return 0  # scores over tokens, which a fused kernel never stores
     return out.tokens * out.channels if isinstance(out, (Field, Score)) else 0
-
-
-def plan_hides(t: Typed) -> bool:
-    """Scores over tokens that a fused kernel never stores."""
-    return isinstance(t.out, Score) and all(part.memory is not None and part.place is None for part in t.out.parts)
-
-
-__all__ = ["Cost", "Row", "cost", "counts", "plan"]

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-BINDERS = ("let", "tie", "pick")
 DEEPEST = 100  # levels of nesting in one sentence; the walks over sentences are recursive
 
 
