@@ -33,6 +33,7 @@ class StudySection(_Section):
     task: Annotated[str, Field(min_length=1)]
     space: Annotated[str, Field(min_length=1, description="a space that ships, or a path, relative to this file")]
     budget: Annotated[int, Field(ge=1, description="architectures trained; refused proposals do not count")] = 40
+    seeds: Annotated[int, Field(ge=1, description="seeds of each searched architecture, one after another")] = 1
     confirm: Annotated[int, Field(ge=1, description="seeds of each front member and baseline")] = 3
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[Literal["front", "all", "none"], Field(description="whose weights are kept")] = "front"

@@ -99,7 +99,7 @@ class Driver:
         """The next trial to run, as `metamixer.training.evaluate:evaluate` takes it."""
         if self._again:
             return self._job(self.ledger.rows[self._again.popleft()])
-        row = self._next_baseline() or self._next_search() or self._next_replicate()
+        row = self._next_baseline() or self._next_seed() or self._next_search() or self._next_replicate()
         if row is not None:
             return self._job(row)
         if self._running:
@@ -112,6 +112,18 @@ class Driver:
         for name, costed in self.baselines.items():
             if name not in present:
                 return self._start(costed, kind="baseline", name=name)
+        return None
+
+    def _next_seed(self) -> Row | None:
+        """A searched architecture that has not all of its seeds yet."""
+        if self.config.study.seeds == 1:
+            return None
+        present = {(row.of, row.replicate) for row in self.ledger.rows if row.kind == "replicate"}
+        for row in self.ledger.rows:
+            if row.kind == "trained" and row.state == "complete":
+                for replicate in range(1, self.config.study.seeds):
+                    if (row.number, replicate) not in present:
+                        return self._repeat(row, replicate)
         return None
 
     def _next_search(self) -> Row | None:
@@ -229,6 +241,7 @@ class Driver:
                 curve=curve,
                 epochs=len(curve),
                 seconds=float(result.get("seconds") or time.monotonic() - seen.since),
+                cpu_seconds=result.get("cpu_seconds"),
                 worker=seen.worker,
                 device=result.get("device"),
                 versions=dict(result.get("versions") or {}),
@@ -318,10 +331,11 @@ class Driver:
         done = sum(row.finished for row in rows if row.kind != "proposal")
         members = sum(point.on_front for point in self._front)
         budget = len(trained) if self.exhausted else max(self.config.study.budget, len(trained))
-        replicated = {row.of for row in rows if row.kind == "replicate"}
+        seeds = self.config.study.seeds
+        replicated = {row.of for row in rows if row.kind == "replicate"} if seeds == 1 else set()
         known = {row.number for row in rows if row.kind == "baseline"}
         entered = {point.number for point in self._front if point.on_front} | (replicated - known - {None})
-        jobs = budget + len(self.baselines) * confirm + len(entered) * (confirm - 1)
+        jobs = budget * seeds + len(self.baselines) * confirm + len(entered) * max(0, confirm - seeds)
         seconds = None
         if self._seconds:
             seconds = sum(self._seconds) / len(self._seconds) * max(0, jobs - done) / self.workers

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What may be changed when a study is continued: how much is done and where, not what is measured. Spaces and tasks
 # are known by their content.
 CHANGEABLE = {
-    "study": {"name", "budget", "confirm", "keep", "space"},
+    "study": {"name", "budget", "seeds", "confirm", "keep", "space"},
     "search": {"sampler", "startup", "workers", "threads", "gpus", "time_limit", "references"},
 }
 

@@ -27,8 +27,9 @@ class Row:
 
     `kind` is `trained` (counts against the budget), `proposal` (refused before training), `baseline` or `replicate`;
     `state` is `complete`, `pruned`, `failed` or `running`. `cost` holds macs, params, elementwise, activations for one
-    input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's wall time, `started`
-    seconds since 1970 (UTC). `weights` is a path relative to the record's folder, None when the file was not kept.
+    input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's wall time,
+    `cpu_seconds` its processor time, `started` seconds since 1970 (UTC). `weights` is a path relative to the record's
+    folder, None when the file was not kept.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Row:
     duplicate_of: int | None = None
     attempts: int = 1
     seconds: float | None = None
+    cpu_seconds: float | None = None
     started: float | None = None
     worker: str | None = None
     device: str | None = None

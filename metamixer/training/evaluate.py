@@ -62,11 +62,12 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
 
     Returns:
         `state` "finished" or "failed"; `reason` None, "nan", "out of memory", "time limit" or "exception: ...";
-        `accuracy` and `loss` on validation after the last epoch (None if failed); `curve`, the rows so far; `seconds`;
-        `device`; `versions`; `traceback` (of an exception or lack of memory, else None). On one machine, on the CPU
-        with one thread, the same job gives the same numbers bit for bit.
+        `accuracy` and `loss` on validation after the last epoch (None if failed); `curve`, the rows so far; `seconds`
+        and `cpu_seconds` (of this process: about what the trial takes on an idle machine); `device`; `versions`;
+        `traceback` (of an exception or lack of memory, else None). On one machine, on the CPU with one thread, the
+        same job gives the same numbers bit for bit.
     """
-    start = time.monotonic()
+    start, processor = time.monotonic(), time.process_time()
     curve: list[Row] = []
     reason = trace = None
     with _isolated(int(job["seed"]), int(job.get("threads", 1))):
@@ -96,6 +97,7 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
         "loss": curve[-1]["validation_loss"] if reason is None else None,
         "curve": curve,
         "seconds": time.monotonic() - start,
+        "cpu_seconds": time.process_time() - processor,
         "device": _device_name(str(job.get("device", "cpu"))),
         "versions": versions(),
         "traceback": trace,

@@ -250,7 +250,7 @@ def test_ray_killed_then_terminated_then_finished(file: Path, folder: Path, star
     process.kill()
     process.communicate()
     first = rows_of(folder)
-    assert 1 <= sum(not row.finished for row in first) <= 2
+    assert sum(not row.finished for row in first) <= 2  # none, if the kill fell between two trials
 
     process = start(RUN, *arguments, seconds=0.3)
     wait_for(lambda: ended(rows_of(folder)) >= ended(first) + 3, process)
@@ -288,7 +288,7 @@ def test_ray_workers_that_die_or_hang_do_not_stop_the_search(
     assert states[4] == ("failed", "the worker process was killed")
     assert states[6] == ("failed", "time limit: the worker did not stop and was killed")
     assert {state for number, (state, _) in states.items() if number not in (4, 6)} == {"complete"}
-    assert (rows[6].seconds or 0) < 15
+    assert (rows[6].seconds or 0) < 60  # it would sleep for ever
 
 
 @needs_ray

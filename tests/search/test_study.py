@@ -422,3 +422,13 @@ def test_an_interrupt_waits_for_a_safe_moment() -> None:
             interrupt.check()
         with pytest.raises(Interrupted), interrupt.anywhere():
             pytest.fail("entered")
+
+
+def test_every_searched_architecture_gets_its_seeds_before_the_next_is_proposed(load: Load) -> None:
+    study = load("study.seeds=3", "study.confirm=2", "study.budget=4")
+    study.run("inline")
+    rows = [row for row in record.read(study.path) if row.kind != "proposal"]
+    assert [(row.kind, row.replicate) for row in rows] == [("trained", 0), ("replicate", 1), ("replicate", 2)] * 4
+    assert all(row.of == rows[3 * (i // 3)].number for i, row in enumerate(rows) if row.kind == "replicate")
+    assert len({row.seed for row in rows}) == 12
+    assert {point.seeds for point in study.front()} == {3}
