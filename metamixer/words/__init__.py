@@ -2,6 +2,8 @@
 
 from metamixer.words import (
     activations,
+    aggregation,
+    banks,
     combinators,
     convolutions,
     gates,
@@ -19,6 +21,8 @@ from metamixer.words import (
 
 __all__ = [
     "activations",
+    "aggregation",
+    "banks",
     "combinators",
     "convolutions",
     "gates",
