@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from metamixer.language.vocabulary import Macro, Plain, Word, words
+from metamixer.language.table import packages, words
+from metamixer.language.vocabulary import Macro, Plain, Word
 
 
 def described(word: Word) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def described(word: Word) -> dict[str, Any]:
         "stands as": [kind for kind in word.kinds if kind not in ("memory", "flag")],
         "written": word.signature() if isinstance(word, Plain) else word.name,
         "counts": counts,
+        "package": packages().get(word.name),
         "means": " ".join((word.__doc__ or "").split("\n\n")[0].replace("``", "").split()),
     }
 
@@ -48,7 +50,7 @@ def table(as_json: bool) -> int:
             escape(facts["word"]),
             ", ".join(facts["stands as"]),
             ", ".join(facts["counts"]) or "-",
-            escape(facts["means"]),
+            escape(facts["means"] + (f" [{facts['package']}]" if facts["package"] else "")),
         )
     Console().print(rows)
     return 0

@@ -22,7 +22,7 @@ from metamixer.language.parse import Spans, nearest, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.reach import Outcome, Reach
 from metamixer.language.sentence import Sentence
-from metamixer.language.typed import check_node
+from metamixer.language.typed import UNKNOWN, check_node
 from metamixer.language.types import Field, Mismatch, Score, start
 from metamixer.language.vocabulary import words
 
@@ -350,10 +350,11 @@ class Space:
                 options = [*known, *self._nodes, *bound]
                 close = nearest(name, [option for option in options if option.isidentifier()])
                 what = f"unknown rule or word {name}"
+                advice = f"did you mean {close}?" if close else UNKNOWN
                 if name in self._nodes or name in bound:
-                    what, close = f"{name} is a rule or a bound name and takes no arguments", None
+                    what = f"{name} is a rule or a bound name and takes no arguments"
+                    advice = "rules are applied with >>: y >> f"
                 at = self._spans[rule].get(node, (0, 0))[0]
-                advice = f"did you mean {close}?" if close else "rules are applied with >>: y >> f"
                 raise SpaceError(pointed(self.rules[rule], at, what), self._where(rule), advice)
             del keys
         for kid in node.kids:

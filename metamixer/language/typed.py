@@ -21,6 +21,8 @@ SIGNS = {
     "group": "|", "split": "[]", "let": "let", "tie": "tie", "pick": "pick", "size": "size", "num": "number",
 }  # fmt: skip
 
+UNKNOWN = "`metamixer words` lists them; those of a package are known where it is installed"
+
 
 class Typed:
     """One checked phrase.
@@ -140,9 +142,7 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
     if word is None:
         names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
         close = nearest(name, names)
-        raise Mismatch(
-            f"unknown word {name}", f"did you mean {close}?" if close else "`metamixer words` lists them", node
-        )
+        raise Mismatch(f"unknown word {name}", f"did you mean {close}?" if close else UNKNOWN, node)
     if ctx.kind not in word.kinds:
         position = {
             "term": "a term",

@@ -1,4 +1,4 @@
-"""What a word is, and the table of all words.
+"""What a word is.
 
 One operator, one class: everything about a word (where it may stand, its type rule, its weights, its cost, its
 dense meaning, its fast kernel) is in its class in ``metamixer/words``, or in a package that names its module in
@@ -16,13 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from metamixer.errors import LanguageError
 from metamixer.language.nodes import Node, X, joined, make, number, size, word
+from metamixer.language.table import register as register  # words find all that they need here
+from metamixer.language.table import words as words
 from metamixer.language.types import Context, Field, Mismatch, Place, Type
 
 if TYPE_CHECKING:
@@ -451,23 +449,3 @@ def on_grid(field: Field, what: str) -> Field:
 
 def _count(n: int, noun: str) -> str:
     return f"no {noun}" if n == 0 else f"{n} {noun}{'s' if n > 1 else ''}"
-
-
-_words: dict[str, Word] = {}
-
-
-def register(cls: type[Word]) -> type[Word]:
-    """Class decorator: adds a word to the table under ``cls.name``."""
-    if cls.name in _words and type(_words[cls.name]) is not cls:
-        raise LanguageError(f"the word {cls.name} is defined twice", f"{cls.__module__}.{cls.__qualname__}")
-    _words[cls.name] = cls()
-    return cls
-
-
-@cache
-def words() -> Mapping[str, Word]:
-    """All words by name: the built-in ones and those of installed packages."""
-    import_module("metamixer.words")
-    for entry in entry_points(group="metamixer.words"):
-        entry.load()
-    return _words

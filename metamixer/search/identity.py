@@ -63,7 +63,7 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
     for name, value in found.items():
         explained = any(line.startswith((f"{name}.", f"study.{name}:")) for line in lines)
         if ledger.fingerprints.get(name) != value and not explained:
-            lines.append(_CHANGED[name])
+            lines += _packages(ledger.settings, settings) if name == "words" else [_CHANGED[name]]
     if lines:
         raise StudyError(
             "the record there is of another study",
@@ -81,6 +81,15 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
     settings = {**settings, "reference_point": ledger.settings["reference_point"]}
     if ledger.settings != settings:
         ledger.extend(settings)
+
+
+def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Why the vocabulary differs, one line for each package that adds words."""
+    before, now = old.get("packages", {}), new["packages"]
+    gone = [f"words: {name} ({', '.join(before[name])}) is not installed here" for name in before if name not in now]
+    come = [f"words: {name} ({', '.join(now[name])}) was not installed then" for name in now if name not in before]
+    lines = gone + come
+    return lines or [_CHANGED["words"]]
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -107,7 +107,8 @@ def settings(path: str | Path) -> dict[str, Any]:
 
     Keys: the study file's sections `study training limits search baselines`; `task` (name, channels, grid, classes) and
     `space` (name, start, max_depth, rules); `fingerprints`; `reference_point` (accuracy, flops) of the hypervolume;
-    `references` (accuracies of reference classifiers, empty until computed); `versions`; `format`.
+    `references` (accuracies of reference classifiers, empty until computed); `versions`, `packages` (those
+    that add words, with their words), `git` (see `metamixer.search.origin`); `format`.
 
     Raises:
         RecordError: There is no such file, it is locked, or it is not a record.

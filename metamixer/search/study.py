@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 import random
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metamixer.errors import LanguageError, StudyError
 from metamixer.search import config as configuration
-from metamixer.search import devices, front, identity, record
+from metamixer.search import devices, front, identity, origin, record
 from metamixer.search.config import StudyConfig
 from metamixer.search.interrupt import Interrupt, Interrupted
 from metamixer.search.progress import Silent, View
@@ -232,7 +230,9 @@ class Study:
                 "rules": dict(space.rules),
             },
             "reference_point": self._reference_point(space, task, baselines),
-            "versions": _versions(),
+            "versions": origin.versions(),
+            "packages": origin.packages(),
+            "git": origin.git(),
             "format": record.FORMAT,
         }
 
@@ -264,13 +264,3 @@ def _dispatcher(asked: Dispatcher | None, view: View) -> Dispatcher:
         )
     view.say(f"{why}: trials run one after another in this process")
     return "inline"
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("metamixer", "optuna", "ray", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

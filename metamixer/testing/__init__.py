@@ -1,6 +1,6 @@
 """Contract tests for words: what every operator of the language owes its users.
 
-A package that adds a word tests it by inheriting `WordContract` (see CONTRIBUTING.md); the checks behind it are plain
+A package that adds a word tests it by inheriting `WordContract` (see docs/own-words.md); the checks behind it are plain
 functions in `metamixer.testing.checks` and serve any sentence. This package needs torch and, for `WordContract`,
 pytest.
 """

@@ -1,0 +1,1 @@
+"""Two words for metamixer; importing `metamixer_blur.words` registers them."""
