@@ -105,7 +105,9 @@ def search(
         str | None,
         typer.Option(metavar="NAME", help="How to propose: random, nsga2, tpe, gp; the study says which if not given."),
     ] = None,
-    budget: Annotated[int | None, typer.Option(metavar="N", help="How many architectures to train.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="N", help="How much to train: 40 architectures, or 300epochs, or 2h.")
+    ] = None,
     dispatcher: Annotated[
         Literal["ray", "inline"] | None,
         typer.Option(help="Trials on Ray workers, or one after another in this process; ray where it is installed."),

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ def search(
     runs: Path,
     overrides: list[str],
     sampler: str | None,
-    budget: int | None,
+    budget: str | None,
     dispatcher: str | None,
     workers: int | None,
     gpus: float | None,
@@ -46,7 +46,9 @@ def search(
     points = front.summary(record.read(searched.path))
     settings = record.settings(searched.path)
     if outcome.state == "interrupted":
-        text = f"stopped after {outcome.trained} of {searched.config.study.budget} architectures; nothing is lost"
+        limit = searched.config.budget
+        of = f"{outcome.trained} of {limit.amount:g}" if limit.unit == "trainings" else str(outcome.trained)
+        text = f"stopped after {of} architectures; nothing is lost"
         print(f"{text}\ncontinue with: {again}", file=sys.stderr if as_json else sys.stdout)
         return EXIT_CODE
     report = write(searched.path)
@@ -133,13 +135,17 @@ def _print(
         for reference, accuracy in settings["references"].items():
             word = "beaten" if best.accuracy > accuracy else "not beaten"
             console.print(f"{reference} on the same images: {accuracy:.4f} ({word})")
+    early = f" ({outcome.stopped} stopped early)" if outcome.stopped else ""
     console.print(
-        f"{outcome.trained} architectures trained, {outcome.failed} trials failed, {outcome.refused} proposals refused"
+        f"{outcome.trained} architectures trained{early}, {outcome.failed} trials failed,"
+        f" {outcome.refused} proposals refused"
     )
     console.print(f"report: {report}", soft_wrap=True)
     more = shlex.join(["metamixer", "search", name, *(["--name", run] if run else [])])
     more += f" --runs {shlex.quote(str(runs))}" if runs != Path("runs") else ""
-    console.print(f"go on:  {more} --budget {2 * outcome.trained or 1}", soft_wrap=True)
+    spent = study.config.budget
+    twice = replace(spent, amount=2 * (outcome.trained if spent.unit == "trainings" else spent.amount) or 1)
+    console.print(f"go on:  {more} --budget {twice.text}", soft_wrap=True)
 
 
 def _cells(point: Point) -> tuple[str, str, str, str, str]:

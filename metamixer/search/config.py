@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from metamixer import resources
 from metamixer.errors import StudyError
+from metamixer.search import budget as budgets
 from metamixer.training.recipe import Recipe
 
 SAMPLERS = ("random", "nsga2", "tpe", "gp")
@@ -32,11 +33,21 @@ class StudySection(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder below runs/")]
     task: Annotated[str, Field(min_length=1)]
     space: Annotated[str, Field(min_length=1, description="a space that ships, or a path, relative to this file")]
-    budget: Annotated[int, Field(ge=1, description="architectures trained; refused proposals do not count")] = 40
+    budget: Annotated[
+        int | str, Field(description="architectures trained (40; refused proposals do not count), or 300epochs, or 2h")
+    ] = 40
     seeds: Annotated[int, Field(ge=1, description="seeds of each searched architecture, one after another")] = 1
     confirm: Annotated[int, Field(ge=1, description="seeds of each front member and baseline")] = 3
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[Literal["front", "all", "none"], Field(description="whose weights are kept")] = "front"
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _amount_of_a_unit(cls, value: Any) -> int | str:
+        found = budgets.parse(value)
+        if found.amount < 1 and found.unit != "hours":
+            raise ValueError(f"a search of {found.amount:g} trials trains nothing")
+        return int(found.amount) if found.unit == "trainings" else found.text
 
 
 class Limits(_Section):
@@ -74,6 +85,17 @@ class SearchSection(_Section):
         return value
 
 
+class Stopping(_Section):
+    """Which trainings are ended early: asynchronous successive halving by error at a rung and known cost."""
+
+    rule: Annotated[Literal["none", "halving"], Field(description="none: everything is trained to the end")] = "none"
+    first: Annotated[int, Field(ge=1, description="epoch of the first rung")] = 1
+    reduction: Annotated[int, Field(ge=2, description="one of so many goes on; rungs lie so many times apart")] = 3
+    brackets: Annotated[
+        int, Field(ge=1, description="trials take turns in sets of rungs; each starts a rung later")
+    ] = 1
+
+
 class Baselines(_Section):
     """Catalogue entries trained under the same recipe; they do not count against the budget."""
 
@@ -89,7 +111,24 @@ class StudyConfig(_Section):
     training: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
     search: SearchSection = SearchSection()
+    stopping: Stopping = Stopping()
     baselines: Baselines = Baselines()
+
+    @property
+    def budget(self) -> budgets.Budget:
+        """What may be spent."""
+        return budgets.parse(self.study.budget)
+
+    @model_validator(mode="after")
+    def _one_training_at_least(self) -> StudyConfig:
+        budget, epochs = self.budget, self.training.epochs
+        if budget.unit == "epochs" and budget.amount < epochs:
+            raise StudyError(
+                f"{budget} are not enough for one training, which takes {epochs}",
+                "study.budget",
+                f"give a budget of {epochs}epochs or more, or fewer training.epochs",
+            )
+        return self
 
 
 def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -184,11 +223,9 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         near = difflib.get_close_matches(str(first["input"]), known, n=1)
         advice = f"did you mean {near[0]}? " if near else ""
         return StudyError(f"unknown {path[-1]} {first['input']!r}", place, advice + f"one of: {', '.join(known)}")
-    if path == ("study", "budget") and first["type"] == "greater_than_equal":
-        return StudyError(
-            f"a search of {first['input']} trials trains nothing", place, "give study.budget (--budget) at least 1"
-        )
     message = first["msg"].removeprefix("Value error, ")
+    if path == ("study", "budget") and message.endswith("trains nothing"):
+        return StudyError(message, place, "give study.budget (--budget) at least 1")
     return StudyError(f"{name} = {first['input']!r}: {message[0].lower()}{message[1:]}", place)
 
 

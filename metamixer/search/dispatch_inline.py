@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from metamixer.search.driver import Driver, Nothing
-from metamixer.search.evaluator import resolve, run
+from metamixer.search.evaluator import resolve, run, versions
 from metamixer.search.interrupt import Interrupt
 
 
@@ -28,21 +28,22 @@ def dispatch(driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Calla
         Interrupted: Ctrl-C; the trial that was running stays in the record to be run again.
     """
     function = resolve(evaluate)
-    worker = f"{platform.node()}/{os.getpid()}"
+    worker, known = f"{platform.node()}/{os.getpid()}", versions()
     while True:
         interrupt.check()
         job = driver.next_job()
         if isinstance(job, Nothing):
             return
         number = int(job["number"])
-        driver.started(number, worker)
+        driver.started(number, worker, known)
         refresh()
 
-        def report(epoch: dict[str, Any], number: int = number) -> None:
+        def report(epoch: dict[str, Any], number: int = number) -> bool:
             with interrupt.protected():
-                driver.epoch(number, epoch)
+                goes_on = driver.epoch(number, epoch)
                 refresh()
             interrupt.check()
+            return goes_on
 
         with interrupt.anywhere():
             result = run(function, job, report)

@@ -24,7 +24,7 @@ from typing import Any
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search.devices import gpu_count
 from metamixer.search.driver import Driver, Nothing
-from metamixer.search.evaluator import resolve, run
+from metamixer.search.evaluator import resolve, run, versions
 from metamixer.search.interrupt import Interrupt
 from metamixer.search.lease import process_started
 
@@ -84,6 +84,7 @@ def dispatch(
             tune.with_resources(_trial, {"cpu": threads, "gpu": gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=_scheduler(searcher),
                 num_samples=-1,
                 max_concurrent_trials=workers,
                 reuse_actors=True,
@@ -113,7 +114,7 @@ def _trial(config: dict[str, Any]) -> None:
     except StudyError as error:
         tune.report({"refused": pickle.dumps(error)})
         return
-    tune.report({"worker": f"{platform.node()}/{os.getpid()}"})
+    tune.report({"worker": f"{platform.node()}/{os.getpid()}", "versions": json.dumps(versions())})
     result = run(evaluate, json.loads(config["job"]), report)
     tune.report({"outcome": json.dumps(result)})
 
@@ -136,6 +137,7 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
             super().__init__()
             self.numbers: dict[str, int] = {}
             self.hung: set[str] = set()
+            self.stopped: set[str] = set()
             self.trouble: Exception | None = None
 
         def suggest(self, trial_id: str) -> Any:
@@ -172,14 +174,28 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
                 driver.finished(number, json.loads(result["outcome"]))
             elif "refused" in result:
                 raise pickle.loads(result["refused"])
-            elif "epoch_row" in result:
-                driver.epoch(number, json.loads(result["epoch_row"]))
             elif "worker" in result:
-                driver.started(number, result["worker"])
+                driver.started(number, result["worker"], json.loads(result["versions"]))
+
+        def goes_on(self, trial_id: str, result: dict[str, Any]) -> bool:
+            """Tell the driver of an epoch; asked by the scheduler, which comes first."""
+            try:
+                number = self.numbers.get(trial_id)
+                if (
+                    number is not None
+                    and "epoch_row" in result
+                    and not driver.epoch(number, json.loads(result["epoch_row"]))
+                ):
+                    self.stopped.add(trial_id)
+            except Exception as error:
+                self.trouble = self.trouble or error
+            return trial_id not in self.stopped
 
         def _lose(self, trial_id: str) -> None:
             number = self.numbers.pop(trial_id)
-            if trial_id in self.hung:
+            if trial_id in self.stopped:
+                driver.stopped(number)
+            elif trial_id in self.hung:
                 driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
             else:
                 driver.lost(number, "the worker process was killed")
@@ -197,6 +213,21 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
             return self
 
     return DriverSearcher()
+
+
+def _scheduler(searcher: Any) -> Any:
+    from ray.tune.schedulers import FIFOScheduler
+
+    class DriverScheduler(FIFOScheduler):
+        """Stops the trials that the driver does not let go on; the worker is used again at once."""
+
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+            return str(self.CONTINUE if searcher.goes_on(trial.trial_id, result) else self.STOP)
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return object, ()
+
+    return DriverScheduler()
 
 
 def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callable[[], None], ray: Any) -> Any:

@@ -1,7 +1,7 @@
 """What a search does next, whoever runs its trials: the phases of a study, what workers said, what is kept.
 
-A dispatcher asks `next_job` for work and tells `started`, `epoch`, `finished` or `lost`. Everything that matters is in
-the ledger, so a driver that starts again continues where the one before was, even if that one was killed.
+A dispatcher asks `next_job` for work and tells `started`, `epoch`, `finished`, `stopped` or `lost`. Everything that
+matters is in the ledger, so a driver that starts again continues where the one before was, even if that was killed.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from metamixer.search import front
+from metamixer.search import front, stopping
 from metamixer.search.config import StudyConfig
 from metamixer.search.ledger import Ledger, Parameters, finite, running
 from metamixer.search.progress import Progress, Running
@@ -27,6 +27,13 @@ ATTEMPTS = 2
 DRIVER_ATTEMPTS = 3
 
 Job = dict[str, Any]
+
+
+class Clock(Protocol):
+    """Where the driver reads the time, as from the module `time`; a simulation has its own."""
+
+    def time(self) -> float: ...
+    def monotonic(self) -> float: ...
 
 
 class Nothing(Enum):
@@ -47,6 +54,7 @@ class Driver:
         folder: The run's folder; weights lie in `weights/`.
         say: Called with a line about what happened, for people.
         workers: Trials at a time, for the estimate of the time left.
+        clock: Where the time is read.
 
     Attributes:
         ended: Trials that this driver saw end.
@@ -62,6 +70,7 @@ class Driver:
         folder: Path,
         say: Callable[[str], None] = lambda line: None,
         workers: int = 1,
+        clock: Clock = time,
     ) -> None:
         self.config = config
         self.ledger = ledger
@@ -69,14 +78,22 @@ class Driver:
         self.folder = folder
         self.say = say
         self.workers = workers
+        self.clock = clock
+        self.budget = config.budget
         self.exhausted = False
         self.ended = 0
         self._again: deque[int] = deque()
         self._running: dict[int, Running] = {}
+        self._curves: dict[int, list[dict[str, Any]]] = {}
+        self._versions: dict[int, dict[str, str]] = {}
+        self._ended_early: set[int] = set()
         self._lives: dict[int, int] = {}
         self._known: dict[str, int] = {}
         self._front: list[front.Point] = []
         self._seconds: list[float] = []
+        self._began = clock.monotonic()
+        # What the drivers before had run is what they wrote into their rows.
+        self._before = max((row.clock or 0.0 for row in ledger.rows), default=0.0)
         for row in list(ledger.rows):
             self._adopt(row)
         self.baselines = self._without_searched(baselines)
@@ -126,8 +143,22 @@ class Driver:
                         return self._repeat(row, replicate)
         return None
 
+    @property
+    def seconds(self) -> float:
+        """Seconds that drivers of this study have run, this one included."""
+        return self._before + self.clock.monotonic() - self._began
+
+    @property
+    def spent(self) -> float:
+        """How much of the budget is gone."""
+        return self.budget.spent(self.ledger.rows, self.config.training.epochs, self.seconds / 3600)
+
+    @property
+    def _spent_all(self) -> bool:
+        return self.exhausted or not self.budget.allows(self.spent, self.config.training.epochs)
+
     def _next_search(self) -> Row | None:
-        if self.exhausted or self._count("trained") >= self.config.study.budget:
+        if self._spent_all:
             return None
         for attempt in range(SAMPLER_REFUSALS + PRIOR_REFUSALS):
             number = len(self.ledger.rows)
@@ -146,13 +177,14 @@ class Driver:
                 cost=proposal.costed.cost if proposal.costed else None,
                 choices=proposal.choices,
                 duplicate_of=proposal.duplicate_of,
-                started=time.time(),
+                started=self.clock.time(),
+                clock=self.seconds,
             )
             self.proposer.add(self.ledger.add(refused, proposal.parameters), proposal.parameters)
         self.exhausted = True
         self.say(
             f"the space seems used up: {PRIOR_REFUSALS} draws in a row were known, over a limit or ill-typed;"
-            f" the search ends with {self._count('trained')} of {self.config.study.budget} architectures"
+            f" the search ends with {self._count('trained')} architectures; the budget was {self.budget}"
         )
         return None
 
@@ -186,7 +218,12 @@ class Driver:
         number = len(self.ledger.rows)
         seed = derived(self.config.study.seed, "training", number if of is None else of, replicate)
         row = self.ledger.add(
-            running(costed.sentence, costed.key, costed.cost, kind=kind, of=of, replicate=replicate, seed=seed, **more),
+            replace(
+                running(costed.sentence, costed.key, costed.cost, kind=kind, of=of, replicate=replicate, **more),
+                seed=seed,
+                started=self.clock.time(),
+                clock=self.seconds,
+            ),
             parameters,
         )
         if parameters is not None:
@@ -196,7 +233,8 @@ class Driver:
         return row
 
     def _job(self, row: Row) -> Job:
-        self._running[row.number] = Running(row, time.monotonic(), None, None)
+        self._running[row.number] = Running(row, self.clock.monotonic(), None, None)
+        self._curves[row.number] = []
         keep = self.config.study.keep != "none"
         return {
             "number": row.number,
@@ -205,31 +243,65 @@ class Driver:
             "training": self.config.training.model_dump(mode="json"),
             "seed": row.seed,
             "threads": self.config.search.threads,
-            "device": "cuda" if self.config.search.gpus else "cpu",
+            "device": self._device,
             "time_limit": self.config.search.time_limit,
             "weights": str(self._weights(row.number).resolve()) if keep else None,
         }
 
     # -- what workers say
 
-    def started(self, number: int, worker: str) -> None:
-        """A worker began a trial."""
-        self._running[number] = replace(self._running[number], since=time.monotonic(), worker=worker)
+    def started(self, number: int, worker: str, versions: Mapping[str, str] | None = None) -> None:
+        """A worker began a trial; `versions` are what the row says of one that returns none itself."""
+        self._running[number] = replace(self._running[number], since=self.clock.monotonic(), worker=worker)
+        self._versions[number] = dict(versions or {})
 
-    def epoch(self, number: int, epoch: Mapping[str, float]) -> None:
-        """A trial finished an epoch."""
+    def epoch(self, number: int, epoch: Mapping[str, Any]) -> bool:
+        """A trial finished an epoch. Returns whether it is to go on."""
         self._running[number] = replace(self._running[number], epoch=epoch)
+        self._curves[number].append(dict(epoch))
+        if not self._goes_on(self.ledger.rows[number]):
+            self._ended_early.add(number)
+        return number not in self._ended_early
+
+    def _goes_on(self, row: Row) -> bool:
+        """Whether a trial stays among the best of its rung, if it has reached one."""
+        if self.config.stopping.rule == "none" or row.kind != "trained":
+            return True
+        epoch, bracket = len(self._curves[row.number]), self._bracket(row)
+        if epoch not in self._rungs(bracket):
+            return True
+        numbers, points = [], []
+        for other in self.ledger.rows:
+            if other.kind != "trained" or other.state == "failed" or self._bracket(other) != bracket:
+                continue
+            curve = other.curve if other.finished else self._curves.get(other.number, ())
+            accuracy = stopping.accuracy_at(curve, epoch)
+            if accuracy is not None:
+                numbers.append(other.number)
+                points.append((accuracy, float(other.flops)))
+        return stopping.goes_on(numbers.index(row.number), points, self.config.stopping.reduction)
+
+    def _bracket(self, row: Row) -> int:
+        return derived(self.config.study.seed, "bracket", row.number) % self.config.stopping.brackets
+
+    def _rungs(self, bracket: int) -> tuple[int, ...]:
+        rule = self.config.stopping
+        return stopping.rungs(self.config.training.epochs, rule.first, rule.reduction, bracket)
 
     def finished(self, number: int, result: Mapping[str, Any]) -> None:
         """A trial ended, well or not; the row becomes final."""
-        seen = self._running.pop(number)
+        seen, _, versions = self._forget(number)
         row = self.ledger.rows[number]
         accuracy, loss = result.get("accuracy"), result.get("loss")
         reason = result.get("reason")
-        state = "complete" if result.get("state") == "finished" else "failed"
+        curve = list(result.get("curve") or [])
+        state = {"finished": "complete", "stopped": "pruned"}.get(result.get("state", ""), "failed")
+        if number in self._ended_early and state == "complete" and len(curve) < self.config.training.epochs:
+            state = "pruned"  # it stopped as it was told, and calls that finished
+        if state == "pruned":
+            reason = f"stopped at epoch {len(curve)} of {self.config.training.epochs}"
         if state == "complete" and not finite(accuracy):
             state, reason = "failed", "nan"
-        curve = list(result.get("curve") or [])
         weights = self._weights(number)
         self._end(
             replace(
@@ -237,30 +309,55 @@ class Driver:
                 state=state,
                 reason=reason if state == "complete" else reason or "the worker gave no reason",
                 accuracy=float(accuracy) if state == "complete" and accuracy is not None else None,
-                loss=float(loss) if finite(loss) and loss is not None else None,
+                # What a trial had when it was stopped early stands in its curve alone, lest it be read as final.
+                loss=float(loss) if state != "pruned" and finite(loss) and loss is not None else None,
                 curve=curve,
                 epochs=len(curve),
-                seconds=float(result.get("seconds") or time.monotonic() - seen.since),
+                seconds=float(result.get("seconds") or self.clock.monotonic() - seen.since),
                 cpu_seconds=result.get("cpu_seconds"),
                 worker=seen.worker,
-                device=result.get("device"),
-                versions=dict(result.get("versions") or {}),
+                device=result.get("device", self._device),
+                versions=dict(result.get("versions") or versions),
                 traceback=result.get("traceback"),
                 weights=str(weights.relative_to(self.folder)) if state == "complete" and weights.is_file() else None,
             )
         )
 
+    def stopped(self, number: int) -> None:
+        """A trial was stopped early, as `epoch` asked for, by a dispatcher that ends it without a result."""
+        self.finished(number, {"state": "stopped", "curve": self._curves[number]})
+
     def lost(self, number: int, reason: str, again: bool = True) -> None:
         """A trial's worker is gone. It is tried once more, unless `again` is false or it was tried before."""
-        seen = self._running.pop(number)
+        seen, curve, versions = self._forget(number)
         self._lives[number] = self._lives.get(number, 0) + 1
         if again and self._lives[number] < ATTEMPTS:
             self.say(f"trial {number}: {reason}; it is tried once more")
             self._again.append(number)
             return
         row = self.ledger.rows[number]
-        seconds = time.monotonic() - seen.since
-        self._end(replace(row, state="failed", reason=reason, seconds=seconds, worker=seen.worker))
+        seconds = self.clock.monotonic() - seen.since
+        self._end(
+            replace(
+                row,
+                state="failed",
+                reason=reason,
+                curve=curve,
+                epochs=len(curve),
+                seconds=seconds,
+                worker=seen.worker,
+                device=self._device,
+                versions=versions,
+            )
+        )
+
+    def _forget(self, number: int) -> tuple[Running, list[dict[str, Any]], dict[str, str]]:
+        """What was held of a trial while it ran: where, its curve so far, and versions."""
+        return self._running.pop(number), self._curves.pop(number), self._versions.pop(number, {})
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if self.config.search.gpus else "cpu"
 
     def overdue(self, grace: float, startup: float) -> list[int]:
         """Running trials whose worker should have stopped them itself, so it hangs.
@@ -272,7 +369,7 @@ class Driver:
         limit = self.config.search.time_limit
         if limit is None:
             return []
-        now = time.monotonic()
+        now = self.clock.monotonic()
         return [
             number
             for number, seen in self._running.items()
@@ -280,10 +377,12 @@ class Driver:
         ]
 
     def _end(self, row: Row) -> None:
+        self._ended_early.discard(row.number)
+        row = replace(row, clock=self.seconds)
         self.ledger.finish(row)
         if row.kind == "trained":
             self.proposer.tell(row)
-        if row.seconds is not None and row.state == "complete":
+        if row.seconds is not None and row.state != "failed":
             self._seconds.append(row.seconds)
         self.ended += 1
         self._refresh()
@@ -295,7 +394,7 @@ class Driver:
         """Take over a row of the record; running ones are told or run again, so that none stays running."""
         if row.kind in ("trained", "baseline") and row.key:
             self._known[row.key] = row.number
-        if row.state == "complete" and row.seconds is not None:
+        if (row.state == "complete" or row.stopped) and row.seconds is not None:
             self._seconds.append(row.seconds)
         parameters = self.ledger.parameters(row.number)
         if not row.finished:
@@ -309,7 +408,8 @@ class Driver:
             self.ledger.finish(row)
         elif row.seconds is not None:
             # Its result was written; only its state was not.
-            row = replace(row, state="complete" if row.accuracy is not None else "failed")
+            early = row.kind == "trained" and (row.reason or "").startswith("stopped at epoch")
+            row = replace(row, state="pruned" if early else "complete" if row.accuracy is not None else "failed")
             self.ledger.finish(row)
         elif row.attempts >= DRIVER_ATTEMPTS and not self.ledger.clean:
             row = replace(row, state="failed", reason=f"the search died {row.attempts} times while this trial ran")
@@ -330,7 +430,7 @@ class Driver:
         trained = [row for row in rows if row.kind == "trained"]
         done = sum(row.finished for row in rows if row.kind != "proposal")
         members = sum(point.on_front for point in self._front)
-        budget = len(trained) if self.exhausted else max(self.config.study.budget, len(trained))
+        budget = self._expected(trained)
         seeds = self.config.study.seeds
         replicated = {row.of for row in rows if row.kind == "replicate"} if seeds == 1 else set()
         known = {row.number for row in rows if row.kind == "baseline"}
@@ -342,7 +442,7 @@ class Driver:
         searched = [(point.accuracy, point.flops) for point in self._front if point.kind == "trained"]
         floor, ceiling = self.ledger.settings["reference_point"]
         phase = "search"
-        if len(trained) >= budget and all(row.finished for row in trained):
+        if self._spent_all and all(row.finished for row in trained):
             phase = "confirm"
         elif not trained and self.baselines:
             phase = "baselines"
@@ -360,7 +460,22 @@ class Driver:
             hypervolume=front.hypervolume(searched, (floor, ceiling)) / ((1 - floor) * ceiling),
             disk=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
             seconds_left=seconds,
+            stopped=sum(row.stopped for row in rows),
+            spent="" if self.budget.unit == "trainings" else f"{self.spent:.3g} of {self.budget}",
         )
+
+    def _expected(self, trained: list[Row]) -> int:
+        """How many architectures will have been trained when the budget is spent."""
+        if self.exhausted:
+            return len(trained)
+        if self.budget.unit == "trainings":
+            return max(int(self.budget.amount), len(trained))
+        left = max(0.0, self.budget.amount - self.spent)
+        epochs = [row.epochs for row in trained if row.finished and row.epochs]
+        if self.budget.unit == "epochs":
+            return len(trained) + int(left / (sum(epochs) / len(epochs) if epochs else self.config.training.epochs))
+        each = sum(self._seconds) / len(self._seconds) if self._seconds else 0.0
+        return len(trained) + (int(left * 3600 * self.workers / each) if each else 0)
 
     def _refresh(self) -> None:
         self._front = front.summary(self.ledger.rows)
@@ -376,7 +491,7 @@ class Driver:
     def _tidy(self, final: bool = False) -> None:
         """Delete weights that are not kept. While the front is being confirmed nothing is: means move it."""
         folder = self.folder / "weights"
-        confirming = self._count("trained") >= self.config.study.budget and not final
+        confirming = self._spent_all and not final
         if self.config.study.keep == "all" or confirming or not folder.is_dir():
             return
         kept = {point.number for point in self._front if point.on_front or point.kind == "baseline"}

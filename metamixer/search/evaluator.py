@@ -7,7 +7,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,18 @@ def resolve(name: str) -> Evaluate:
         raise StudyError(
             f"cannot import {name}: {error}", place="search.evaluate", advice="write package.module:function"
         ) from error
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions where a trial is about to run: what its row says of one that returns nothing."""
+    found = {"python": platform.python_version()}
+    for package in ("metamixer", "torch", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], bool | None]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import StudyError
-from metamixer.search import record
+from metamixer.search import budget, record
 from metamixer.search.config import StudyConfig
 
 if TYPE_CHECKING:
@@ -70,12 +70,16 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
             place="\n".join([str(ledger.path), *lines]),
             advice="give this one a name of its own (--name), or go back to what the record was started with",
         )
-    trained = sum(row.kind == "trained" for row in ledger.rows)
-    if settings["study"]["budget"] < trained:
+    asked = budget.parse(settings["study"]["budget"])
+    # Hours that are over are no mistake: a study that is done is started again, and has nothing to do.
+    spent = asked.spent(ledger.rows, settings["training"]["epochs"], hours=0.0)
+    if spent > asked.amount:
+        has = f"{spent:g} architectures" if asked.unit == "trainings" else f"spent {spent:g} {asked.unit}"
+        limit = f"{asked.amount:g}" if asked.unit == "trainings" else str(asked)
         raise StudyError(
-            f"the record has {trained} architectures, more than the budget of {settings['study']['budget']}",
+            f"the record has {has}, more than the budget of {limit}",
             place=str(ledger.path),
-            advice=f"give a budget of {trained} or more (--budget), or another --name",
+            advice=f"give a budget of {budget.Budget(spent, asked.unit).text} or more (--budget), or another --name",
         )
     # The reference point stays: hypervolumes of one record are comparable.
     settings = {**settings, "reference_point": ledger.settings["reference_point"]}

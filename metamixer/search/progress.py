@@ -22,7 +22,8 @@ class Progress:
     """Where a search stands.
 
     `hypervolume` is the share of the box between the record's reference point and (accuracy 1, no FLOPs) that the
-    front covers, in 0..1; `disk` bytes of the run's folder; `seconds_left` an estimate, None before the first trial.
+    front covers, in 0..1; `disk` bytes of the run's folder; `seconds_left` an estimate, None before the first trial;
+    `stopped` counts trials that were stopped early; `spent` says how much of a budget in epochs or hours is gone.
     """
 
     phase: str
@@ -38,6 +39,13 @@ class Progress:
     hypervolume: float
     disk: int
     seconds_left: float | None
+    stopped: int = 0
+    spent: str = ""
+
+    @property
+    def searched(self) -> str:
+        """How far the search is, in the unit of its budget."""
+        return f"{self.trained} searched, {self.spent}" if self.spent else f"{self.trained} of {self.budget} searched"
 
 
 @dataclass(frozen=True)
@@ -141,9 +149,11 @@ def view(title: str, as_json: bool = False) -> View:
 
 def one_line(now: Progress) -> str:
     """The progress as one line of text."""
-    parts = [f"{now.phase}: {now.jobs_done}/{now.jobs} trained ({now.trained}/{now.budget} searched)"]
+    searched = now.searched if now.spent else f"{now.trained}/{now.budget} searched"
+    parts = [f"{now.phase}: {now.jobs_done}/{now.jobs} trained ({searched})"]
     parts += [f"best {now.best:.4f}"] if now.best is not None else []
     parts += [f"front {now.front}", f"hypervolume {now.hypervolume:.3f}"]
+    parts += [f"{now.stopped} stopped early"] if now.stopped else []
     parts += [f"{now.failed} failed"] if now.failed else []
     parts += [f"disk {now.disk / 1e6:.1f} MB"]
     parts += [f"{duration(now.seconds_left)} left"] if now.seconds_left is not None else []
@@ -162,7 +172,7 @@ def panel(now: Progress, title: str) -> RenderableType:
     counts = Table.grid(padding=(0, 3))
     counts.add_row(
         f"[b]{now.phase}[/b]",
-        f"{now.trained} of {now.budget} searched",
+        now.searched,
         f"{now.refused} refused",
         f"[red]{now.failed} failed[/red]" if now.failed else "none failed",
         f"disk {now.disk / 1e6:.1f} MB",
@@ -172,7 +182,7 @@ def panel(now: Progress, title: str) -> RenderableType:
         f"front {now.front}",
         f"hypervolume {now.hypervolume:.3f}",
         f"{duration(now.seconds_left)} left" if now.seconds_left is not None else "",
-        "",
+        f"{now.stopped} stopped early" if now.stopped else "",
     )
     rows = Table.grid(padding=(0, 2), expand=True)
     rows.add_column(justify="right")

@@ -178,7 +178,8 @@ class Proposer:
         if row.state == "complete":
             self._study.tell(number, [row.accuracy, row.flops])  # type: ignore[list-item]
         else:
-            self._study.tell(number, state=TrialState.FAIL)
+            # A trial that was stopped early has no value here: what it had at a rung is not what it had ended at.
+            self._study.tell(number, state=TrialState.PRUNED if row.stopped else TrialState.FAIL)
 
     def _sampler(self, seed: int) -> BaseSampler | None:
         finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

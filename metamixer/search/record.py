@@ -26,10 +26,12 @@ class Row:
     """One trial of the record.
 
     `kind` is `trained` (counts against the budget), `proposal` (refused before training), `baseline` or `replicate`;
-    `state` is `complete`, `pruned`, `failed` or `running`. `cost` holds macs, params, elementwise, activations for one
-    input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's wall time,
-    `cpu_seconds` its processor time, `started` seconds since 1970 (UTC). `weights` is a path relative to the record's
-    folder, None when the file was not kept.
+    `state` is `complete`, `pruned`, `failed` or `running`. A `trained` row that is `pruned` was stopped early: its
+    fidelity is `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params,
+    elementwise, activations for one input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds`
+    the trial's wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock` the seconds
+    that drivers had run, in all their lives, when the row was written last. `weights` is a path relative to the
+    record's folder, None when the file was not kept.
     """
 
     number: int
@@ -52,6 +54,7 @@ class Row:
     seconds: float | None = None
     cpu_seconds: float | None = None
     started: float | None = None
+    clock: float | None = None
     worker: str | None = None
     device: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -67,6 +70,11 @@ class Row:
     @property
     def finished(self) -> bool:
         return self.state != "running"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its training was ended early, so that it has no value of full fidelity."""
+        return self.kind == "trained" and self.state == "pruned"
 
 
 FIELDS = tuple(name for name in Row.__dataclass_fields__ if name not in ("number", "state"))

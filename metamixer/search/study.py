@@ -35,6 +35,7 @@ class Outcome:
     trained: int
     failed: int
     refused: int
+    stopped: int = 0
 
 
 class Study:
@@ -129,6 +130,7 @@ class Study:
             trained=sum(row.kind == "trained" and row.finished for row in rows),
             failed=sum(row.state == "failed" for row in rows),
             refused=sum(row.kind == "proposal" for row in rows),
+            stopped=sum(row.stopped for row in rows),
         )
 
     def _drive(

@@ -57,26 +57,27 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
         report: Called after every epoch with its row: `epoch` (from 1), `train_loss` (label smoothing included) and
             `train_accuracy`, both means over the epoch's batches, taken while the weights change, `validation_loss`
             (plain cross-entropy, nats) and `validation_accuracy`, and `seconds` since the call. Returning False ends
-            the training there, as finished. An exception of its own is the caller's and passes through.
+            the training there, as stopped. An exception of its own is the caller's and passes through.
         builder: Makes the network of a sentence for a task.
 
     Returns:
-        `state` "finished" or "failed"; `reason` None, "nan", "out of memory", "time limit" or "exception: ...";
-        `accuracy` and `loss` on validation after the last epoch (None if failed); `curve`, the rows so far; `seconds`
-        and `cpu_seconds` (of this process: about what the trial takes on an idle machine); `device`; `versions`;
-        `traceback` (of an exception or lack of memory, else None). On one machine, on the CPU with one thread, the
-        same job gives the same numbers bit for bit.
+        `state` "finished", "stopped" (before the last epoch) or "failed"; `reason` None, "nan", "out of memory",
+        "time limit" or "exception: ..."; `accuracy` and `loss` on validation after its last epoch (None if failed);
+        `curve`, the rows so far; `seconds` and `cpu_seconds` (of this process: about what the trial takes on an idle
+        machine); `device`; `versions`; `traceback` (of an exception or lack of memory, else None). On one machine, on
+        the CPU with one thread, the same job gives the same numbers bit for bit.
     """
     start, processor = time.monotonic(), time.process_time()
     curve: list[Row] = []
     reason = trace = None
+    stop, stopped = None, False
     with _isolated(int(job["seed"]), int(job.get("threads", 1))):
         training = _training(job, builder, start)
-        stop = None
         while True:
             try:
                 row = training.send(stop)
-            except StopIteration:
+            except StopIteration as end:
+                stopped = end.value
                 break
             except _Failed as failure:
                 reason = str(failure)
@@ -91,7 +92,7 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     if reason == "out of memory" and torch.cuda.is_available():
         torch.cuda.empty_cache()  # the worker lives on and trains the next trial
     return {
-        "state": "finished" if reason is None else "failed",
+        "state": "failed" if reason is not None else "stopped" if stopped else "finished",
         "reason": reason,
         "accuracy": curve[-1]["validation_accuracy"] if reason is None else None,
         "loss": curve[-1]["validation_loss"] if reason is None else None,
@@ -117,8 +118,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def _training(job: dict[str, Any], builder: Builder, start: float) -> Generator[Row, bool | None, None]:
-    """Yields one row an epoch, until sent True or at the end of the recipe; then writes the weights."""
+def _training(job: dict[str, Any], builder: Builder, start: float) -> Generator[Row, bool | None, bool]:
+    """Yields one row an epoch, then writes the weights. Sent True before the last epoch, it returns True at once."""
     task = get(job["task"]["name"])
     recipe = Recipe(**job["training"])
     limit = job.get("time_limit")
@@ -164,8 +165,8 @@ def _training(job: dict[str, Any], builder: Builder, start: float) -> Generator[
             "validation_accuracy": validation_accuracy,
             "seconds": time.monotonic() - start,
         }
-        if stop:
-            break
+        if stop and epoch < recipe.epochs:
+            return True  # what was stopped early is not kept
     if job.get("weights"):
         about = {
             "sentence": job["sentence"],
@@ -175,6 +176,7 @@ def _training(job: dict[str, Any], builder: Builder, start: float) -> Generator[
             "accuracy": repr(validation_accuracy),
         }
         weights.save(net, job["weights"], about)
+    return False
 
 
 @torch.inference_mode()

@@ -23,7 +23,8 @@ def fast(job: Job, report: Report) -> dict[str, Any]:
     spread = float(os.environ.get("TOY_NOISE", "0.005"))
     noise = random.Random(f"{job['sentence']} {job['seed']}").gauss(0, spread)
     accuracy = 0.95 - 20 / (40 + len(job["sentence"])) + noise
-    curve = []
+    curve: list[dict[str, Any]] = []
+    stopped = False
     for epoch in range(1, job["training"]["epochs"] + 1):
         time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
         curve.append(
@@ -36,12 +37,14 @@ def fast(job: Job, report: Report) -> dict[str, Any]:
                 "seconds": time.monotonic() - start,
             }
         )
-        report(dict(curve[-1]))
-    if job["weights"]:
+        stopped = report(dict(curve[-1])) is False and epoch < job["training"]["epochs"]
+        if stopped:
+            break
+    if job["weights"] and not stopped:
         Path(job["weights"]).parent.mkdir(exist_ok=True)
         Path(job["weights"]).write_bytes(b"weights")
     return {
-        "state": "finished",
+        "state": "stopped" if stopped else "finished",
         "reason": None,
         "accuracy": accuracy,
         "loss": 1.0,
@@ -51,6 +54,20 @@ def fast(job: Job, report: Report) -> dict[str, Any]:
         "versions": {"toys": "1"},
         "traceback": None,
     }
+
+
+def headstrong(job: Job, report: Report) -> dict[str, Any]:
+    """Does not stop when it is told to."""
+
+    def deaf(epoch: dict[str, Any]) -> None:
+        report(epoch)
+
+    return fast(job, deaf)
+
+
+def silent(job: Job, report: Report) -> dict[str, Any]:
+    """Stops when it is told to, and says that it finished."""
+    return {**fast(job, report), "state": "finished"}
 
 
 def ill(job: Job, report: Report) -> dict[str, Any]:

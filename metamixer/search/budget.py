@@ -1,0 +1,83 @@
+"""How much a study may spend: a number of trainings, of epochs, or of hours.
+
+`40` or `"40 trainings"`, `"300epochs"`, `"2h"`. What was spent is read from the rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from metamixer.search.record import Row
+
+Unit = Literal["trainings", "epochs", "hours"]
+_UNITS: dict[str, Unit] = {
+    "": "trainings",
+    "training": "trainings",
+    "trainings": "trainings",
+    "epoch": "epochs",
+    "epochs": "epochs",
+    "h": "hours",
+    "hour": "hours",
+    "hours": "hours",
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of one unit.
+
+    Trainings are searched architectures, whether they finished, were stopped early, or failed. Epochs are those of
+    their first seeds; a trial that is running counts with all it may take, so the amount is never exceeded. Hours are
+    those that a driver ran, in all its lives: what is running when they are over is finished, and the front confirmed.
+    """
+
+    amount: float
+    unit: Unit
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
+
+    @property
+    def text(self) -> str:
+        """As it is written in a study file or after `--budget`."""
+        return f"{self.amount:g}" + {"trainings": "", "epochs": "epochs", "hours": "h"}[self.unit]
+
+    def spent(self, rows: Iterable[Row], epochs: int, hours: float) -> float:
+        """How much of it is gone.
+
+        Args:
+            rows: The record.
+            epochs: Epochs of a full training.
+            hours: Hours that drivers ran.
+        """
+        if self.unit == "hours":
+            return hours
+        searched = [row for row in rows if row.kind == "trained"]
+        if self.unit == "trainings":
+            return len(searched)
+        return sum((row.epochs or 0) if row.finished else epochs for row in searched)
+
+    def allows(self, spent: float, epochs: int) -> bool:
+        """Whether one more training may begin."""
+        if self.unit == "epochs":
+            return spent + epochs <= self.amount
+        return spent < self.amount
+
+
+def parse(value: int | str) -> Budget:
+    """The budget that a number or a text says.
+
+    Raises:
+        ValueError: It says none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
+    unit = _UNITS.get(found.group(2)) if found else None
+    if found is None or unit is None:
+        raise ValueError("a budget is a number of trainings (40), epochs (300epochs) or hours (2h)")
+    amount = float(found.group(1))
+    if unit != "hours" and amount != int(amount):
+        raise ValueError(f"there are only whole {unit}")
+    return Budget(amount, unit)

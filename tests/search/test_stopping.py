@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import toys
+
+from metamixer.errors import StudyError
+from metamixer.search import dispatch_ray, front, record
+from metamixer.search.interrupt import Interrupted
+from metamixer.search.progress import Lines
+from metamixer.search.record import Row
+from metamixer.search.stopping import goes_on, rungs
+from metamixer.search.study import Study
+
+Load = Callable[..., Study]
+BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
+HALVING = ("stopping.rule=halving", "training.epochs=9", "study.budget=18")
+needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [((9, 1, 3), (1, 3)), ((9, 1, 3, 1), (3,)), ((9, 1, 3, 2), ()), ((10, 2, 2), (2, 4, 8)), ((1, 1, 3), ())],
+)
+def test_rungs_lie_a_factor_apart_below_the_full_number(arguments: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    assert rungs(*arguments) == expected
+
+
+@pytest.mark.parametrize("reduction", [2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 30])
+def test_one_of_so_many_goes_on(count: int, reduction: int) -> None:
+    for seed in range(5):
+        points = [tuple(point) for point in np.random.default_rng(seed).random((count, 2)).round(1)]
+        on = [i for i in range(count) if goes_on(i, points, reduction)]
+        assert len(on) == (count if count < reduction else math.ceil(count / reduction))
+        if count < reduction:
+            continue
+        # Nobody stays while another that dominates it goes.
+        for better in set(range(count)) - set(on):
+            a, f = points[better]
+            assert not any(points[i] != (a, f) and points[i][0] <= a and points[i][1] >= f for i in on)
+        assert max(points[i][0] for i in on) == max(accuracy for accuracy, _ in points)
+
+
+def test_a_layer_that_does_not_fit_is_thinned_evenly() -> None:
+    # Nine points on one front; three may go on: the most accurate, the cheapest, and the one in the middle.
+    points = [(0.1 * i, 10.0 * i) for i in range(9)]
+    assert [i for i in range(9) if goes_on(i, points, 3)] == [0, 4, 8]
+    # What is cheap but no better than guessing is on the front as well, and what they dominate is not.
+    assert [i for i in range(10) if goes_on(i, [*points, (0.2, 55.0)], 5)] == [0, 8]
+
+
+def optuna_trials(study: Study) -> list[Any]:
+    import optuna
+
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{study.path}/study.db").trials
+
+
+def test_a_study_that_stops_early(load: Load) -> None:
+    lines: list[str] = []
+    study = load(*HALVING, BASELINES)
+    outcome = study.run("inline", view=Lines(lines.append))
+    rows = record.read(study.path)
+    searched = [row for row in rows if row.kind == "trained"]
+    stopped = [row for row in searched if row.stopped]
+    assert (outcome.state, outcome.trained, outcome.stopped, outcome.failed) == ("finished", 18, len(stopped), 0)
+    assert {row.state for row in searched} == {"complete", "pruned"}
+    assert {row.epochs for row in stopped} == {1, 3}
+    for row in stopped:
+        assert row.reason == f"stopped at epoch {row.epochs} of 9"
+        assert len(row.curve) == row.epochs
+        assert (row.accuracy, row.loss, row.weights) == (None, None, None)
+        assert (row.device, row.versions) == ("cpu", {"toys": "1"})
+        assert row.seconds is not None
+    # All that has a value was trained to the end, and baselines and replicates always are.
+    for row in rows:
+        if row.state == "complete":
+            assert row.epochs == 9
+    assert {row.state for row in rows if row.kind in ("baseline", "replicate")} == {"complete"}
+    assert {p.number for p in front.summary(rows)}.isdisjoint(row.number for row in stopped)
+    # The toy's curves are flat: what is best at the rung is best in the end.
+    last = {row.number: row.curve[-1]["validation_accuracy"] for row in searched}
+    assert searched[0].kind == "trained"
+    assert max(last.values()) == max(row.accuracy for row in searched if row.accuracy is not None)
+    assert not (study.path / "weights" / f"{stopped[0].number}.safetensors").exists()
+
+    # Optuna holds them as pruned, with no value at all: intermediate values would break TPE's next proposal.
+    for row, trial in zip(rows, optuna_trials(study), strict=True):
+        if row.stopped:
+            assert (trial.state.name, trial.values, trial.intermediate_values) == ("PRUNED", None, {})
+    assert f"{len(stopped)} stopped early" in lines[-1]
+
+
+def told(rows: list[Row]) -> list[tuple[object, ...]]:
+    return [(r.number, r.kind, r.state, r.sentence, r.accuracy, r.epochs, r.reason, r.seed, r.of) for r in rows]
+
+
+@pytest.mark.parametrize("brackets", [1, 2])
+def test_rungs_survive_a_restart(load: Load, monkeypatch: pytest.MonkeyPatch, brackets: int) -> None:
+    monkeypatch.setattr(toys, "interrupted", toys.fast, raising=False)
+    options = [*HALVING, 'search.evaluate="toys:interrupted"', f"stopping.brackets={brackets}"]
+    straight = load(*options, name="straight")
+    straight.run("inline")
+    ended = 0
+
+    def evaluate(job: dict[str, Any], report: toys.Report) -> dict[str, Any]:
+        nonlocal ended
+        ended += 1
+
+        def counted(epoch: dict[str, Any]) -> bool | None:
+            if ended % 4 == 0 and epoch["epoch"] == 1:
+                raise Interrupted
+            return report(epoch)
+
+        return toys.fast(job, counted)
+
+    monkeypatch.setattr(toys, "interrupted", evaluate)
+    stopped = load(*options, name="stopped")
+    states = [stopped.run("inline").state]
+    while states[-1] == "interrupted":
+        states.append(stopped.run("inline").state)
+    assert len(states) > 5
+    assert told(record.read(stopped.path)) == told(record.read(straight.path))
+    epochs = Counter(row.epochs for row in record.read(stopped.path) if row.stopped)
+    assert set(epochs) == {1, 3}
+
+
+def test_a_result_written_by_a_driver_that_died_stays_stopped(load: Load) -> None:
+    study = load(*HALVING, "study.confirm=1")
+    study.run("inline")
+    before = record.read(study.path)
+    number = next(row.number for row in before if row.stopped)
+    with closing(sqlite3.connect(study.path / "study.db")) as db, db:
+        db.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number = ?", (number,))
+    load(*HALVING, "study.confirm=1").run("inline")
+    assert record.read(study.path)[number] == before[number]
+
+
+def test_trials_that_do_not_listen_are_what_they_are(load: Load) -> None:
+    headstrong = load(*HALVING, "study.confirm=1", "search.evaluate=toys:headstrong", name="headstrong")
+    assert headstrong.run("inline").stopped == 0
+    assert {row.epochs for row in record.read(headstrong.path) if row.kind == "trained"} == {9}
+    silent = load(*HALVING, "study.confirm=1", "search.evaluate=toys:silent", name="silent")
+    assert silent.run("inline").stopped > 0
+    assert all(row.epochs == 9 for row in record.read(silent.path) if row.state == "complete")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp"])
+def test_samplers_go_on_after_stopped_trials(load: Load, sampler: str) -> None:
+    study = load(*HALVING, "study.confirm=1", f"search.sampler={sampler}", "search.startup=3", "study.budget=9")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        outcome = study.run("inline")
+    assert (outcome.state, outcome.trained) == ("finished", 9)
+    assert outcome.stopped > 2
+
+
+def test_stopping_may_be_changed_when_a_study_is_continued(load: Load) -> None:
+    load(*HALVING, "study.confirm=1").run("inline")
+    more = load(*HALVING, "stopping.rule=none", "study.confirm=1", "study.budget=24")
+    outcome = more.run("inline")
+    rows = [row for row in record.read(more.path) if row.kind == "trained"]
+    assert outcome.trained == 24
+    assert {row.state for row in rows[18:]} == {"complete"}
+    with pytest.raises(StudyError, match="unknown rule 'halves'"):
+        load("stopping.rule=halves")
+
+
+@needs_ray
+def test_ray_stops_early_and_uses_its_workers_again(load: Load, tmp_path: Path) -> None:
+    study = load(*HALVING, "study.budget=14", "study.confirm=1")
+    outcome = study.run("ray")
+    rows = record.read(study.path)
+    stopped = [row for row in rows if row.stopped]
+    assert (outcome.state, outcome.trained, outcome.failed) == ("finished", 14, 0)
+    assert len(stopped) == outcome.stopped > 3
+    for row in stopped:
+        assert row.reason == f"stopped at epoch {row.epochs} of 9"
+        assert [epoch["epoch"] for epoch in row.curve] == list(range(1, (row.epochs or 0) + 1))
+        assert row.epochs in (1, 3)
+        assert row.accuracy is None
+        assert row.versions["python"]
+        assert row.attempts == 1
+    assert len({row.worker for row in rows if row.kind == "trained"}) <= 2
+    assert json.loads(json.dumps(stopped[0].curve)) == stopped[0].curve
