@@ -37,11 +37,11 @@ def report(record: Path, as_json: bool, png: Path | None = None) -> int:
     written = page.write(record)
     read = run.load(record)
     if png is not None:
-        image.png(figure.front(read.points, read.failed, read.references, title=f"metamixer: {read.name}"), png)
+        image.png(figure.front(read.points, read.failed, read.references, f"metamixer: {read.name}", read.stopped), png)
     if as_json:
         verdicts = {p.name: p.verdict for p in read.baselines}
         document = {"report": str(written), "png": str(png) if png else None, "front": [p.number for p in read.front]}
-        print(json.dumps({**document, "baselines": verdicts, "failed": len(read.failed)}))
+        print(json.dumps({**document, "baselines": verdicts, "failed": len(read.failed), "stopped": len(read.stopped)}))
     else:
         print(f"report: {written} ({written.stat().st_size / 1e6:.1f} MB, opens without a network)")
         if png is not None:

@@ -38,6 +38,7 @@ def front(
     failed: Sequence[Row] = (),
     references: Mapping[str, float] | None = None,
     title: str | None = None,
+    stopped: Sequence[Row] = (),
 ) -> go.Figure:
     """Accuracy against FLOPs, with the front as a step line.
 
@@ -46,13 +47,14 @@ def front(
         failed: rows whose training failed; those with a known cost stand as crosses on the lower edge.
         references: accuracy of reference classifiers on the same images, drawn as level lines.
         title: a title inside the picture, for pictures that stand alone.
+        stopped: rows whose training was stopped early; they stand on the lower edge, too, as they have no final value.
     """
     figure = go.Figure()
     members = sorted((p for p in points if p.on_front), key=lambda p: p.flops)
     dominated = [p for p in points if p.kind == "trained" and not p.on_front]
     baselines = [p for p in points if p.kind == "baseline"]
     failures = [row for row in failed if row.cost]
-    flops = [p.flops for p in points if p.flops] + [row.flops for row in failures if row.flops]
+    flops = [p.flops for p in points if p.flops] + [row.flops for row in [*failures, *stopped] if row.flops]
     low, high = (min(flops), max(flops)) if flops else (1e5, 1e7)
     low, high = low / 1.25, high * 1.25
     for i, (name, accuracy) in enumerate(sorted((references or {}).items(), key=lambda item: -item[1])):
@@ -100,18 +102,22 @@ def front(
             xref="paper", yref="paper", x=1, y=0, xanchor="right", yanchor="bottom", showarrow=False,
             font={"size": 11},
         )  # fmt: skip
-    if failures:
-        figure.add_scatter(
-            x=[row.flops for row in failures],
-            y=[floor] * len(failures),
-            mode="markers",
-            name="failed (no accuracy; shown at their cost)",
-            marker={"symbol": "x-thin", "size": 9, "color": GREY, "line": {"width": 2, "color": GREY}},
-            customdata=[row.number for row in failures],
-            hovertext=[_failure_text(row) for row in failures],
-            hovertemplate="%{hovertext}<extra></extra>",
-            meta="points",
-        )
+    for rows, what, symbol in (
+        (stopped, "stopped early (no final accuracy; shown at their cost)", "triangle-down-open"),
+        (failures, "failed (no accuracy; shown at their cost)", "x-thin"),
+    ):
+        if rows:
+            figure.add_scatter(
+                x=[row.flops for row in rows],
+                y=[floor] * len(rows),
+                mode="markers",
+                name=what,
+                marker={"symbol": symbol, "size": 9, "color": GREY, "line": {"width": 2, "color": GREY}},
+                customdata=[row.number for row in rows],
+                hovertext=[_unfinished_text(row) for row in rows],
+                hovertemplate="%{hovertext}<extra></extra>",
+                meta="points",
+            )
     ticks = _ticks(low, high)
     figure.update_xaxes(
         type="log", title=FLOPS_AXIS, tickmode="array", tickvals=list(ticks), ticktext=list(ticks.values())
@@ -199,9 +205,14 @@ def _point_text(point: Point) -> str:
     return "<br>".join(lines)
 
 
-def _failure_text(row: Row) -> str:
-    lines = [f"<b>trial {row.number}</b>, failed: {escape(row.reason or 'no reason recorded')}"]
+def _unfinished_text(row: Row) -> str:
+    why = escape(row.reason or "no reason recorded")
+    lines = [f"<b>trial {row.number}</b>, " + (f"{why}, with {_last(row)}" if row.stopped else f"failed: {why}")]
     return "<br>".join([*lines, f"{row.flops:,} FLOPs", *_wrapped(row.sentence)])
+
+
+def _last(row: Row) -> str:
+    return f"{row.curve[-1]['validation_accuracy']:.4f}" if row.curve else "nothing"
 
 
 def _wrapped(sentence: str) -> list[str]:

@@ -24,6 +24,7 @@ from metamixer.report.run import Run, load, reason
 from metamixer.report.sketch import sketch
 from metamixer.search.front import Point
 
+MARKS = "◆ on the front, ○ dominated, ■ published design, ▽ stopped early, × failed"
 # Nothing may be fetched: a page that asked for something would fail in its author's browser, not only offline.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 
@@ -102,7 +103,8 @@ def _head(run: Run) -> Iterator[str]:
     running = sum(row.state == "running" for row in run.rows)
     yield facts(
         [
-            ("architectures trained", f"{len(trained)} of {study['budget']}"),
+            ("architectures trained", f"{len(trained) + len(run.stopped)} of {study['budget']}"),
+            *([("of these stopped early", len(run.stopped))] if run.stopped else []),
             ("on the front", len(run.front)),
             ("published designs trained", len(run.baselines)),
             ("more seeds", counts["replicate"]),
@@ -126,7 +128,7 @@ def _head(run: Run) -> Iterator[str]:
 def _front(run: Run) -> Iterator[str]:
     yield '<section><h2 id="front">Front</h2>'
     label = f"Accuracy against FLOPs of {len(run.points)} architectures; the table of all has the same data."
-    yield plot(figure.front(run.points, run.failed, run.references), "front-plot", label)
+    yield plot(figure.front(run.points, run.failed, run.references, stopped=run.stopped), "front-plot", label)
     yield (
         '<div class="steps"><button type="button" id="previous">previous on the front</button>'
         '<button type="button" id="next">next on the front</button><span id="said" aria-live="polite"></span></div>'
@@ -196,13 +198,13 @@ def _all(run: Run) -> Iterator[str]:
             f'id="row-{point.number}" data-number="{point.number}" data-accuracy="{point.accuracy:.4f}" '
             f'data-flops="{point.flops}"' + (' class="front"' if point.on_front else "")
         )
-    for row in run.failed:
-        what = f"failed: {reason(row)}"
+    for row in [*run.stopped, *run.failed]:
+        what = reason(row) if row.stopped else f"failed: {reason(row)}"
         known = row.cost or {}
         rows.append(
             (
                 Cell(str(row.number), row.number),
-                Cell("×", None, "text mark"),
+                Cell("▽" if row.stopped else "×", None, "text mark"),
                 text(what),
                 number(None),
                 number(None),
@@ -217,7 +219,7 @@ def _all(run: Run) -> Iterator[str]:
         attributes.append(f'id="row-{row.number}" data-number="{row.number}"')
     yield (
         '<div id="all" tabindex="0" role="region" aria-label="All architectures">'
-        + table(heads, rows, attributes, "◆ on the front, ○ dominated, ■ published design, × failed", sortable=True)
+        + table(heads, rows, attributes, MARKS, sortable=True)
         + "</div></section>"
     )
 
@@ -313,17 +315,18 @@ def _heads(*titles: str) -> list[tuple[str, str]]:
 def _failures(run: Run) -> Iterator[str]:
     if not run.reasons:
         return
-    yield '<section><h2 id="failures">Failed and refused</h2>'
+    yield '<section><h2 id="failures">Failed, stopped and refused</h2>'
     yield table(
-        _heads("state|text", "reason|text", "rows"),
-        [(text(state), text(why, "wide"), number(n)) for state, why, n in run.reasons],
-        caption="failed: training was tried; pruned: refused before training (ill-typed, over a limit, or known)",
+        _heads("what|text", "reason|text", "rows"),
+        [(text(what), text(why, "wide"), number(n)) for what, why, n in run.reasons],
+        caption="failed: training was tried; stopped: trained for some epochs, then given up for better ones; "
+        "refused: not trained at all (ill-typed, over a limit, or known)",
     )
     traces = [row for row in run.failed if row.traceback]
     for row in traces:
         summary = f"trial {row.number}: {escape(reason(row))}"
         yield f"<details><summary>{summary}</summary><pre>{escape(row.traceback or '')}</pre></details>"
-    lost = [row for row in run.rows if row.state == "pruned"]
+    lost = [row for row in run.rows if row.kind == "proposal" and row.state == "pruned"]
     if lost:
         yield f"<details><summary>The {len(lost)} refused proposals</summary><div class=scroll>"
         yield table(

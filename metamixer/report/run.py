@@ -54,10 +54,16 @@ class Run:
         return [row for row in self.rows if row.state == "failed"]
 
     @property
+    def stopped(self) -> list[Row]:
+        """Rows whose training was stopped early: they have a curve, and no value of full fidelity."""
+        return [row for row in self.rows if row.stopped]
+
+    @property
     def reasons(self) -> list[tuple[str, str, int]]:
-        """(state, reason, how many) of all rows that failed or were refused, the most frequent first."""
+        """(failed, stopped or refused; reason; how many) of the rows without a final value, the most frequent first."""
         lost = [row for row in self.rows if row.state in ("failed", "pruned")]
-        counted = Counter((row.state, reason(row)) for row in lost)
+        what = {"failed": "failed", "pruned": "refused"}
+        counted = Counter(("stopped" if row.stopped else what[row.state], reason(row)) for row in lost)
         return [(state, why, n) for (state, why), n in sorted(counted.items(), key=lambda item: (-item[1], item[0]))]
 
     @property

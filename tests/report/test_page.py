@@ -12,7 +12,7 @@ import pytest
 
 from metamixer.errors import RecordError
 from metamixer.report import figure
-from metamixer.report.page import write
+from metamixer.report.page import page, write
 from metamixer.report.run import Run, load
 from metamixer.search.ledger import Ledger
 
@@ -125,9 +125,9 @@ def test_the_breakdown_adds_up_to_the_record(page: Path, run: Run) -> None:
 def test_failed_and_refused_rows_are_counted_by_reason(run: Run, parsed: Parsed) -> None:
     assert run.reasons == [
         ("failed", "nan", 1),
-        ("pruned", "duplicate of a trained architecture", 1),
-        ("pruned", "ill-typed: h(3) does not divide 32", 1),
-        ("pruned", "macs over the limit", 1),
+        ("refused", "duplicate of a trained architecture", 1),
+        ("refused", "ill-typed: h(3) does not divide 32", 1),
+        ("refused", "macs over the limit", 1),
     ]
     for _, why, _ in run.reasons:
         assert why in parsed.text
@@ -160,12 +160,26 @@ def test_a_run_without_a_finished_trial_has_a_page(tmp_path: Path) -> None:
 
 
 def test_a_sentence_of_another_version_does_not_spoil_the_page(run: Run) -> None:
-    from metamixer.report.page import page
-
     strange = [replace(p, sentence="patch(2,32) >> unheard(3)") if p.on_front else p for p in run.points]
     text = page(replace(run, points=strange))
     assert "unknown word unheard" in text
     assert "This sentence cannot be read here" in text
+
+
+def test_stopped_trials_are_shown_as_what_they_are(run: Run) -> None:
+    curve = run.rows[0].curve[:3]
+    early = replace(run.failed[0], state="pruned", reason="stopped at epoch 3 of 9", curve=curve, epochs=3)
+    seen = replace(run, rows=[early if row.number == early.number else row for row in run.rows])
+    assert (seen.stopped, seen.failed) == ([early], [])
+    assert ("stopped", "stopped at epoch 3 of 9", 1) in seen.reasons
+    text = page(seen)
+    assert "of these stopped early" in text
+    assert "The 3 refused proposals" in text
+    picture = figure.front(seen.points, seen.failed, seen.references, stopped=seen.stopped)
+    (trace,) = [trace for trace in picture.data if "stopped early" in (trace.name or "")]
+    assert list(trace.customdata) == [early.number]
+    assert f"with {curve[2]['validation_accuracy']:.4f}" in trace.hovertext[0]
+    assert trace.marker.symbol not in {other.marker.symbol for other in picture.data if other is not trace}
 
 
 def test_no_record_is_one_clear_error(tmp_path: Path) -> None:
