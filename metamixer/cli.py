@@ -116,6 +116,14 @@ def search(
         int | None, typer.Option(metavar="N", min=1, help="Trials at a time; one a core if not given.")
     ] = None,
     gpus: Annotated[float | None, typer.Option(metavar="X", min=0, help="GPUs a trial; a fraction shares one.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Join this running Ray cluster; without it none is ever joined."),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Keep the record in a database, postgresql://HOST/DATABASE, not in a file."),
+    ] = None,
     as_json: Json = False,
 ) -> int | None:
     """Search a space for its Pareto front; the same command again continues where it stopped."""
@@ -132,6 +140,8 @@ def search(
         dispatcher=dispatcher,
         workers=workers,
         gpus=gpus,
+        address=address,
+        storage=storage,
         as_json=as_json,
         write=write,
     )

@@ -73,7 +73,9 @@ def _shipped(what: str, known: list[str]) -> str:
 
 
 def record(run: str | Path, runs: str | Path = "runs") -> Path:
-    """The record `study.db` that is meant by a run: its own path, the path of its folder, or its name below `runs`.
+    """The record that is meant by a run: its own path, the path of its folder, or its name below `runs`.
+
+    It is the file `study.db`, or the folder of a run whose record lies in a database.
 
     Raises:
         ResourceError: No record is there; the message lists the runs there are.
@@ -83,7 +85,10 @@ def record(run: str | Path, runs: str | Path = "runs") -> Path:
             return path
         if (path / "study.db").is_file():
             return path / "study.db"
-    known = sorted(path.parent.name for path in Path(runs).expanduser().glob("*/study.db"))
+        if (path / "resolved.toml").is_file():
+            return path
+    there = Path(runs).expanduser()
+    known = sorted({path.parent.name for name in ("study.db", "resolved.toml") for path in there.glob(f"*/{name}")})
     raise ResourceError(
         f"no run {str(run)!r}: neither a record nor a folder with a study.db",
         place=f"looked in {Path.cwd()} and in {Path(runs)}",

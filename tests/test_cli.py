@@ -124,6 +124,8 @@ def test_options_reach_the_command(monkeypatch):
         "0.5",
         "--dispatcher",
         "ray",
+        "--address",
+        "host:6379",
     ]
     assert CliRunner().invoke(cli.app, line).exit_code == 1
     assert seen.pop("runs").name == "runs"
@@ -137,6 +139,8 @@ def test_options_reach_the_command(monkeypatch):
         "dispatcher": "ray",
         "workers": None,
         "gpus": 0.5,
+        "address": "host:6379",
+        "storage": None,
         "as_json": False,
     }
 

@@ -27,6 +27,8 @@ def search(
     dispatcher: str | None,
     workers: int | None,
     gpus: float | None,
+    address: str | None,
+    storage: str | None,
     as_json: bool,
     write: Callable[[Path], Path],
 ) -> int:
@@ -36,6 +38,7 @@ def search(
         0; 1 when nothing was trained successfully; 130 when Ctrl-C ended it.
     """
     asked = {"search.sampler": sampler, "study.budget": budget, "search.workers": workers, "search.gpus": gpus}
+    asked |= {"search.address": address, "study.storage": storage}
     options = [f"{key}={json.dumps(value)}" for key, value in asked.items() if value is not None]
     searched = Study.load(study, [*overrides, *options])
     again = _command(study, name, runs, overrides, asked, dispatcher)

@@ -40,6 +40,16 @@ class StudySection(_Section):
     confirm: Annotated[int, Field(ge=1, description="seeds of each front member and baseline")] = 3
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[Literal["front", "all", "none"], Field(description="whose weights are kept")] = "front"
+    storage: Annotated[
+        str | None, Field(description="a database's URL, ${VARIABLES} filled in; default: study.db in the run's folder")
+    ] = None
+
+    @field_validator("storage")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        if value is not None and ("://" not in value or value.startswith("sqlite")):
+            raise ValueError("storage is a server's URL, postgresql://host/database; without one it is a SQLite file")
+        return value
 
     @field_validator("budget", mode="before")
     @classmethod
@@ -69,6 +79,9 @@ class SearchSection(_Section):
     ] = None
     threads: Annotated[int, Field(ge=1, description="CPU threads of one trial")] = 1
     gpus: Annotated[float, Field(ge=0, description="GPUs of one trial: a fraction shares one")] = 0
+    address: Annotated[
+        str | None, Field(min_length=1, description="a running Ray cluster, host:port; default: this machine alone")
+    ] = None
     time_limit: Annotated[float | None, Field(gt=0, description="seconds of one trial")] = 120
     evaluate: Annotated[str, Field(pattern=r"^[\w.]+:\w+$", description="what trains, as package.module:function")] = (
         "metamixer.training.evaluate:evaluate"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # What may be changed when a study is continued: how much is done and where, not what is measured. Spaces and tasks
 # are known by their content.
 CHANGEABLE = {
-    "study": {"name", "budget", "seeds", "confirm", "keep", "space"},
-    "search": {"sampler", "startup", "workers", "threads", "gpus", "time_limit", "references"},
+    "study": {"name", "storage", "budget", "seeds", "confirm", "keep", "space"},
+    "search": {"sampler", "startup", "workers", "threads", "gpus", "address", "time_limit", "references"},
 }
 
 _CHANGED = {
@@ -67,7 +67,7 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
     if lines:
         raise StudyError(
             "the record there is of another study",
-            place="\n".join([str(ledger.path), *lines]),
+            place="\n".join([str(ledger.place), *lines]),
             advice="give this one a name of its own (--name), or go back to what the record was started with",
         )
     asked = budget.parse(settings["study"]["budget"])
@@ -78,7 +78,7 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
         limit = f"{asked.amount:g}" if asked.unit == "trainings" else str(asked)
         raise StudyError(
             f"the record has {has}, more than the budget of {limit}",
-            place=str(ledger.path),
+            place=str(ledger.place),
             advice=f"give a budget of {budget.Budget(spent, asked.unit).text} or more (--budget), or another --name",
         )
     # The reference point stays: hypervolumes of one record are comparable.

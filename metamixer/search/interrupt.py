@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -32,6 +33,14 @@ class Interrupt:
         """Raise Interrupted if Ctrl-C was pressed."""
         if self.asked:
             raise Interrupted
+
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long, or until Ctrl-C."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, 0.1))
+        self.check()
 
     @contextmanager
     def anywhere(self) -> Iterator[None]:

@@ -1,8 +1,8 @@
 """One driver at a time: a lease on the record, held by a living process and taken over from a dead one.
 
 The lease is the study's user attribute `lease`: host, pid, the process's start time (a pid may be used again), and
-when it was last renewed. It is read and written in one SQLite transaction, so of two drivers that start together one
-is refused.
+when it was last renewed, by the database's clock. It is read and written in one transaction that holds the study's row
+(SQLite: the file), so of two drivers that start together one is refused.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sqlite3
 import subprocess
 import threading
 import time
 import uuid
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import RecordError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
 
 RENEW_SECONDS = 15.0
 # A driver on another host cannot be looked at: it counts as dead when it has not renewed for this long.
@@ -29,10 +32,20 @@ STALE_SECONDS = 120.0
 class Lease:
     """The right to write one record; renewed by a thread of its own while the driver works."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, engine: Engine, study: int, place: str) -> None:
+        """A lease on a study of a database.
+
+        Args:
+            engine: A way to connect whose transactions are immediate on SQLite, see `immediate`.
+            study: The study's number there.
+            place: The record, for messages.
+        """
+        self.place = place
+        self._engine = engine
+        self._study = study
         self.lost = False
         self.clean = True
+        self._renewed = 0.0
         self._owner = {
             "host": platform.node(),
             "pid": os.getpid(),
@@ -48,20 +61,20 @@ class Lease:
         Raises:
             RecordError: Another driver that is alive holds it.
         """
-        with closing(self._connect()) as db:
-            db.execute("BEGIN IMMEDIATE")
-            held = _get(db)
-            if held and not self._mine(held) and _alive(held):
-                db.execute("ROLLBACK")
+        with self._transaction() as (held, now, put):
+            if held and not self._mine(held) and _alive(held, now):
                 since = time.strftime("%H:%M:%S", time.localtime(held["renewed"]))
+                advice = "wait for it, stop it, or start a study of your own with --name"
+                if held["host"] != platform.node():
+                    advice += f"; if that host is dead, try again in {STALE_SECONDS / 60:.0f} minutes"
                 raise RecordError(
                     f"another search is running on this study (process {held['pid']} on {held['host']})",
-                    place=f"{self.path}, seen alive at {since}",
-                    advice="wait for it, stop it, or start a study of your own with --name",
+                    place=f"{self.place}, seen alive at {since}",
+                    advice=advice,
                 )
             self.clean = held is None
-            _put(db, {**self._owner, "renewed": time.time()})
-            db.execute("COMMIT")
+            put({**self._owner, "renewed": now})
+        self._renewed = time.time()
         self._thread.start()
 
     def release(self) -> None:
@@ -71,41 +84,61 @@ class Lease:
             self._thread.join()
         if self.lost:
             return
-        with closing(self._connect()) as db:
-            db.execute("BEGIN IMMEDIATE")
-            held = _get(db)
+        with self._transaction() as (held, _, put):
             if held and self._mine(held):
-                _put(db, None)
-            db.execute("COMMIT")
+                put(None)
 
     def check(self) -> None:
         """Raise RecordError when another driver took the lease over, as after a long sleep of this host."""
+        if not self.lost and time.time() - self._renewed > STALE_SECONDS / 2:
+            self._once()  # this host slept: another driver may have seen the lease stale
         if self.lost:
             raise RecordError(
-                "another search took this study over", place=str(self.path), advice="this one stops; nothing is lost"
+                "another search took this study over", place=self.place, advice="this one stops; nothing is lost"
             )
 
     def _renew(self) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
         while not self._stop.wait(RENEW_SECONDS):
             try:
-                with closing(self._connect()) as db:
-                    db.execute("BEGIN IMMEDIATE")
-                    held = _get(db)
-                    if held and self._mine(held):
-                        _put(db, {**self._owner, "renewed": time.time()})
-                    else:
-                        self.lost = True
-                    db.execute("COMMIT")
-            except sqlite3.OperationalError:
-                continue  # locked for the moment: the next turn renews
+                self._once()
+            except SQLAlchemyError:
+                continue  # locked or away for the moment: the next turn renews
             if self.lost:
                 return
 
+    def _once(self) -> None:
+        with self._transaction() as (held, now, put):
+            if held and self._mine(held):
+                put({**self._owner, "renewed": now})
+            else:
+                self.lost = True
+        self._renewed = time.time()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[dict[str, Any] | None, float, Callable[[dict[str, Any] | None], None]]]:
+        """What is held, the time, and a way to write it; nobody else reads or writes the lease meanwhile."""
+        from sqlalchemy import column, insert, select, table, update
+
+        studies = table("studies", column("study_id"))
+        notes = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
+        mine = (notes.c.study_id == self._study) & (notes.c.key == "lease")
+        with self._engine.begin() as db:
+            db.execute(select(studies.c.study_id).where(studies.c.study_id == self._study).with_for_update())
+            found = db.execute(select(notes.c.value_json).where(mine)).scalar_one_or_none()
+
+            def put(value: dict[str, Any] | None) -> None:
+                text = json.dumps(value)
+                if found is None:
+                    db.execute(insert(notes).values(study_id=self._study, key="lease", value_json=text))
+                else:
+                    db.execute(update(notes).where(mine).values(value_json=text))
+
+            yield json.loads(found) if found else None, _now(db), put
+
     def _mine(self, held: dict[str, Any]) -> bool:
         return all(held.get(key) == value for key, value in self._owner.items())
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, timeout=RENEW_SECONDS, isolation_level=None)
 
 
 def process_started(pid: int) -> str | None:
@@ -125,25 +158,30 @@ def process_started(pid: int) -> str | None:
     return found.stdout.strip() or None
 
 
-def _alive(held: dict[str, Any]) -> bool:
-    fresh = time.time() - held["renewed"] < STALE_SECONDS
+def immediate(engine: Engine) -> Engine:
+    """Make SQLite's transactions take the write lock when they begin, so that what they read stays true."""
+    from sqlalchemy import event
+
+    def connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # or the driver would begin by itself, and later
+
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", connect)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _alive(held: dict[str, Any], now: float) -> bool:
+    fresh = now - held["renewed"] < STALE_SECONDS
     if held["host"] != platform.node() or platform.system() == "Windows":
         return fresh
     return process_started(held["pid"]) == held["process_started"]
 
 
-def _get(db: sqlite3.Connection) -> dict[str, Any] | None:
-    found = db.execute("SELECT value_json FROM study_user_attributes WHERE key = 'lease'").fetchone()
-    return json.loads(found[0]) if found else None
+def _now(db: Connection) -> float:
+    """Seconds since 1970 by the database's clock: clocks of hosts differ."""
+    from sqlalchemy import text
 
-
-def _put(db: sqlite3.Connection, value: dict[str, Any] | None) -> None:
-    (study,) = db.execute("SELECT study_id FROM studies").fetchone()
-    text = json.dumps(value)
-    changed = db.execute(
-        "UPDATE study_user_attributes SET value_json = ? WHERE study_id = ? AND key = 'lease'", (text, study)
-    )
-    if not changed.rowcount:
-        db.execute(
-            "INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (?, 'lease', ?)", (study, text)
-        )
+    clocks = {"postgresql": "SELECT extract(epoch FROM clock_timestamp())", "mysql": "SELECT unix_timestamp(now(6))"}
+    ask = clocks.get(db.dialect.name)
+    return time.time() if ask is None else float(db.execute(text(ask)).scalar_one())

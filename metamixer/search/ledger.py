@@ -1,7 +1,7 @@
-"""Writing a study's record: one Optuna study in one SQLite file, opened by the driver alone.
+"""Writing a study's record: one Optuna study, in a SQLite file or in a database, opened by the driver alone.
 
 A row is written whole when it is added (one transaction), and once more when its trial ends. Nothing else is kept:
-`Ledger.rows` is what a driver that starts again reads back.
+`Ledger.rows` is what a driver that starts again reads back. A database that goes away is waited for.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ import math
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from metamixer.errors import RecordError
-from metamixer.search import record
-from metamixer.search.lease import Lease
+from metamixer.search import lease, record
+from metamixer.search.lease import Lease, immediate
 from metamixer.search.record import Row
+from metamixer.search.storage import Storage
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
+    from optuna.trial import TrialState
+    from sqlalchemy import Engine
+
+T = TypeVar("T")
 
 LOCK_SECONDS = 10.0
+# How long a database that went away is waited for, and how often it is tried.
+AWAY_SECONDS, RETRY_SECONDS = 600.0, 2.0
 OBJECTIVES = ("accuracy", "flops")
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 
@@ -51,39 +58,66 @@ class Ledger:
         clean: Whether the driver before ended as it meant to (False after a kill).
     """
 
-    def __init__(self, path: str | Path, settings: dict[str, Any], fingerprints: dict[str, str]) -> None:
+    def __init__(
+        self,
+        place: str | Path | Storage,
+        settings: dict[str, Any],
+        fingerprints: dict[str, str],
+        say: Callable[[str], None] = lambda line: None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         """Open the record, or create it with these settings; takes the lease.
 
+        Args:
+            place: A SQLite file, or where else the record lies.
+            settings: See `metamixer.search.record.settings`.
+            fingerprints: See `metamixer.search.identity`.
+            say: Told when the database is away, and when it is there again.
+            wait: Waits so many seconds for it; may raise to end the search.
+
         Raises:
-            RecordError: The file cannot be read or written, is no record, is locked, or another search runs on it.
+            RecordError: The record cannot be read or written, is none, is locked, or another search runs on it.
         """
-        self.path = Path(path)
+        from sqlalchemy import event
+
+        self.place = place if isinstance(place, Storage) else Storage(file=Path(place))
+        self._say, self._wait = say, wait
+        self._stumbled = False
         with self._speaking():
-            self._storage, self._study = _open(self.path)
-            self._id = self._storage.get_study_id_from_name(self._study.study_name)
-            self._lease = Lease(self.path)
-            self._lease.acquire()
+            self._storage, study = _open(self.place)
+            event.listen(self._storage.engine, "handle_error", self._stumble)
+            self._study = self._storage.get_study_id_from_name(study.study_name)
+            self._leasing = immediate(_engine(self.place))
+            self._lease = Lease(self._leasing, self._study, str(self.place))
             try:
+                self._lease.acquire()
                 self.clean = self._lease.clean
-                self.resumed = "settings" in self._study.user_attrs
+                self.resumed = "settings" in study.user_attrs
                 if not self.resumed:
-                    self._study.set_user_attr("fingerprints", fingerprints)
-                    self._study.set_user_attr("settings", settings)
-                self.settings = self._study.user_attrs["settings"]
-                self.fingerprints = self._study.user_attrs["fingerprints"]
-                self.references: dict[str, float] = self._study.user_attrs.get("references", {})
-                trials = self._study.get_trials(deepcopy=False)
+                    study.set_user_attr("fingerprints", fingerprints)
+                    study.set_user_attr("settings", settings)
+                notes = study.user_attrs
+                self.settings, self.fingerprints = notes["settings"], notes["fingerprints"]
+                self.references: dict[str, float] = notes.get("references", {})
+                trials = study.get_trials(deepcopy=False)
             except BaseException:
                 self.close()
                 raise
         self.rows = [record.to_row(t.number, record.STATES[t.state.name], t.user_attrs.get("row")) for t in trials]
         self._trials = {trial.number: trial for trial in trials}
+        self._ids: dict[int, int] = {}
 
     def close(self) -> None:
-        """Give the lease back and close the file."""
-        with self._speaking():
+        """Give the lease back and close the record."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
             self._lease.release()
+        except SQLAlchemyError:
+            pass  # a full disk, a database that is away: the next driver sees that this process is gone
+        finally:
             self._storage.engine.dispose()
+            self._leasing.dispose()
 
     def parameters(self, number: int) -> Parameters:
         """What a row was added with."""
@@ -92,54 +126,129 @@ class Ledger:
 
     def add(self, row: Row, parameters: Parameters | None = None) -> Row:
         """Append a row in its state; its number is given here. Complete rows are made by `finish` only."""
-        from optuna.trial import TrialState, create_trial
+        from optuna.trial import create_trial
 
         parameters = parameters or Parameters()
         row = replace(row, number=len(self.rows))
         trial = create_trial(
-            state=TrialState[_STATES[row.state]],
+            state=_state(row),
             params=parameters.values,
             distributions=parameters.distributions,
             system_attrs=parameters.notes,
             user_attrs={"row": _document(row)},
         )
-        with self._speaking():
+
+        def write(again: bool) -> int:
             self._lease.check()
-            self._study.add_trial(trial)
+            if again:
+                # The connection may have gone between the server's commit and its answer.
+                try:
+                    return self._storage.get_trial_id_from_study_id_trial_number(self._study, row.number)
+                except KeyError:
+                    pass
+            return self._storage.create_new_trial(self._study, trial)
+
+        self._ids[row.number] = self._write(write)
         self._trials[row.number] = trial
         self.rows.append(row)
+        if self._stumbled:
+            self._write(lambda again: self._settle(row))
         return row
 
     def finish(self, row: Row) -> None:
         """Write a running row's final content and state; accuracy and FLOPs become Optuna's values if complete."""
-        from optuna.trial import TrialState
+        from optuna.exceptions import UpdateFinishedTrialError
 
         # The document goes first: a driver killed between the two finds the result in a running row, and tells it.
         self.rewrite(row)
-        values = [row.accuracy, row.flops] if row.state == "complete" else None
-        with self._speaking():
-            self._study.tell(row.number, values, state=TrialState[_STATES[row.state]])  # type: ignore[arg-type]
+        values = [row.accuracy, float(row.flops)] if row.state == "complete" and row.accuracy is not None else None
+
+        def write(again: bool) -> None:
+            try:
+                self._storage.set_trial_state_values(self._id(row.number), _state(row), values)
+            except UpdateFinishedTrialError:
+                if not again:
+                    raise
+
+        self._write(write)
         self.rows[row.number] = row
 
     def rewrite(self, row: Row) -> None:
         """Write the document of a row that is still running."""
-        with self._speaking():
+
+        def write(again: bool) -> None:
             self._lease.check()
-            trial = self._storage.get_trial_id_from_study_id_trial_number(self._id, row.number)
-            self._storage.set_trial_user_attr(trial, "row", _document(row))
+            self._storage.set_trial_user_attr(self._id(row.number), "row", _document(row))
+
+        self._write(write)
         self.rows[row.number] = replace(row, state="running")
 
     def set_references(self, accuracies: dict[str, float]) -> None:
         """Store the accuracies of reference classifiers on the same arrays."""
         self.references = accuracies
-        with self._speaking():
-            self._study.set_user_attr("references", accuracies)
+        self._write(lambda again: self._storage.set_study_user_attr(self._study, "references", accuracies))
 
     def extend(self, settings: dict[str, Any]) -> None:
         """Replace the settings: a raised budget, another number of workers."""
         self.settings = settings
+        self._write(lambda again: self._storage.set_study_user_attr(self._study, "settings", settings))
+
+    def _stumble(self, context: Any) -> None:
+        self._stumbled = True
+
+    def _settle(self, row: Row) -> None:
+        """After an error: Optuna by itself tries a transaction again whose commit failed.
+
+        If only the server's answer was lost, the row stands there twice: the first is it, the second a proposal.
+        """
+        self._stumbled = False
+        written, number = self._ids[row.number], len(self.rows)
+        self._ids[row.number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, row.number)
+        if self._ids[row.number] == written:
+            return
+        self._ids[number] = written
+        twin = replace(row, number=number)
+        if not row.finished:
+            twin = Row(number, "pruned", "proposal", reason="written twice while the database was away")
+            self._storage.set_trial_user_attr(written, "row", _document(twin))
+            self._storage.set_trial_state_values(written, _state(twin))
+        self.rows.append(twin)
+
+    def _id(self, number: int) -> int:
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
+        return self._ids[number]
+
+    def _write(self, write: Callable[[bool], T]) -> T:
+        """The result of `write`, tried again while the database is away; it is told whether it was tried before."""
+        from optuna.exceptions import StorageInternalError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        since = None
         with self._speaking():
-            self._study.set_user_attr("settings", settings)
+            while True:
+                try:
+                    result = write(since is not None)
+                except (SQLAlchemyError, StorageInternalError) as error:
+                    now = time.monotonic()
+                    if not self._away(error) or (since is not None and now - since > AWAY_SECONDS):
+                        raise
+                    if since is None:
+                        since = now
+                        minutes = f"{AWAY_SECONDS / 60:.0f} minutes"
+                        self._say(f"the record's database is away; it is waited for, {minutes} at most")
+                    self._wait(RETRY_SECONDS)
+                else:
+                    if since is not None:
+                        self._say("the record's database is there again")
+                    return result
+
+    def _away(self, error: Exception) -> bool:
+        """Whether an error is of a server that may come back; SQLite's are not."""
+        from sqlalchemy.exc import InterfaceError, OperationalError
+
+        cause = error if isinstance(error, (InterfaceError, OperationalError)) else error.__cause__
+        return self.place.url is not None and isinstance(cause, (InterfaceError, OperationalError))
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
@@ -150,66 +259,108 @@ class Ledger:
         try:
             yield
         except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
-            raise _trouble(self.path, error) from error
+            raise _trouble(self.place, error) from error
+
+
+def _state(row: Row) -> TrialState:
+    from optuna.trial import TrialState
+
+    return TrialState[_STATES[row.state]]
 
 
 def _document(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in record.FIELDS}
 
 
-def _open(path: Path) -> tuple[RDBStorage, Study]:
-    """The Optuna study in a file, created if need be: write-ahead log, and one synchronisation a checkpoint."""
+def _open(place: Storage) -> tuple[RDBStorage, Study]:
+    """The Optuna study at a place, created if need be."""
     import optuna
-    from sqlalchemy import event
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Looked at with plain SQLite first: a file that is none, or is locked, shows here at once.
-    with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as db:
-        db.execute("PRAGMA journal_mode = WAL").fetchone()
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and "studies" not in tables:
-        raise record.not_a_record(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}}
-        )
-    storage.engine.dispose()
-    event.listen(storage.engine, "connect", _set_synchronous)
+    storage = _sqlite(place.file) if place.file is not None else _server(place)
     studies = storage.get_all_studies()
-    if len(studies) > 1:
-        raise record.not_a_record(path, f"it holds {len(studies)} studies, a record holds one")
-    if studies:
-        study = optuna.load_study(study_name=studies[0].study_name, storage=storage)
+    if place.file is not None and len(studies) > 1:
+        raise record.not_a_record(place, f"it holds {len(studies)} studies, a record holds one")
+    names = [study.study_name for study in studies]
+    name = place.name if place.file is None else names[0] if names else place.file.parent.name
+    if name in names:
+        study = optuna.load_study(study_name=name, storage=storage)
         if [direction.name for direction in study.directions] != ["MAXIMIZE", "MINIMIZE"]:
-            raise record.not_a_record(path, "its study has other objectives")
+            raise record.not_a_record(place, "its study has other objectives")
         return storage, study
-    study = optuna.create_study(study_name=path.parent.name, storage=storage, directions=["maximize", "minimize"])
+    # Another driver may be starting at the same time: the lease decides between the two.
+    study = optuna.create_study(
+        study_name=name, storage=storage, directions=["maximize", "minimize"], load_if_exists=True
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls names of objectives experimental
         study.set_metric_names(list(OBJECTIVES))
     return storage, study
 
 
+def _sqlite(file: Path) -> RDBStorage:
+    """A SQLite file: write-ahead log, and one synchronisation a checkpoint."""
+    import optuna
+    from sqlalchemy import event
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Looked at with plain SQLite first: a file that is none, or is locked, shows here at once.
+    with closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as db:
+        db.execute("PRAGMA journal_mode = WAL").fetchone()
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and "studies" not in tables:
+        raise record.not_a_record(Storage(file=file))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}}
+        )
+    storage.engine.dispose()
+    event.listen(storage.engine, "connect", _set_synchronous)
+    return storage
+
+
+def _server(place: Storage) -> RDBStorage:
+    """A database server. Connections are looked at before they are used: an idle one may have been closed."""
+    import optuna
+
+    place.engine().dispose()  # says what is wrong with the URL, or which driver is missing
+    options = {"connect_args": place.arguments(), "pool_pre_ping": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return optuna.storages.RDBStorage(place.address(), engine_kwargs=options)
+
+
+def _engine(place: Storage) -> Engine:
+    """The lease's own connections, used by its own thread."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    if place.file is None:
+        return place.engine(pool_pre_ping=True)
+    return create_engine(f"sqlite:///{place.file}", poolclass=NullPool, connect_args={"timeout": lease.RENEW_SECONDS})
+
+
 def _set_synchronous(connection: Any, _: Any) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _trouble(path: Path, error: Exception) -> RecordError:
+def _trouble(place: Storage, error: Exception) -> RecordError:
+    if place.url is not None:
+        return record.out_of_reach(place, error.__cause__ if isinstance(error.__cause__, Exception) else error)
     text = str(error.__cause__ or error)
     if "locked" in text:
         return RecordError(
-            "the record is locked by another program", str(path), "close the program that has it open, and start again"
+            "the record is locked by another program", str(place), "close the program that has it open, and start again"
         )
     if "not a database" in text or "malformed" in text:
         return RecordError(
-            "the record is not a readable SQLite file", str(path), "move it away, or give --name for a new run"
+            "the record is not a readable SQLite file", str(place), "move it away, or give --name for a new run"
         )
     return RecordError(
         f"the record cannot be used: {text.splitlines()[0]}",
-        str(path),
+        str(place),
         "see that its folder can be written and its disk is not full",
     )
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from metamixer.errors import LanguageError, StudyError
 from metamixer.search import config as configuration
 from metamixer.search import devices, front, identity, origin, record
+from metamixer.search import storage as storages
 from metamixer.search.config import StudyConfig
 from metamixer.search.interrupt import Interrupt, Interrupted
 from metamixer.search.progress import Silent, View
+from metamixer.search.storage import Storage
 
 if TYPE_CHECKING:
     from metamixer.language import Space
@@ -115,10 +117,10 @@ class Study:
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
-            ledger = Ledger(self.path / "study.db", settings, fingerprints)
+            ledger = Ledger(self._storage(), settings, fingerprints, view.say, interrupt.wait)
             stack.callback(ledger.close)
             identity.compare(ledger, settings, fingerprints)
-            (self.path / "resolved.toml").write_text(configuration.to_toml(self.config), encoding="utf-8")
+            self._write_configuration()
             study = self.config.study
             proposer = Proposer(space, task, self.config.limits, search.sampler, search.startup, study.seed)
             stack.enter_context(view)
@@ -178,6 +180,31 @@ class Study:
                 references.cancel()
         return "exhausted" if driver.exhausted else "finished"
 
+    # -- where the record lies
+
+    def _storage(self) -> Storage:
+        """The database of the study, or the file in its folder; a run's record does not move from one to the other."""
+        url, file, named = self.config.study.storage, self.path / storages.FILE, storages.elsewhere(self.path)
+        if url is not None:
+            if file.is_file():
+                raise StudyError(
+                    "this run has its record in a file", str(file), "leave --storage out, or give another --name"
+                )
+            return Storage(url=url, name=self.config.study.name)
+        if named is not None and not file.is_file():
+            raise StudyError(
+                "this run has its record in a database", str(named), "give its --storage, or another --name"
+            )
+        return Storage(file=file)
+
+    def _write_configuration(self) -> None:
+        """The resolved study, for people and for readers of the record; for the owner's eyes, as a URL may tell."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        file = self.path / storages.CONFIGURATION
+        if self.config.study.storage is not None:
+            file.touch(mode=0o600)
+        file.write_text(configuration.to_toml(self.config), encoding="utf-8")
+
     # -- what the study names
 
     def _space(self) -> Space:
@@ -222,8 +249,10 @@ class Study:
     # -- what the record is started with
 
     def _settings(self, space: Space, task: Task, baselines: Mapping[str, Costed]) -> dict[str, Any]:
+        document = self.config.model_dump(mode="json")
+        del document["study"]["storage"]  # a record does not say where it lies, nor with which password
         return {
-            **self.config.model_dump(mode="json"),
+            **document,
             "task": {"name": task.name, "channels": task.channels, "grid": list(task.grid), "classes": task.classes},
             "space": {
                 "name": space.name,

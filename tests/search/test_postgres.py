@@ -1,0 +1,239 @@
+"""Records on a real PostgreSQL server: the same search, the same reading, one driver, and a server that goes away."""
+
+from __future__ import annotations
+
+import json
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from postgres import Server, needs_postgres
+
+from metamixer.errors import RecordError, StudyError
+from metamixer.search import lease, ledger, record, storage
+from metamixer.search.ledger import Ledger, Parameters, running
+from metamixer.search.storage import Storage
+from metamixer.search.study import Study
+
+pytest.importorskip("psycopg", reason="no driver for PostgreSQL: pip install 'metamixer[postgres]'")
+pytestmark = needs_postgres
+
+SETTINGS = {"study": {"name": "s"}, "reference_point": [0.1, 100.0]}
+COST = {"macs": 10, "params": 2, "elementwise": 3, "activations": 4}
+Load = Callable[..., Study]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    started = Server()
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def place(server: Server, request: pytest.FixtureRequest) -> Storage:
+    return Storage(url=server.url(), name=request.node.name)
+
+
+def told(path: Path) -> list[tuple[object, ...]]:
+    return [
+        (r.number, r.kind, r.state, r.reason, r.sentence, r.choices, r.accuracy, r.seed, r.of, r.replicate)
+        for r in record.read(path)
+    ]
+
+
+def test_a_search_on_a_server_is_the_search_on_a_file(load: Load, server: Server) -> None:
+    from metamixer import resources
+    from metamixer.report.run import load as report
+
+    there = load(f'study.storage="{server.url()}"', name="whole")
+    assert there.run("inline").trained == 12
+    here = load(name="file")
+    here.run("inline")
+    assert told(there.path) == told(here.path)
+    assert not (there.path / storage.FILE).exists()
+    assert stat.S_IMODE((there.path / storage.CONFIGURATION).stat().st_mode) == 0o600
+
+    # What reads the record finds it by the run's folder.
+    found = resources.record("whole", there.path.parent)
+    assert [point.number for point in report(found).front] == [point.number for point in there.front()]
+    assert "storage" not in record.settings(found)["study"]
+    # The same command goes on; two studies share the database.
+    more = load(f'study.storage="{server.url()}"', "study.budget=14", name="whole")
+    assert more.run("inline").trained == 14
+    other = load(f'study.storage="{server.url()}"', "study.budget=2", name="other")
+    assert other.run("inline").trained == 2
+    assert len(record.read(other.path)) < len(record.read(more.path))
+
+
+def test_a_record_does_not_move(load: Load, server: Server) -> None:
+    url = f'study.storage="{server.url()}"'
+    load(url, "study.budget=1", name="there").run("inline")
+    with pytest.raises(StudyError, match="its record in a database"):
+        load("study.budget=1", name="there").run("inline")
+    load("study.budget=1", name="here").run("inline")
+    with pytest.raises(StudyError, match="its record in a file"):
+        load(url, "study.budget=1", name="here").run("inline")
+
+
+def test_rows_come_back_as_they_were_written(place: Storage, tmp_path: Path) -> None:
+    from optuna.distributions import CategoricalDistribution
+
+    book = Ledger(place, SETTINGS, {"task": "t"})
+    parameters = Parameters({"a#1": "x"}, {"a#1": CategoricalDistribution(("x", "y"))})
+    row = book.add(running("lin", "k", COST, kind="trained", choices={"a#1": "x"}, seed=5), parameters)
+    book.add(record.Row(-1, "pruned", "proposal", reason="over", key="o", cost=COST))
+    book.finish(replace(row, state="complete", accuracy=0.5, curve=[{"epoch": 1}], seconds=1.5))
+    folder(tmp_path, place)
+    assert record.read(tmp_path) == book.rows
+    book.close()
+    again = Ledger(place, {}, {})
+    assert again.clean
+    assert again.resumed
+    assert again.rows == book.rows
+    assert again.parameters(0) == parameters
+    again.close()
+
+
+def folder(path: Path, place: Storage) -> None:
+    text = f"[study]\nname = {json.dumps(place.name)}\nstorage = {json.dumps(place.url)}\n"
+    (path / storage.CONFIGURATION).write_text(text)
+
+
+def test_one_driver_at_a_time(place: Storage) -> None:
+    results: list[object] = []
+
+    def start() -> None:
+        try:
+            results.append(Ledger(place, SETTINGS, {}))
+        except RecordError as error:
+            results.append(error)
+
+    starts = [threading.Thread(target=start) for _ in range(4)]
+    for thread in starts:
+        thread.start()
+    for thread in starts:
+        thread.join()
+    books = [found for found in results if isinstance(found, Ledger)]
+    assert len(books) == 1
+    assert all("another search is running" in str(found) for found in results if found is not books[0])
+    books[0].close()
+    Ledger(place, SETTINGS, {}).close()
+
+
+def test_a_dead_drivers_lease_is_taken_over_and_it_stops_when_it_wakes(
+    place: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = Ledger(place, SETTINGS, {})
+    asleep._lease._stop.set()  # its host sleeps: nothing renews, and the process is not to be seen from elsewhere
+    asleep._lease._thread.join()
+    monkeypatch.setattr(lease.platform, "node", lambda: "elsewhere")
+    with pytest.raises(RecordError, match=r"process \d+ on .*\n.*\n.*if that host is dead, try again in 2 minutes"):
+        Ledger(place, SETTINGS, {})
+    monkeypatch.setattr(lease, "STALE_SECONDS", 0.0)
+    second = Ledger(place, SETTINGS, {})
+    assert not second.clean
+    with pytest.raises(RecordError, match="took this study over"):
+        asleep.add(running("lin", "k", COST, kind="trained"))
+    asleep.close()
+    second.close()
+    assert second.rows == []
+
+
+def test_a_server_that_goes_away_is_waited_for(
+    place: Storage, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "RETRY_SECONDS", 0.05)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if "away" in line:
+            server.start()
+
+    book = Ledger(place, SETTINGS, {}, say)
+    first = book.add(running("lin", "a", COST, kind="trained"))
+    server.stop()
+    book.add(running("lin", "b", COST, kind="trained"))
+    server.stop()
+    book.finish(replace(first, state="complete", accuracy=0.5))
+    server.stop()
+    book.set_references({"SVM": 0.9})
+    assert [line.partition("; ")[0] for line in lines] == [
+        "the record's database is away",
+        "the record's database is there again",
+    ] * 3
+    folder(tmp_path, place)
+    assert record.read(tmp_path) == book.rows
+    assert [row.number for row in book.rows] == [0, 1]
+
+    monkeypatch.setattr(ledger, "AWAY_SECONDS", 0.2)
+    book._say = lambda line: None
+    server.stop()
+    with pytest.raises(RecordError, match="the record's database cannot be used"):
+        book.add(running("lin", "c", COST, kind="trained"))
+    with pytest.raises(RecordError, match="the record's database cannot be used"):
+        record.read(tmp_path)
+    book.close()  # nothing can be given back
+    server.start()
+    # This process lives, so to another host the lease looks held until it is stale; here it is our own pid.
+    assert len(record.read(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("state", ["running", "pruned"])
+def test_an_answer_that_is_lost_writes_no_row_twice(
+    place: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """The server commits, and the connection breaks before it says so."""
+    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.orm import Session
+
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # Optuna's own pause
+    book = Ledger(place, SETTINGS, {})
+    monkeypatch.setattr(ledger, "RETRY_SECONDS", 0.0)
+    commit, broken = Session.commit, [True]
+
+    def commit_and_break(self: Session) -> None:
+        commit(self)
+        if broken and broken.pop():
+            book._stumbled = True  # as the engine's event says of a real error
+            raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
+
+    monkeypatch.setattr(Session, "commit", commit_and_break)
+    row = running("lin", "a", COST, kind="trained")
+    if state == "pruned":
+        row = replace(row, state="pruned", kind="proposal", reason="over the limit")
+    first = book.add(row)
+    monkeypatch.setattr(Session, "commit", commit)
+    if state == "running":
+        book.finish(replace(first, state="complete", accuracy=0.5))
+    third = book.add(running("lin", "b", COST, kind="trained"))
+    assert [r.number for r in book.rows] == [0, 1, 2]
+    assert third.number == 2
+    kinds = [(r.kind, r.state) for r in book.rows]
+    assert kinds[1:] == [("proposal", "pruned"), ("trained", "running")]
+    assert kinds[0] == (("trained", "complete") if state == "running" else ("proposal", "pruned"))
+    folder(tmp_path, place)
+    assert record.read(tmp_path) == book.rows
+    book.close()
+
+
+def test_errors_name_the_place_without_the_password(
+    load: Load, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = server.url("nowhere").replace("me@", "me:secret@")
+    with pytest.raises(RecordError, match="does not exist") as error:
+        load(f'study.storage="{wrong}"').run("inline")
+    assert "secret" not in str(error.value)
+    assert "me:***@127.0.0.1" in str(error.value)
+    monkeypatch.setenv("OUR_DATABASE", "postgres")
+    through = server.url("${OUR_DATABASE}")
+    assert load(f'study.storage="{through}"', "study.budget=1", name="through").run("inline").trained == 1
+    with pytest.raises(RecordError, match="the storage is no URL of a database"):
+        load('study.storage="nothing://host/x"', name="none").run("inline")
+    with pytest.raises(StudyError, match="a server's URL"):
+        load('study.storage="sqlite:///x.db"')
