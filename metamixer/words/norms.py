@@ -33,22 +33,38 @@ class Keeping(Plain):
         return x * w.scale + w.shift if t.settings["b"] else x * w.scale
 
 
+class Standardising(Keeping):
+    """A norm by the mean and the variance of its own input; ``eps`` is added to the variance."""
+
+    keywords = {"b": (1,), "eps": None}
+    eps: float
+
+    def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
+        given = settings["eps"]
+        if given is not None and not (isinstance(given, float) and 0 < given < 1):
+            raise Mismatch("eps is a small positive number", f"write {self.name}(eps={self.eps})")
+        return {**super().resolved(settings, x), "eps": None if given == self.eps else given}
+
+    def added(self, t: Typed) -> float:
+        """What is added to the variance."""
+        return float(t.settings["eps"] or self.eps)
+
+
 @register
-class LayerNorm(Keeping):
-    """``norm``: over the channels of each token, eps 1e-6; inside ``@T`` the channels are the tokens."""
+class LayerNorm(Standardising):
+    """``norm(eps=1e-6)``: over the channels of each token; inside ``@T`` the channels are the tokens."""
 
     name = "norm"
-    keywords = {"b": (1,)}
     eps = 1e-6
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import layer_norm
 
-        return layer_norm(x, (t.out.channels,), w.scale, w.shift if t.settings["b"] else None, self.eps)
+        return layer_norm(x, (t.out.channels,), w.scale, w.shift if t.settings["b"] else None, self.added(t))
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         centred = x - x.mean(-1, keepdim=True)
-        return self.affine(t, w, centred / (centred.square().mean(-1, keepdim=True) + self.eps).sqrt())
+        return self.affine(t, w, centred / (centred.square().mean(-1, keepdim=True) + self.added(t)).sqrt())
 
 
 @register
@@ -89,8 +105,8 @@ class BatchNorm(Keeping):
 
 
 @register
-class GroupNorm(Keeping):
-    """``gn(g=1)``: over all tokens and the channels of each of g groups, eps 1e-5."""
+class GroupNorm(Standardising):
+    """``gn(g=1, eps=1e-5)``: over all tokens and the channels of each of g groups."""
 
     name = "gn"
 
@@ -98,14 +114,13 @@ class GroupNorm(Keeping):
         return ((None,) * len(t.out.grid),)
 
     sizes = {"g": (1,)}
-    keywords = {"b": (1,)}
     eps = 1e-5
 
     def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
         g = one(settings["g"], "g")
         if g < 1 or x.channels % g:
             raise Mismatch(f"{g} groups do not divide {x.channels} channels", f"take a divisor of {x.channels}")
-        return {"g": g, "b": one(settings["b"], "b")}
+        return {**super().resolved(settings, x), "g": g}
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
@@ -116,13 +131,13 @@ class GroupNorm(Keeping):
             # torch 2.13 on the CPU crashes in the backward pass of a channels-last input that needs no gradient itself
             channels_first = channels_first.contiguous()
         shift = w.shift if t.settings["b"] else None
-        return group_norm(channels_first, t.settings["g"], w.scale, shift, self.eps).movedim(1, -1)
+        return group_norm(channels_first, t.settings["g"], w.scale, shift, self.added(t)).movedim(1, -1)
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         groups = x.reshape(x.shape[0], t.out.tokens, t.settings["g"], -1)
         centred = groups - groups.mean((1, 3), keepdim=True)
         return self.affine(
-            t, w, (centred / (centred.square().mean((1, 3), keepdim=True) + self.eps).sqrt()).reshape(x.shape)
+            t, w, (centred / (centred.square().mean((1, 3), keepdim=True) + self.added(t)).sqrt()).reshape(x.shape)
         )
 
 

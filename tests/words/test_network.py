@@ -52,6 +52,7 @@ class TestLayerNorm(WordContract):
         ("norm", 4, (2, 3, 2)),
         ("norm@T", 4, (5, 3)),
         ("cls >> norm", 4, (3, 3)),
+        ("norm(eps=.5)", 4, (5,)),
     )
 
 
@@ -77,6 +78,7 @@ class TestGroupNorm(WordContract):
         ("[gn | x] >> lin", 4, (8, 8)),
         ("cls >> gn(2)", 4, (3, 3)),
         ("gn(2)@win(3)", 4, (6, 3)),
+        ("gn(2,eps=.5)", 4, (5, 3)),
     )
 
 
