@@ -219,11 +219,16 @@ def show(
 
 
 @_command(epilog="Example: metamixer words --json")
-def words(as_json: Json = False) -> int | None:
+def words(
+    as_json: Json = False,
+    as_page: Annotated[
+        bool, typer.Option("--table", metavar="", help="Print the tables of docs/words.md: grids, and what counts.")
+    ] = False,
+) -> int | None:
     """List the vocabulary: what each word means, where it may stand, and what of it counts."""
     from metamixer.language.command import table
 
-    return table(as_json=as_json)
+    return table(as_json=as_json, as_page=as_page)
 
 
 @_command(epilog="Example: metamixer catalog ffnet_1")

@@ -152,6 +152,8 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
             "flag": "an option",
         }[ctx.kind]
         raise Mismatch(f"{text(node)} cannot stand as {position}", f"it is a {' or a '.join(word.kinds)}", node)
+    if word.refuses and (why := word.refuses.get(len(ctx.x.grid))):
+        raise Mismatch(f"{name} on a grid of {len(ctx.x.grid)} axes: {why}", None, node)
     return word
 
 

@@ -121,6 +121,10 @@ class Word:
 
     behind: ClassVar[Mapping[str, str]] = {}  # stage before it -> the one word that both together are
 
+    # Declared for readers and, the second, for the checker.
+    counted: ClassVar[str] = ""  # its MACs of one input: C and c channels of source and result, k positions of a kernel
+    refuses: ClassVar[Mapping[int, str]] = {}  # number of axes of a grid that it cannot stand on -> why
+
     def scale(self, t: Typed) -> float:
         """Factor on content scores."""
         return 1.0

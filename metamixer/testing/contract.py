@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import ClassVar
 
 import pytest
 
-from metamixer.language import parse
+from metamixer.errors import LanguageError
+from metamixer.language import check, parse
 from metamixer.language.nodes import walk
 from metamixer.language.typed import SIGNS
-from metamixer.language.vocabulary import words
+from metamixer.language.vocabulary import Word, words
 from metamixer.testing import checks
 from metamixer.testing.checks import Subject
 
@@ -33,7 +35,8 @@ class WordContract:
     Attributes:
         word: the word's name, as in the table of words.
         examples: sentences that use it, each with the channels and the grid of an input. They should reach every
-            setting and edge of the word, on grids of one, two and three axes where it admits them.
+            setting and edge of the word, on grids of one, two and three axes but those that it refuses; the first one
+            is seen to be refused there.
     """
 
     word: ClassVar[str]
@@ -55,6 +58,19 @@ class WordContract:
         for sentence, _, _ in self.examples:
             used = {SIGNS.get(node.op) or node.data[0] for node in walk(parse(sentence).node)}
             assert self.word in used, sentence
+
+    def test_examples_stand_on_every_grid_that_the_word_does(self) -> None:
+        refused = words()[self.word].refuses
+        assert {len(grid) for _, _, grid in self.examples} == {1, 2, 3} - refused.keys()
+        text, channels, grid = self.examples[0]
+        for axes, why in refused.items():
+            assert why
+            with pytest.raises(LanguageError, match=re.escape(why)):
+                check(text, channels, (max(grid),) * axes)
+
+    def test_what_is_counted_is_said(self) -> None:
+        kind = type(words()[self.word])
+        assert bool(kind.counted) == (kind.macs is not Word.macs)
 
     def test_printing_and_reading_give_the_sentence_back(self, subject: Subject) -> None:
         checks.round_trip(subject)

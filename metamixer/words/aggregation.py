@@ -29,6 +29,7 @@ class Aggregate(Plain):
     """
 
     name, kinds = "mm", ("stage",)
+    counted = "tokens * slots * c"
     sources = roles = ("coefficients", "v")
     keywords = {"c": None, "b": (0,)}
     reads = True

@@ -75,6 +75,7 @@ class Conv(Plain):
     """
 
     name, kinds = "conv", ("term", "stage")
+    counted = "tokens * c * k, for each kernel of a sum"
     sources = roles = ("q", "k")
     keywords = {"s": (1,), "c": None, "b": (0,), "sets": None}
     channelwise = True

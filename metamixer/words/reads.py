@@ -178,6 +178,7 @@ class ContentScore(Plain):
     reads = True
     content = True
     scaled = False
+    counted = "tokens * slots * C"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         q = field_of(sources[0], "the query")

@@ -34,6 +34,7 @@ class FullConv(Plain):
     """
 
     name = "fconv"
+    counted = "tokens * C * c / g * k"
     sizes = {"k": REQUIRED, "c": REQUIRED}
     sources = roles = ("x",)
     keywords = {"s": (1,), "g": (1,), "b": (1,), "pad": None}

@@ -64,6 +64,7 @@ class Linear(Plain):
     sources = roles = ("x",)
     keywords = {"g": (1,), "b": (1,), "sets": None}
     projection = True
+    counted = "tokens * C * c / g"
 
     def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
         return Weighing("channels", "static")

@@ -105,7 +105,7 @@ class TestSize(WordContract):
     word = "size"
     examples = (
         ("lin(2C) >> lin(C/2) >> lin(3C/2)", 4, (5,)),
-        ("res(lin(2C) >> lin(D))", 4, (5, 3)),
+        ("res(lin(2C) >> lin(D))", 4, (2, 3, 2)),
         ("lin(N)", 4, (5, 3)),
         ("pool(H/2xW)", 4, (4, 3)),
         ("lin(W)", 4, (5, 3)),

@@ -40,7 +40,9 @@ class Blur(Plain):
                 raise Mismatch(f"blur({width}) along an axis of {length}", f"take an odd k up to {2 * length - 1}")
         return Done(x, {"k": k})
 
-    # What it costs. It owns no weights, so `weights` stays as it is.
+    # What it costs, for readers and for one occurrence. It owns no weights, so `weights` stays as it is.
+
+    counted = "tokens * c * k"
 
     def macs(self, t: Typed) -> int:
         return int(t.out.tokens * t.out.channels * prod(t.settings["k"]))
