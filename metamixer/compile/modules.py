@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from metamixer.compile.plan import Path, Plan, plan
 from metamixer.language.typed import Typed
 from metamixer.language.types import Score
-from metamixer.language.vocabulary import Weight, place_word
+from metamixer.language.vocabulary import Weight
+from metamixer.words import supports
+from metamixer.words.reads import table_of
 
 Env = Mapping[str, Tensor]
 
@@ -129,6 +131,7 @@ class Part(nn.Module):
         self.parts = nn.ModuleList(make(kid, where, store, names) for kid, where, names in kids_of(t, path, ties))
         self.plain = tuple(kid.word.form == "input" for kid in t.kids)
         self.weights = store.of(t, path) if _is_leaf(t) else None
+        self.needs = t.word.needs(t)
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
         parts = tuple(self.parts._modules.values())  # a list of modules looks each one up by its name
@@ -142,7 +145,7 @@ class Part(nn.Module):
             return self.t.word.run(self.t, evaluate, x, env, state, False)
         sources = [x if plain else part(x, env) for plain, part in zip(self.plain, parts, strict=True)]
         inputs = (state, *sources) if self.stage else sources
-        return self.t.word.apply(self.t, self.weights, *inputs)
+        return self.t.word.apply(self.t, self.weights, *inputs, *(env[name] for name in self.needs))
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
@@ -189,17 +192,22 @@ class FusedRead(nn.Module):
         self.sources = SourcesOf(chosen, path, store, ties)
         self.added = [step for _, step in chosen.between[:-1]]
         self.biases = nn.ModuleList(cast("Weights", store.of(s, (*path, *where))) for where, s in chosen.between[:-1])
-        score = self.match.out
+        part = self.match.out.parts[0]
         mask = None
-        if score.parts[0].place is not None:
-            table = torch.as_tensor(place_word(score.parts[0].place[0]).table(score.parts[0].place[0], score.grid))
-            mask = torch.zeros(score.tokens, score.tokens + 1, dtype=torch.bool)
-            mask = mask.scatter(1, table.where(table >= 0, score.tokens), True)[:, :-1]
+        if part.place is not None and part.memory is not None:
+            tokens = supports.tokens_of(part.memory)
+            mask = torch.as_tensor(supports.present(table_of(part, self.match.out), tokens))
         self.register_buffer("mask", mask, persistent=False)
+        self.needs = self.match.word.needs(self.match)
 
-    def _mask(self) -> Tensor | None:
+    def _mask(self, env: Env) -> Tensor | None:
+        """Biases, and which slots are present; what is chosen while training is None in evaluation."""
         added = [step.word.bias(step, weights) for step, weights in zip(self.added, self.biases, strict=True)]
-        return sum(added[1:], added[0]) if added else self.mask
+        mask = next((env[name] for name in self.needs), self.mask)
+        if not added:
+            return mask
+        total: Tensor = sum(added[1:], added[0])
+        return total if mask is None else total.masked_fill(~mask, float("-inf"))
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         q, k, v = self.sources(x, env)
@@ -209,7 +217,7 @@ class FusedRead(nn.Module):
             for flat in (q, k, v)
         )
         out = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=self._mask(), scale=self.match.word.scale(self.match)
+            q, k, v, attn_mask=self._mask(env), scale=self.match.word.scale(self.match)
         )
         out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
         return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Score
-from metamixer.language.vocabulary import Macro, place_word
+from metamixer.language.vocabulary import Macro
+from metamixer.words import supports
 
 Path = tuple[int, ...]
 
@@ -73,9 +74,11 @@ def _plan(t: Typed) -> Plan:
         if support is None and all(word.additive for word in words[:-1]):
             return Plan("fused", steps[0], between, steps[-1])
         small = match.out.tokens <= MASKED_TOKENS
-        if len(words) == 1 and support and small and place_word(support[0]).distinct(support[0]):
+        known = support is not None and supports.distinct(support) and not supports.chosen(support)
+        if support and len(words) == 1 and known and small and supports.full(support):
             return Plan("masked", steps[0], between, steps[-1])
-    if support is not None or len(words) > 1 or any(step.settings.get("scope") for _, step in between):
+    chosen = bool(match.word.needs(match))  # of keys that are drawn while training
+    if support is not None or chosen or len(words) > 1 or any(step.settings.get("scope") for _, step in between):
         return STAGED
     if all(word.marginal for word in words) and values_first(match, total) < match_first(match, total):
         return Plan("values first", steps[0], between, steps[-1])

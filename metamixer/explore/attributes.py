@@ -20,6 +20,7 @@ from metamixer.language import Sentence, parse
 from metamixer.language.typed import Typed
 from metamixer.language.types import Field, Score, field_of
 from metamixer.language.vocabulary import SAME, Macro, Span, Spans, Weighing, aligned, place_word
+from metamixer.words import supports
 from metamixer.words.views import View
 
 GROWTH = (4, 16, 64, 256)  # times the tokens of the input, at which MACs are counted
@@ -307,6 +308,8 @@ class _Walk:
             assert state is not None
             return state
         if how == "place" and t.settings["levels"]:
+            for chosen in t.kids[1:]:
+                self.value(chosen, x, env, None)
             return self._view(t, list(t.settings["levels"]), x, env, state)
         kids = [self.value(kid, x, env, state) for kid in t.kids]
         if how in ("tie", "tied", "place", "frame") or isinstance(t.word, Macro):
@@ -381,9 +384,9 @@ class _Walk:
         for part in t.out.parts if isinstance(t.out, Score) and word.content else ():
             if part.place:
                 facts.permutation = False
-                steps = place_word(part.place[0]).steps(part.place[0])
-                if steps and inputs[0].axes is not None:
-                    facts.bind(inputs[0].axes, steps)
+                for steps in supports.steps(part.place):
+                    if steps and inputs[0].axes is not None:
+                        facts.bind(inputs[0].axes, steps)
         return mixes
 
     def _linear(self, t: Typed) -> None:

@@ -16,7 +16,7 @@ from metamixer.language.nodes import Node, X, chain, joined, make, place, size, 
 from metamixer.language.printer import text
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.typed import Typed
-from metamixer.language.vocabulary import Macro, place_word, words
+from metamixer.language.vocabulary import Macro, place_word, words, written_supports
 
 
 def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None) -> str:
@@ -97,7 +97,10 @@ class _Walk:
             return self.form(t.kids[0], heads, x, env, staged)
         own = t.context.heads if not staged and t.word.headed(t) else heads
         forms = []
-        for kid in t.kids:
+        for i, kid in enumerate(t.kids):
+            if how == "place" and i:  # what the place chooses by stands outside, at one head
+                forms.append(self.form(kid, 1, x, env))
+                continue
             forms.append(self.form(kid, own, object() if t.word.rebinds(t) else x, env, how == "read"))
             if how in ("chain", "repeat") and forms[-1] is not X:
                 x = object()
@@ -105,8 +108,8 @@ class _Walk:
         if staged:
             return node
         support = t.context.place
-        if support and (how == "read" or t.word.content):
-            node = place(node, place_word(support[0]).support(support[0]))
+        if support and (how == "read" or t.word.content) and not any(place_word(p).chooses(p) for p in support):
+            node = place(node, written_supports(support))
         return place(node, word("h", size(own))) if own != heads else node
 
     def _let(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:

@@ -12,8 +12,8 @@ from typing import Any
 from metamixer.language.nodes import Node, X, walk
 from metamixer.language.parse import nearest
 from metamixer.language.printer import text
-from metamixer.language.types import Bound, Context, Field, Mismatch, Type
-from metamixer.language.vocabulary import Demand, Macro, Plain, Word, words
+from metamixer.language.types import Bound, Context, Field, Mismatch, Place, Type
+from metamixer.language.vocabulary import Demand, Macro, PlaceWord, Plain, Word, words
 
 # Which word stands behind a sign of the grammar.
 SIGNS = {
@@ -137,8 +137,6 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
     known = words()
     name = SIGNS.get(node.op) or node.data[0]
     word = known.get(name)
-    if word is None and node.op == "group":
-        raise Mismatch("a union of places cannot be said yet", "write one place behind @", node)
     if word is None:
         names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
         close = nearest(name, names)
@@ -169,6 +167,7 @@ def _check(node: Node, ctx: Context) -> Any:
     word = word_of(node, ctx)
     done: list[Type] = []
     kids: list[Typed] = []
+    behind: list[Typed] = []
     step = word.step(node, ctx, (), kind_of)
     while isinstance(step, Demand):
         kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
@@ -183,15 +182,35 @@ def _check(node: Node, ctx: Context) -> Any:
             done.append(result.out)
         else:
             done.append(result)
+            behind += result.kids if type(result) is Places else ()
         step = word.step(node, ctx, tuple(done), kind_of)
-    if ctx.kind in ("size", "place", "flag"):
+    if ctx.kind in ("size", "flag"):
         return step.out
+    kids += behind  # what places choose by comes after the phrases of the word itself
+    if ctx.kind == "place" and not _chooses(word, step.out):
+        return Places(step.out, kids)
     if isinstance(word, Plain) and not isinstance(word, Macro):
         wanted = len(word.sources) - (ctx.kind == "stage")
         kids += [check_node(X, ctx.source()) for _ in range(wanted - len(kids))]
     typed = Typed(word, node, dict(step.settings), tuple(kids), ctx, step.out)
     word.verify(typed)
-    return typed
+    return Places(step.out, [typed]) if ctx.kind == "place" else typed
+
+
+class Places(tuple[Place, ...]):
+    """Resolved places, with the checked phrases of those that depend on the data."""
+
+    kids: tuple[Typed, ...]
+
+    def __new__(cls, places: tuple[Place, ...], kids: list[Typed]) -> Places:
+        made = super().__new__(cls, places)
+        made.kids = tuple(kids)
+        return made
+
+
+def _chooses(word: Word, places: tuple[Place, ...]) -> bool:
+    """Whether a phrase behind ``@`` is a place that depends on the data, of this word itself."""
+    return isinstance(word, PlaceWord) and len(places) == 1 and word.chooses(places[0])
 
 
 def _use(node: Node, bound: Bound, ctx: Context) -> Any:

@@ -199,6 +199,10 @@ class Word:
         """Index tables (numpy arrays) that ``apply`` needs; they are no weights."""
         return {}
 
+    def needs(self, t: Typed) -> tuple[str, ...]:
+        """Names of values that the phrases around provide and a leaf's kernel takes behind its sources."""
+        return ()
+
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         """A combinator's value, from its sub-phrases: ``evaluate(i, x, env, state)``. Leaves do not define it."""
         raise NotImplementedError
@@ -227,7 +231,7 @@ class Plain(Word):
         keywords: name -> default for each keyword that takes a size or a number.
         options: keyword -> default for each keyword that takes a name (``gate=hsig``).
         flags: names that may stand as arguments.
-        scopes: names that may stand in square brackets behind the word.
+        scopes: name -> number of sizes, for what may stand in square brackets behind the word.
     """
 
     sizes: ClassVar[Mapping[str, Any]] = {}
@@ -235,7 +239,7 @@ class Plain(Word):
     keywords: ClassVar[Mapping[str, Any]] = {}
     options: ClassVar[Mapping[str, str]] = {}
     flags: ClassVar[tuple[str, ...]] = ()
-    scopes: ClassVar[tuple[str, ...]] = ()
+    scopes: ClassVar[Mapping[str, int]] = {}
     reads: ClassVar[bool] = False  # whether it may stand under a support
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done | Demand:
@@ -244,13 +248,15 @@ class Plain(Word):
 
     def slots(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[tuple[str, str], ...]:
         """(kind, slot) of each argument in text order; kind is size, term, flag or option."""
-        name, keys, scope, _ = node.data
+        name, keys, scope, in_scope = node.data
         if scope and scope not in self.scopes:
             known = ", ".join(f"{name}[{s}]" for s in self.scopes) or name
             raise Mismatch(f"{name}[{scope}] is not known", f"write {known}")
+        if scope and in_scope != self.scopes[scope]:
+            raise Mismatch(f"{name}[{scope}] takes {_count(self.scopes[scope], 'size')}, here {in_scope}")
         free_sizes, free_sources = list(self.sizes), list(self.sources[1:] if ctx.kind == "stage" else self.sources)
         slots: list[tuple[str, str]] = []
-        for key, arg in zip(keys, node.kids, strict=True):
+        for key, arg in zip(keys, node.kids[: len(keys)], strict=True):
             if key is not None:
                 if key in self.options:
                     slots.append(("option", key))
@@ -278,7 +284,7 @@ class Plain(Word):
         missing = [slot for slot in free_sizes if self.sizes[slot] is REQUIRED]
         if missing:
             raise Mismatch(f"{name} needs a size: {missing[0]}", self.signature())
-        return tuple(slots)
+        return (*slots, *(("size", f"scope {i}") for i in range(in_scope)))
 
     def signature(self) -> str:
         """How the word is written."""
@@ -318,8 +324,9 @@ class Plain(Word):
         sizes = [argument(t.settings[slot]) for slot in self.sizes if t.settings.get(slot) is not None]
         flags = [word(flag) for flag in self.flags if t.settings.get(flag)]
         named = {key: t.settings.get(key) for key in (*self.keywords, *self.options)}
-        if t.settings.get("scope"):
-            return make("word", (self.name, (None,) * len(kids), t.settings["scope"], 0), kids)
+        if scope := t.settings.get("scope"):
+            within = tuple(argument(t.settings[f"scope {i}"]) for i in range(self.scopes[scope]))
+            return make("word", (self.name, (None,) * len(kids), scope, len(within)), (*kids, *within))
         return word(
             self.name,
             *sizes,
@@ -332,10 +339,11 @@ class Plain(Word):
 class PlaceWord(Plain):
     """A word behind ``@``. ``inside`` says where the operand stands, ``outside`` what its result is."""
 
-    kinds = ("place",)
+    kinds: ClassVar[tuple[str, ...]] = ("place",)
+    reads = True  # a place inside of a support stands behind the same read
     rewidth: ClassVar[bool] = False  # whether the operand sees other channels, and so is a scope for D
-    masks: ClassVar[bool] = False  # a support whose slots are all tokens, some of them absent
     supports: ClassVar[bool] = False  # whether it says which slots each token has, and so binds a read
+    trains: ClassVar[bool] = False  # whether it acts while training only
 
     def inside(self, ctx: Context, place: Place) -> Context:
         return ctx
@@ -343,32 +351,62 @@ class PlaceWord(Plain):
     def outside(self, ctx: Context, place: Place, out: Type) -> Type:
         return out
 
+    def chooses(self, place: Place) -> bool:
+        """Whether it depends on the data. ``apply`` and ``dense`` then compute it from its sources: for a support an
+        index table (B, 1 or heads, tokens, slots), -1 where a slot is absent, or which tokens of the memory are
+        present (B, 1 or heads, 1 or tokens, memory), or None for all; for a view the order of the tokens.
+        """
+        return False
+
+    def by_head(self, place: Place) -> bool:
+        """Of a support: whether the slots differ by head."""
+        return False
+
+    # Of a support; a ground is a grid with the number of extra tokens.
+
+    def fits(self, place: Place, asks: tuple[Any, int], memory: tuple[Any, int]) -> None:
+        """Raises Mismatch if tokens that ask and a memory do not go with it; by default they stand on one grid."""
+        if asks != memory or memory[1]:
+            raise Mismatch(f"{place.word} needs query and keys on one grid, without extra tokens")
+
     def distinct(self, place: Place) -> bool:
-        """Of a support: whether the slots of a token are different tokens of the memory, and nothing else."""
+        """Whether the slots of a token are different tokens of the memory, and nothing else."""
         return True
 
-    def width(self, place: Place, grid: tuple[int, ...]) -> int:
-        """Of a support: how many slots each token has."""
+    def own(self, place: Place) -> bool:
+        """Whether every token is a slot of itself."""
+        return False
+
+    def full(self, place: Place) -> bool:
+        """Whether it is sure that every token has a slot."""
+        return self.own(place)
+
+    def whole(self, place: Place, memory: tuple[Any, int]) -> bool:
+        """Whether its slots are all of the memory, some of them absent."""
+        return False
+
+    def width(self, place: Place, memory: tuple[Any, int]) -> int:
+        """How many slots each token has."""
         raise NotImplementedError
 
-    def table(self, place: Place, grid: tuple[int, ...]) -> Any:
-        """Of a support: array (tokens, slots) of flat token indices, -1 where a slot is absent."""
+    def table(self, place: Place, asks: tuple[Any, int], memory: tuple[Any, int], heads: int) -> Any:
+        """Array (1 or heads, 1 or tokens, slots) of indices into the memory, -1 where a slot is absent."""
         raise NotImplementedError
 
     def offsets(self, place: Place, grid: tuple[int, ...]) -> Spans:
-        """Of a support: how far a token's slots lie from it along each axis, around the edge where places go there."""
+        """How far a token's slots lie from it along each axis, around the edge where places go there."""
         return (None,) * len(grid)
 
     def steps(self, place: Place) -> tuple[int, ...]:
-        """Of a support: shifts of the memory along each axis that shift the slots alike; () for any."""
+        """Shifts of the memory along each axis that shift the slots alike; () for any."""
         return ()
 
     def absents(self, place: Place) -> bool:
-        """Of a support: whether absent slots take no part in a normaliser."""
-        return False
+        """Whether absent slots take no part in a normaliser."""
+        return True
 
     def support(self, place: Place) -> Node:
-        """A support in canonical form."""
+        """In canonical form."""
         return word(place.word, *(argument(value) for value in place.values))
 
 
@@ -377,6 +415,14 @@ def place_word(place: Place) -> PlaceWord:
     found = words()[place.word]
     assert isinstance(found, PlaceWord)
     return found
+
+
+def written_supports(stack: tuple[Place, ...]) -> Node:
+    """Supports in canonical form, the innermost (the last) written first."""
+    node, *rest = (place_word(place).support(place) for place in reversed(stack))
+    for outer in rest:
+        node = make("at", None, (node, outer))
+    return node
 
 
 class Macro(Plain):

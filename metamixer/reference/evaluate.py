@@ -55,7 +55,7 @@ def evaluate(net: Network, x: Tensor) -> Tensor:
             return t.word.run(t, kid, x, env, state, True)
         sources = [kid(i, x, env, None) for i in range(len(t.kids))]
         inputs = (state, *sources) if t.context.kind == "stage" else sources
-        return t.word.dense(t, weights(t, path), *inputs)
+        return t.word.dense(t, weights(t, path), *inputs, *(env[name] for name in t.word.needs(t)))
 
     with torch.no_grad():
         return value(net.typed, (), {}, x.double(), {}, None)

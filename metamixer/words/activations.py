@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Mismatch, Place, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, place_word, register
+from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, register
+from metamixer.words import supports
 from metamixer.words.combinators import elements
-from metamixer.words.reads import absent
+from metamixer.words.reads import absent, gathers, left_out, needs, table_of
 
 
 class Activation(Plain):
@@ -205,38 +206,57 @@ class Normaliser(Activation):
     Behind ``[q]`` it runs over the tokens that ask, for each slot.
     """
 
-    scopes = ("q",)
+    scopes: ClassVar[Mapping[str, int]] = {"q": 0, "blk": 1}
 
     def spans(self, t: Typed) -> tuple[Spans, ...]:
-        return ((None,) * len(t.out.grid),) if t.settings["scope"] else super().spans(t)
+        return ((None,) * len(t.out.grid),) if t.settings["scope"] == "q" else super().spans(t)
 
     def headed(self, t: Typed) -> bool:
         return t.context.kind == "stage"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = super().type(ctx, settings, sources).out
-        scope = settings["scope"]
-        if scope and (not isinstance(out, Score) or out.as_field or any(part.place for part in out.parts)):
+        scope, over_tokens = settings["scope"], isinstance(out, Score) and not out.as_field
+        if scope == "q" and (not over_tokens or any(part.place for part in out.parts) or supports.chosen(ctx.place)):
             raise Mismatch(f"{self.name}[q] runs over the tokens that ask, and needs scores over all tokens")
         groups = out.heads if isinstance(out, Score) else ctx.heads if ctx.kind == "stage" else 1
         if out.channels % groups:
             raise Mismatch(f"{groups} heads do not divide {out.channels} channels")
-        if (out.tokens if scope else out.channels // groups) == 1:
+        size, resolved = out.tokens if scope == "q" else out.channels // groups, {"groups": groups, "scope": scope}
+        if scope == "blk":
+            block = one(settings["scope 0"], "the block")
+            if over_tokens and any(gathers(part) for part in out.parts):
+                raise Mismatch(f"{self.name}[blk] needs slots in the order of memory, not those of a neighbourhood")
+            if block < 1 or size % block:
+                raise Mismatch(f"{self.name}[blk({block})] does not divide {size} slots", f"take a divisor of {size}")
+            resolved |= {"scope": None} if block == size else {"scope 0": (block,)}
+            size = block
+        if size == 1:
             raise Mismatch(f"{self.name} over one slot has no effect", "give it more slots or channels, or take it out")
-        return Done(out, {"groups": groups, "scope": scope})
+        return Done(out, resolved)
+
+    def needs(self, t: Typed) -> tuple[str, ...]:
+        return needs(t) if t.context.kind == "stage" else ()
 
     def normalise(self, s: Any) -> Any:
         """Over the last axis; absent slots are -inf."""
         raise NotImplementedError
 
-    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+    def dense(self, t: Typed, w: Any, s: Any, chosen: Any = None) -> Any:
+        block = t.settings.get("scope 0")
         if not isinstance(t.out, Score) or t.out.as_field:
-            return self.normalise(s.unflatten(-1, (t.settings["groups"], -1))).flatten(-2)
-        if t.settings["scope"]:
+            return self.normalise(s.unflatten(-1, (-1, *block) if block else (t.settings["groups"], -1))).flatten(-2)
+        if t.settings["scope"] == "q":
             return self.normalise(s.mT).mT
-        if any(part.place and place_word(part.place[0]).absents(part.place[0]) for part in t.out.parts):
-            s = s.masked_fill(w.absent, float("-inf"))
-        return self.normalise(s)
+        masked = left_out(t.out, getattr(w, "absent", None), chosen)
+        if block:
+            s = s.unflatten(-1, (-1, *block))
+            masked = None if masked is None else masked.unflatten(-1, (-1, *block))
+        if masked is not None:  # a token without slots reads nothing; its scores stay as they are, for finite gradients
+            s = s.masked_fill(masked & ~masked.all(-1, keepdim=True), float("-inf"))
+        s = self.normalise(s)
+        s = s if masked is None else s.masked_fill(masked, 0.0)
+        return s.flatten(-2) if block else s
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
         masked = absent(t.out) if isinstance(t.out, Score) and not t.out.as_field else None
@@ -363,6 +383,9 @@ class RelativeBias(Activation):
         score = sources[0]
         if not isinstance(score, Score) or len(score.parts) != 1 or score.parts[0].memory != (score.grid, 0):
             raise Mismatch("rel needs scores of a grid over itself", "write dot(lin,lin) -> rel -> softmax -> mm(lin)")
+        place = score.parts[0].place
+        if place and gathers(score.parts[0]) and (supports.chosen(place) or supports.by_head(place)):
+            raise Mismatch("rel needs slots that are the same for all heads and inputs", "leave out rel")
         return Done(score)
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
@@ -373,9 +396,9 @@ class RelativeBias(Activation):
 
         grid, place = t.out.grid, t.out.parts[0].place
         here = np.stack(np.unravel_index(np.arange(prod(grid)), grid), -1)
-        if place:
-            table = place_word(place[0]).table(place[0], grid)
-            there = here[np.maximum(table, 0)]
+        if place and gathers(t.out.parts[0]):
+            rows = np.broadcast_to(table_of(t.out.parts[0], t.out)[0], (len(here), t.out.slots))
+            there = here[np.maximum(rows, 0)]
         else:
             there = np.broadcast_to(here[None], (len(here), *here.shape))
         shift = there - here[:, None] + np.asarray(grid) - 1

@@ -7,17 +7,21 @@ from typing import Any
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type
-from metamixer.language.vocabulary import Done, Plain, Spans, Weighing, Weight, aligned, one, place_word, register
+from metamixer.language.vocabulary import Done, Plain, Spans, Weighing, Weight, aligned, one, register
 from metamixer.words.reads import (
     absent,
     flat,
-    gathered,
     gathers,
     heads_split,
+    left_out,
     memory_of,
+    needs,
     parts_of,
     reached,
+    slots_named,
+    slots_of,
     tables,
+    taken,
 )
 
 
@@ -98,7 +102,10 @@ class Aggregate(Plain):
     def constants(self, t: Typed) -> Mapping[str, Any]:
         score = t.settings["score"]
         masked = absent(score, always=True)
-        return tables(score.parts, t.out.grid) | ({} if masked is None else {"absent": masked})
+        return tables(score) | ({} if masked is None else {"absent": masked})
+
+    def needs(self, t: Typed) -> tuple[str, ...]:
+        return needs(t)
 
     def macs(self, t: Typed) -> int:
         score = t.settings["score"]
@@ -110,34 +117,37 @@ class Aggregate(Plain):
         score = t.settings["score"]
         return 0 if self.macs(t) else int(t.out.tokens * score.slots * t.out.channels)
 
-    def apply(self, t: Typed, w: Any, state: Any, v: Any) -> Any:
+    def apply(self, t: Typed, w: Any, state: Any, v: Any, chosen: Any = None) -> Any:
         from torch.nn.functional import linear
 
         score = t.settings["score"]
         if isinstance(t.inputs[1], Bank) and score.heads == 1:
             return linear(state, w.values0.mT, w.bias if t.settings["b"] else None)
-        return self.dense(t, w, state, v)
+        return self.dense(t, w, state, v, chosen)
 
-    def dense(self, t: Typed, w: Any, state: Any, v: Any) -> Any:
+    def dense(self, t: Typed, w: Any, state: Any, v: Any, chosen: Any = None) -> Any:
         score: Score = t.settings["score"]
         heads = score.heads
         if score.as_field or isinstance(t.inputs[0], Field):  # coefficients lie as a field
             asked = state.numel() // (state.shape[0] * score.channels)  # one, or every token
             state = state.reshape(state.shape[0], asked, heads, score.slots).transpose(1, 2)
             state = state.expand(-1, -1, score.tokens, -1)
-        if any(part.place and not gathers(part) for part in score.parts):
-            state = state.masked_fill(w.absent, 0.0)
+        masked = left_out(score, getattr(w, "absent", None), chosen)
+        if masked is not None:
+            state = state.masked_fill(masked, 0.0)
         coefficients = state.split([part.number for part in score.parts], -1)
         out: Any = 0
         for i, (part, share, (value, kind)) in enumerate(
             zip(score.parts, coefficients, parts_of(v, t.inputs[1]), strict=True)
         ):
             if gathers(part):
-                values = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (heads, -1))
+                values = taken(value, kind, heads, slots_named(i, part, w, chosen))
                 if not self.macs(t):  # one slot a token: a product
-                    out = out + share * values.squeeze(2).transpose(1, 2)
-                    continue
-                out = out + (share.unsqueeze(-2) @ values.permute(0, 3, 1, 2, 4)).squeeze(-2)
+                    out = out + share * values.squeeze(3)
+                elif values.shape[2] == 1 and score.tokens > 1:  # the same slots for all tokens
+                    out = out + share @ values.squeeze(2)
+                else:
+                    out = out + (share.unsqueeze(-2) @ values).squeeze(-2)
             elif isinstance(kind, Bank):
                 values = getattr(w, f"values{i}").reshape(part.number, heads, -1)
                 out = out + share @ values.transpose(0, 1)
@@ -154,10 +164,8 @@ def predicted(field: Field, memory: Memory, ctx: Context) -> Score:
     for part, place in memory.parts:
         if isinstance(part, Bank):
             parts.append(Slots(part.size[0]))
-        elif place:
-            parts.append(Slots(place_word(place[0]).width(place[0], part.grid), (part.grid, part.extra), place))
         else:
-            parts.append(Slots(part.tokens, (part.grid, part.extra)))
+            parts.append(slots_of(part if place else field, part, place))
     score = Score(field.grid, field.extra, ctx.heads, tuple(parts))
     on_own_grid = all(p.place is None or p.memory == (field.grid, field.extra) for p in parts)
     broadcasts = field.tokens == 1 and ctx.x.tokens > 1 and any(p.place for p in parts)

@@ -27,13 +27,14 @@ from metamixer.language.vocabulary import (
     Weight,
     Word,
     aligned,
-    on_grid,
     one,
     place_word,
     register,
     words,
 )
+from metamixer.words import supports
 from metamixer.words.combinators import neutral
+from metamixer.words.supports import CHOSEN, Stack
 
 
 @register
@@ -88,10 +89,20 @@ def flat(x: Any, field: Field) -> Any:
     return x.reshape(x.shape[0], field.tokens, field.channels)
 
 
-def gathered(x: Any, field: Field, table: Any) -> Any:
-    """(B, n, slots, C): the tokens that each token's slots name; absent slots (-1) are zero."""
-    values = flat(x, field)[:, table.clamp(min=0)]
-    return values * (table >= 0).unsqueeze(-1).to(values.dtype)
+def taken(x: Any, field: Field, heads: int, table: Any) -> Any:
+    """(B, heads, tokens, slots, C / heads): the tokens that slots name; absent slots (-1) are zero.
+
+    ``table``: (1 or B, 1 or heads, 1 or tokens, slots).
+    """
+    present = (table >= 0).unsqueeze(-1).to(x.dtype)
+    found = table.clamp(min=0)
+    if table.shape[:2] == (1, 1):  # alike for all heads: whole tokens are taken
+        values = flat(x, field)[:, found[0, 0]].unflatten(-1, (heads, -1)).permute(0, 3, 1, 2, 4)
+        return values * present
+    source = heads_split(flat(x, field), heads)
+    index = found.expand(len(source), heads, -1, -1).flatten(2).unsqueeze(-1)
+    values = source.gather(2, index.expand(-1, -1, -1, source.shape[-1]))
+    return values.unflatten(2, found.shape[2:]) * present
 
 
 def memory_of(value: Type, ctx: Context) -> Memory:
@@ -105,37 +116,89 @@ def memory_of(value: Type, ctx: Context) -> Memory:
     return Memory(((field_of(value, "the memory"), ctx.place),))
 
 
+def slots_of(asks: Field, memory: Field, stack: Stack | None) -> Slots:
+    """The slots that tokens have of a memory under a support.
+
+    Raises:
+        Mismatch: they do not go together.
+    """
+    ground = (memory.grid, memory.extra)
+    for place in stack or ():
+        place_word(place).fits(place, (asks.grid, asks.extra), ground)
+    stack = supports.lasting(stack)
+    return Slots(supports.number(stack, ground) if stack else memory.tokens, ground, stack)
+
+
 def gathers(part: Slots) -> bool:
     """Whether a part's slots are taken out one by one; else all of the memory is looked at."""
-    return part.place is not None and not place_word(part.place[0]).masks
+    return part.place is not None and part.memory is not None and not supports.whole(part.place, part.memory)
 
 
-def tables(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> dict[str, Any]:
-    """Index tables of the parts that gather their slots, under the names that kernels look for."""
-    found = enumerate(parts)
+def table_of(part: Slots, score: Score) -> Any:
+    """The index table of a part whose slots are known beforehand."""
+    assert part.place is not None
+    assert part.memory is not None
+    return supports.table(part.place, (score.grid, score.extra), part.memory, score.heads)
+
+
+def tables(score: Score) -> dict[str, Any]:
+    """Index tables of the parts that gather slots known beforehand, under the names that kernels look for."""
     return {
-        f"table{i}": place_word(part.place[0]).table(part.place[0], grid)
-        for i, part in found
-        if gathers(part) and part.place
+        f"table{i}": table_of(part, score)
+        for i, part in enumerate(score.parts)
+        if gathers(part) and not supports.chosen(part.place)
     }
 
 
-def absent(score: Score, always: bool = False) -> Any:
-    """Array (tokens, slots): which slots take no part in a normaliser; None where all do.
+def slots_named(i: int, part: Slots, w: Any, chosen: Any) -> Any:
+    """The index table of a part that gathers, (1 or B, 1 or heads, 1 or tokens, slots)."""
+    return chosen if supports.chosen(part.place) else getattr(w, f"table{i}")[None]
 
-    With ``always`` only what no index table leaves out: the slots of masks.
+
+def absent(score: Score, always: bool = False) -> Any:
+    """Array (1 or heads, tokens, slots): which slots take no part in a normaliser; None where all do.
+
+    With ``always`` only what no index table leaves out. Slots that depend on the data are not known here.
     """
     import numpy as np
 
-    rows, found = [], False
+    rows = []
     for part in score.parts:
-        word = place_word(part.place[0]) if part.place else None
-        if word is not None and part.place and (word.masks or (word.absents(part.place[0]) and not always)):
-            rows.append(word.table(part.place[0], score.grid) < 0)
-            found = True
+        known = part.place is not None and not supports.chosen(part.place)
+        if known and part.place and supports.absents(part.place) and not (always and gathers(part)):
+            rows.append(table_of(part, score) < 0)
         else:
-            rows.append(np.zeros((score.tokens, part.number), dtype=bool))
-    return np.concatenate(rows, 1) if found else None
+            rows.append(np.zeros((1, 1, part.number), dtype=bool))
+    if not any(row.any() for row in rows):
+        return None
+    heads = max(len(row) for row in rows)
+    return np.concatenate([np.broadcast_to(row, (heads, score.tokens, row.shape[-1])) for row in rows], -1)
+
+
+def left_out(score: Score, known: Any, chosen: Any) -> Any:
+    """Which slots are absent, (1 or B, 1 or heads, 1 or tokens, slots), what was chosen included; None for none."""
+    import torch
+
+    known = None if known is None else known[None]
+    if chosen is None:
+        return known
+    out = ~chosen if chosen.dtype == torch.bool else chosen < 0
+    if len(score.parts) > 1:
+        none = out.new_zeros(1, 1, 1, 1)
+        parts = [
+            out
+            if part.memory is not None and (part.place is None or supports.chosen(part.place))
+            else none.expand(1, 1, 1, part.number)
+            for part in score.parts
+        ]
+        shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+        out = torch.cat([part.expand(*shape, -1) for part in parts], -1)
+    return out if known is None else out | known
+
+
+def needs(t: Typed) -> tuple[str, ...]:
+    """What a stage takes from the ``@`` around its read: the slots that were chosen, if they depend on the data."""
+    return (CHOSEN,) if supports.chosen(t.context.place) else ()
 
 
 def parts_of(value: Any, kind: Type) -> list[tuple[Any, Any]]:
@@ -201,12 +264,7 @@ class ContentScore(Plain):
             return Slots(k.size[0])
         if k.channels != q.channels:
             raise Mismatch(f"query and keys differ in width: {q.channels} and {k.channels}")
-        if not place:
-            return Slots(k.tokens, (k.grid, k.extra))
-        if (q.grid, q.extra) != (k.grid, k.extra):
-            raise Mismatch(f"{place[0].word} needs query and keys on one grid, got {q} and {k}")
-        grid = on_grid(k, place[0].word).grid
-        return Slots(place_word(place[0]).width(place[0], grid), (k.grid, k.extra), place)
+        return slots_of(q, k, place)
 
     def headed(self, t: Typed) -> bool:
         return True
@@ -220,8 +278,11 @@ class ContentScore(Plain):
         ]
         return (*keys, *((Weight("bias", (score.slots,), "fill", 0.0),) if t.settings["b"] else ()))
 
+    def needs(self, t: Typed) -> tuple[str, ...]:
+        return needs(t)
+
     def constants(self, t: Typed) -> Mapping[str, Any]:
-        return tables(t.out.parts, t.out.grid)
+        return tables(t.out)
 
     def macs(self, t: Typed) -> int:
         return int(t.out.tokens * t.out.slots * t.inputs[0].channels)
@@ -238,15 +299,15 @@ class ContentScore(Plain):
     def scale(self, t: Typed) -> float:
         return float((t.inputs[0].channels // t.out.heads) ** -0.5) if self.scaled else 1.0
 
-    def apply(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
+    def apply(self, t: Typed, w: Any, q: Any, k: Any, chosen: Any = None) -> Any:
         from torch.nn.functional import linear
 
         score, scale = t.out, self.scale(t)
         if not score.as_field or score.heads > 1 or len(score.parts) > 1:
-            return self.dense(t, w, q, k)
+            return self.dense(t, w, q, k, chosen)
         return linear(q, w.keys0 if scale == 1.0 else w.keys0 * scale, w.bias if t.settings["b"] else None)
 
-    def dense(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
+    def dense(self, t: Typed, w: Any, q: Any, k: Any, chosen: Any = None) -> Any:
         import torch
 
         # products are written with @: einsum makes one over a single channel a multiplication, which no counter sees
@@ -260,8 +321,9 @@ class ContentScore(Plain):
             elif not gathers(part):
                 found.append(queries @ heads_split(flat(value, kind), score.heads).mT)
             else:
-                keys = gathered(value, kind, getattr(w, f"table{i}")).unflatten(-1, (score.heads, -1))
-                found.append((queries.unsqueeze(-2) @ keys.permute(0, 3, 1, 4, 2)).squeeze(-2))
+                keys = taken(value, kind, score.heads, slots_named(i, part, w, chosen))
+                alike = keys.shape[2] == 1 and score.tokens > 1  # for all tokens: one product
+                found.append(queries @ keys.squeeze(2).mT if alike else (queries.unsqueeze(-2) @ keys.mT).squeeze(-2))
         match = torch.cat(found, -1) if len(found) > 1 else found[0]
         match = match + w.bias if t.settings["b"] else match
         return match.transpose(1, 2).reshape(*q.shape[:-1], score.channels) if score.as_field else match
@@ -270,7 +332,7 @@ class ContentScore(Plain):
 def reached(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> Spans:
     """How far the slots of a token lie from it; banks lie nowhere."""
     found = [
-        place_word(part.place[0]).offsets(part.place[0], grid) if part.place else (None,) * len(grid)
+        supports.offsets(part.place, grid) if part.place else (None,) * len(grid)
         for part in parts
         if part.memory is not None
     ]

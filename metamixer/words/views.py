@@ -8,8 +8,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from metamixer.language.nodes import Node, make, size, word
+from metamixer.language.nodes import place as attached
 from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Memory, Mismatch, Place, Type, field_of
+from metamixer.language.types import Context, Field, Memory, Mismatch, Place, Score, Type, field_of
 from metamixer.language.vocabulary import (
     REQUIRED,
     Demand,
@@ -25,7 +26,9 @@ from metamixer.language.vocabulary import (
     per_axis,
     place_word,
     register,
+    written_supports,
 )
+from metamixer.words import supports
 
 
 class View(PlaceWord):
@@ -66,6 +69,11 @@ class View(PlaceWord):
         raise NotImplementedError
 
     def inside(self, ctx: Context, place: Place) -> Context:
+        if supports.chosen(ctx.place):
+            raise Mismatch(
+                f"{place.word} stands between a read and slots that depend on the data",
+                "write the support first: att(..)@top(..)@win(7)",
+            )
         x = self.inner(ctx.x, place)
         env = tuple(
             (name, b._replace(type=self.inner(b.type, place)) if self.sees(b, ctx.x) else b) for name, b in ctx.env
@@ -101,17 +109,23 @@ class At(Word):
     name, kinds, form = "@", ("term", "place", "memory"), "place"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        if ctx.kind == "place":  # a sequence of places as an alternative: {win(7)@h(4) | all}
-            return Demand(len(done), ctx) if len(done) < 2 else Done(done[0] + done[1])
+        if ctx.kind == "place":  # a sequence of places as an alternative: {win(7)@h(4) | all}; the outer ones first
+            if not done:
+                return Demand(1, ctx)
+            return Demand(0, self._inside(done[0], ctx)) if len(done) == 1 else Done(done[1] + done[0])
         if not done:
-            return Demand(1, ctx._replace(kind="place", state=None, place=None))
+            return Demand(1, ctx._replace(kind="place", state=None, heads=1))
         if ctx.kind == "memory":  # a part of a memory with its own support: k@N(3) & p
-            supports = all(place_word(place).supports for place in done[0])
-            if supports and done[0] and node.kids[0].op != "read":
+            binds = all(place_word(place).supports for place in done[0])
+            if binds and done[0] and node.kids[0].op != "read":
+                stack = self._inside(done[0], ctx).place
+                if supports.chosen(stack):
+                    raise Mismatch(
+                        "a part of a memory has no support that depends on the data", "write it behind the read"
+                    )
                 if len(done) == 1:
                     return Demand(0, ctx._replace(kind="term"))
-                inner = place_word(done[0][0]).inside(ctx, done[0][0])
-                return Done(Memory(((field_of(done[1]), inner.place),)), {"levels": ()})
+                return Done(Memory(((field_of(done[1]), stack),)), {"levels": ()})
             ctx = ctx._replace(kind="term")
         contexts = [ctx]
         places = list(self._with_segments(done[0], ctx))
@@ -124,7 +138,15 @@ class At(Word):
             result = place_word(place).outside(outside, place, out)
             levels.append(Level(place, outside, out, result))
             out = result
+        if isinstance(out, Score) and any(place_word(place).chooses(place) for place in places):
+            raise Mismatch("scores of slots that depend on the data end at the @", "aggregate inside: .. -> mm(v)")
         return Done(out, {"levels": tuple(reversed(levels))})
+
+    def _inside(self, places: tuple[Place, ...], ctx: Context) -> Context:
+        """The context inside of supports; views and heads change nothing for the places within."""
+        for place in reversed(places):
+            ctx = place_word(place).inside(ctx, place) if place_word(place).supports else ctx
+        return ctx
 
     def _with_segments(self, places: tuple[Place, ...], ctx: Context) -> list[Place]:
         """Places from the outermost in; heads outside of a view of other width run it on channel groups."""
@@ -140,16 +162,22 @@ class At(Word):
         return result
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
-        """Views only: heads and supports are written where a read uses them."""
+        """Views, and supports that depend on the data: heads and other supports are written where a read uses them."""
         node = kids[0]
         if isinstance(t.out, Memory):
             support = t.out.parts[0][1]
-            return make("at", None, (node, place_word(support[0]).support(support[0]))) if support else node
+            return attached(node, written_supports(support)) if support else node
+        chosen = list(kids[1:])
         for level in reversed(t.settings["levels"]):
             view = place_word(level.place)
+            if view.supports and view.chooses(level.place):  # here with those around it, which it heeds
+                node = attached(node, chosen.pop(0))
+                node = attached(node, written_supports(t.context.place)) if t.context.place else node
             if not isinstance(view, View) or view.idle(level.context.x, level.place):
                 continue
-            where = word(level.place.word, *(size(value) for value in level.place.values))
+            where = (
+                chosen.pop(0) if view.chooses(level.place) else word(level.place.word, *map(size, level.place.values))
+            )
             twice = node.op == "at" and node.kids[1] is where and view.involution
             node = node.kids[0] if twice else make("at", None, (node, where))
         return node
@@ -169,19 +197,22 @@ class At(Word):
         return count
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
-        views: list[tuple[View, Level]] = []
+        views: list[tuple[View, Level, tuple[Any, ...]]] = []
+        used, phrases = t.node.kids[0].names, iter(range(1, len(t.kids)))
         for level in t.settings["levels"]:
-            view = place_word(level.place)
-            if isinstance(view, View):
-                views.append((view, level))
-        used = t.node.kids[0].names
-        for view, (place, ctx, _, _) in views:
-            x = view.enter(x, ctx.x, place, dense)
+            (place, ctx, _, _), view = level, place_word(level.place)
+            chosen = (evaluate(next(phrases), x, env, None),) if view.chooses(place) else ()
+            if view.supports and chosen:
+                env = {**env, supports.CHOSEN: chosen[0]}
+            if not isinstance(view, View):
+                continue
+            views.append((view, level, chosen))
             seen = {n: b.type for n, b in ctx.env if n in used and n in env and view.sees(b, ctx.x)}
-            env = {**env, **{n: view.enter(env[n], kind, place, dense) for n, kind in seen.items()}}
+            env = {**env, **{n: view.enter(env[n], kind, place, dense, *chosen) for n, kind in seen.items()}}
+            x = view.enter(x, ctx.x, place, dense, *chosen)
         value = evaluate(0, x, env, state)
-        for view, (place, ctx, inner, _) in reversed(views):
-            value = view.leave(value, ctx.x, place, field_of(inner), dense)
+        for view, (place, ctx, inner, _), chosen in reversed(views):
+            value = view.leave(value, ctx.x, place, field_of(inner), dense, *chosen)
         return value
 
 
