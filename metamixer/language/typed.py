@@ -210,7 +210,7 @@ class Places(tuple[Place, ...]):
 
 def _chooses(word: Word, places: tuple[Place, ...]) -> bool:
     """Whether a phrase behind ``@`` is a place that depends on the data, of this word itself."""
-    return isinstance(word, PlaceWord) and len(places) == 1 and word.chooses(places[0])
+    return isinstance(word, PlaceWord) and [p.word for p in places] == [word.name] and word.chooses(places[0])
 
 
 def _use(node: Node, bound: Bound, ctx: Context) -> Any:

@@ -336,6 +336,59 @@ class Grid(Partition):
 
 
 @register
+class Blocks(View):
+    """``@blk(n)``: groups of n consecutive tokens, in the order of memory; each is a sequence of its own.
+
+    What remains of n tokens stands in a sequence of groups; where every group keeps its tokens, so does the grid.
+    """
+
+    name = "blk"
+    sizes = {"n": REQUIRED}
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        n, tokens = one(settings["n"], "the number of tokens of a group"), on_grid(ctx.x, "blk").tokens
+        if n < 1 or tokens % n:
+            raise Mismatch(f"blk({n}) does not divide {tokens} tokens", f"take a divisor of {tokens}")
+        return Done((Place("blk", (n,)),))
+
+    def inner(self, field: Field, place: Place) -> Field:
+        return Field((place.values[0],), field.channels)
+
+    def outer(self, field: Field, place: Place, out: Field) -> Field:
+        if len(on_grid(out, "the result inside blk").grid) != 1:
+            raise Mismatch(f"a group of blk has become {out}; it is a sequence")
+        if out.tokens == place.values[0]:
+            return field._replace(channels=out.channels)
+        return Field((field.tokens // place.values[0] * out.tokens,), out.channels)
+
+    def parts(self, field: Field, place: Place) -> int:
+        return int(field.tokens // place.values[0])
+
+    def idle(self, field: Field, place: Place) -> bool:
+        return field.grid == (place.values[0],)
+
+    def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
+        if len(field.grid) > 1:
+            return (None,) * len(field.grid)
+        return Window().spread(field, Place("win", ((place.values[0],),)), inner, out)
+
+    def shifts(self, field: Field, place: Place, inner: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        return (place.values[0],) if len(field.grid) == 1 else None
+
+    def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
+        n = place.values[0]
+        if dense:
+            import torch
+
+            return torch.cat([part.unsqueeze(1) for part in value.flatten(1, -2).split(n, 1)], 1).flatten(0, 1)
+        return value.reshape(-1, n, field.channels)
+
+    def leave(self, value: Any, field: Field, place: Place, out: Field, dense: bool) -> Any:
+        grid = field.grid if out.tokens == place.values[0] else (field.tokens // place.values[0] * out.tokens,)
+        return value.reshape(-1, *grid, out.channels)
+
+
+@register
 class Transposed(View):
     """``@T``: tokens and channels change places, so token mixers become channel mixers and the reverse."""
 
