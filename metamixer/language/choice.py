@@ -28,10 +28,11 @@ class Choice:
 
     def draw(self, rng: random.Random) -> Value:
         """A viable alternative by the prior."""
-        if len(self.viable) == 1:
-            return self.viable[0]
+        viable = self.viable
+        if len(viable) == 1:
+            return viable[0]
         edges = self._edges
-        return self.viable[min(bisect(edges, rng.random() * edges[-1]), len(edges) - 1)]
+        return viable[bisect(edges, rng.random() * edges[-1], 0, len(edges) - 1)]
 
     @cached_property
     def _edges(self) -> list[float]:
@@ -52,8 +53,3 @@ class Choice:
 
 
 Choose = Callable[[str, Choice], Value]
-
-
-def prior(rng: random.Random) -> Choose:
-    """Takes every choice by its prior over the viable alternatives."""
-    return lambda name, choice: choice.draw(rng)

@@ -6,10 +6,10 @@ A draw therefore never fails where one well-typed sentence exists.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple
 
-from metamixer.language.choice import Choice, Choose, Value, prior
+from metamixer.language.choice import Choice, Choose, Value
 from metamixer.language.drawer import (
     Chosen,
     Closed,
@@ -22,6 +22,7 @@ from metamixer.language.drawer import (
     Ruled,
     Shared,
     State,
+    Step,
     Written,
 )
 from metamixer.language.nodes import Node, Rewritten, X, chain, joined, make, place, size, word
@@ -32,16 +33,16 @@ from metamixer.language.types import Context, Mismatch
 
 
 class Spot(NamedTuple):
-    """Where a phrase stands in the text of the rules, for the names of its choices.
+    """Where a phrase stands in the body of a rule, for the names of its choices.
 
     Attributes:
-        path: references from the start rule.
+        copy: which copies of ``each`` it stands in, ``[2]``.
         choices: choices of this body written before the phrase.
         refs: references of this body before the phrase, by rule.
         slots: for an expansion, the spots of the arguments passed through.
     """
 
-    path: str
+    copy: str = ""
     choices: int = 0
     refs: tuple[tuple[str, int], ...] = ()
     slots: tuple[Spot, ...] = ()
@@ -51,131 +52,161 @@ def behind(spot: Spot, written: Written) -> Spot:
     """The spot behind so many choices and references."""
     choices, named = written
     if not named:
-        return Spot(spot.path, spot.choices + choices, spot.refs, spot.slots) if choices else spot
+        return Spot(spot.copy, spot.choices + choices, spot.refs, spot.slots) if choices else spot
     refs = dict(spot.refs)
     for rule, n in named:
         refs[rule] = refs.get(rule, 0) + n
-    return Spot(spot.path, spot.choices + choices, tuple(refs.items()), spot.slots)
+    return Spot(spot.copy, spot.choices + choices, tuple(refs.items()), spot.slots)
+
+
+Drawn = tuple[Node, Ends]
+Body = Generator[Step, Any, Drawn]  # asks for choices and rules, each as a step, is sent the answers, ends
 
 
 class Drawing:
-    """One draw: takes choices by ``choose`` and remembers what was taken."""
+    """One draw: answers choices by the prior or by ``choose``, and remembers what was taken.
 
-    def __init__(self, drawer: Drawer, choose: Choose) -> None:
-        self.drawer, self.choose = drawer, choose
+    A body of a rule asks for its choices and for the rules that it names, one after the other. What it asks for
+    depends on the answers alone, so bodies are followed along the steps that earlier draws left behind, and only
+    worked out where an answer is new.
+    """
+
+    def __init__(self, drawer: Drawer, rng: random.Random, choose: Choose | None = None) -> None:
+        self.drawer, self.rng, self.choose = drawer, rng, choose
         self.taken: dict[str, Value] = {}
 
-    def draw(self, node: Node, goal: Goal, spot: Spot) -> tuple[Node, Ends]:
-        """The drawn phrase, and how it ends in the worlds that remain possible."""
-        plan = goal.plans.get(node) or self.drawer.plan(node, goal)
-        if isinstance(plan, Closed):
-            return node, plan.ends
-        if isinstance(plan, Parted):
-            return self._parts(node, goal, plan.state, spot)
-        if isinstance(plan, Chosen):
-            return self._choice(plan, spot)
-        if isinstance(plan, Ruled):
-            return self._rule(node, goal, plan, spot)
-        if isinstance(plan, Passed):
-            drawn, ends = self.draw(node.kids[0], goal, spot.slots[node.data])
-            return make("slot", node.data, (drawn,)), ends
-        if isinstance(plan, Placed):
-            drawn, ends = self.draw(node.kids[0], plan.goal, spot)
-            places, final = self.drawer.behind_operand(node, goal, plan, ends)
-            where, place_ends = self.draw(node.kids[1], places, self._kid_spot(node, 1, spot))
-            return place(drawn, where), self.drawer.ends(dict(final[item] for item in place_ends.of.items()))
-        return self._shared(node, goal, plan, spot)
-
-    def _choice(self, plan: Chosen, spot: Spot) -> tuple[Node, Ends]:
-        name, choice = f"{spot.path}#{spot.choices + 1}", plan.choice
-        value = self.choose(name, choice)
-        if value not in choice.viable:
-            raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
-        self.taken[name] = value
-        index = choice.domain.index(value)
-        return self.draw(plan.options[index], plan.goals[value], behind(spot, plan.before[index]))
-
-    def _kid_spot(self, node: Node, index: int, spot: Spot) -> Spot:
-        return behind(spot, self.drawer.before(node, index)) if index else spot
-
-    def _rule(self, node: Node, goal: Goal, plan: Ruled, spot: Spot) -> tuple[Node, Ends]:
-        rule = node.data[0]
-        nth = dict(spot.refs).get(rule, 0) + 1 if spot.refs else 1
-        path = f"{spot.path}/{rule}" + (f"~{nth}" if nth > 1 else "") if spot.path else rule
-        if plan.start is None:
-            return self._expanded(goal, plan, path)
-        step, answers = plan.start, {}
-        while step.choice is not None:
+    def rule(self, ruled: Ruled, path: str) -> Drawn:
+        """Draws a rule; ``path`` are the references from the start rule to this one."""
+        body: Body | None = None
+        answers: list[Any] = []
+        step = ruled.start
+        if step is None:
+            step = ruled.start = self._next(expanded(self.drawer, ruled), None)
+        while step.end is None:
             name = path + step.name
-            answers[name] = value = self.choose(name, step.choice)
-            following = step.then.get(value)
+            answer: Any
+            if step.rule is not None:
+                answer = self.rule(step.rule, name)
+            else:
+                assert step.choice is not None
+                answer = self._chosen(name, step.choice)
+            answers.append(answer)
+            following = step.then.get(answer)
             if following is None:
-                break
+                if body is None:
+                    body = expanded(self.drawer, ruled)
+                    for earlier in (None, *answers[:-1]):
+                        body.send(earlier)
+                following = self._next(body, answer)
+                if not ruled.repeats:
+                    self.drawer.remember(step, answer, following)
             step = following
-        if step.end is not None:
-            self.taken.update(answers)
-            return step.end
-        return self._derived(goal, plan, path, answers)
+        return step.end
 
-    def _derived(self, goal: Goal, plan: Ruled, path: str, answers: dict[str, Value]) -> tuple[Node, Ends]:
-        """A derivation that was not met before: its first choices are answered, the others are asked."""
-        ask, met = self.choose, []
+    def phrase(self, node: Node, goal: Goal) -> Drawn:
+        """Draws a phrase that stands in no rule and has no choices of its own."""
+        body = drawn(self.drawer, node, goal, Spot())
+        step = self._next(body, None)
+        while step.end is None:
+            assert step.choice is not None
+            step = self._next(body, self._chosen(step.name, step.choice))
+        return step.end
 
-        def answer(name: str, choice: Choice) -> Value:
-            value = answers[name] if name in answers else ask(name, choice)
-            met.append((name[len(path) :], choice, value))
-            return value
-
-        self.choose = answer
-        try:
-            end = self._expanded(goal, plan, path)
-        finally:
-            self.choose = ask
-        assert plan.start is not None
-        self.drawer.remember(plan.start, met, end)
-        return end
-
-    def _expanded(self, goal: Goal, plan: Ruled, path: str) -> tuple[Node, Ends]:
-        drawn, inner = self.draw(plan.body, plan.goal, Spot(path))
-        if plan.rewidth and _names_width(drawn):
-            drawn = word("unit", drawn)
-        ends = plan.ends.get(inner)
-        if ends is None:
-            reached = {contexts: inner.of[inside] for contexts, inside in plan.entered.items() if inside in inner.of}
-            ends = plan.ends[inner] = self.drawer.ends({c: end for c, end in reached.items() if end in goal.worlds[c]})
-        return drawn, ends
-
-    def _parts(self, node: Node, goal: Goal, state: State, spot: Spot) -> tuple[Node, Ends]:
-        drawn: dict[int, Node] = {}
-        copies: list[Node] = []
-        each = node.op == "word" and node.data[0] == "each"
-        while state.final is None:
-            index = state.index
-            if index >= 0:
-                where = self._kid_spot(node, index, spot) if state.kid.choices or state.kid.names else spot
-                if each and index == 0:
-                    where = where._replace(path=f"{where.path}[{len(copies) + 1}]")
-                part, ends = self.draw(state.kid, state.goal, where)
-                drawn[index] = part
-                if index == 0:
-                    copies.append(part)
-            else:  # an expansion: its arguments keep the names they have in the text
-                where = Spot(spot.path, slots=tuple(self._kid_spot(node, i, spot) for i in range(len(node.kids))))
-                part, ends = self.draw(state.kid, state.goal, where)
-                drawn |= {slot.data: slot.kids[0] for slot in _slots(part)}
-            state = state.next.get(ends) or self.drawer.following(node, goal, state, ends)
-        return _rebuilt(node, drawn, copies), state.final
-
-    def _shared(self, node: Node, goal: Goal, plan: Shared, spot: Spot) -> tuple[Node, Ends]:
-        name, value, body = node.data[0], node.kids[0], node.kids[1]
-        # a name that nothing uses is not drawn
-        drawn = self.draw(value, plan.goal, spot)[0] if plan.goal.worlds else X
-        after = behind(spot, self.drawer.before(node, 1))
-        if node.op == "pick":
-            settled = substitute(body, name, word("unit", drawn) if _names_width(drawn) else drawn)
+    def _chosen(self, name: str, choice: Choice) -> Value:
+        if self.choose is None:
+            value = choice.draw(self.rng)
         else:
-            settled = make("tie", node.data, (drawn, body))
-        return self.draw(settled, self.drawer.reaching(settled, goal), after)
+            value = self.choose(name, choice)
+            if value not in choice.viable:
+                raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
+        self.taken[name] = value
+        return value
+
+    @staticmethod
+    def _next(body: Body, answer: Any) -> Step:
+        try:
+            return body.send(answer)
+        except StopIteration as stop:
+            return Step(end=stop.value)
+
+
+def expanded(drawer: Drawer, ruled: Ruled) -> Body:
+    """Draws a rule's body, as the reference to it ends."""
+    node, inner = yield from drawn(drawer, ruled.body, ruled.goal, Spot())
+    if ruled.rewidth and _names_width(node):
+        node = word("unit", node)
+    ends = ruled.ends.get(inner)
+    if ends is None:
+        reached = {contexts: inner.of[inside] for contexts, inside in ruled.entered.items() if inside in inner.of}
+        allowed = {c: end for c, end in reached.items() if end in ruled.outer.worlds[c]}
+        ends = ruled.ends[inner] = drawer.ends(allowed)
+    return node, ends
+
+
+def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
+    """Draws a phrase: what is written, and how it ends in the worlds that remain possible."""
+    plan = goal.plans.get(node) or drawer.plan(node, goal)
+    if isinstance(plan, Closed):
+        return node, plan.ends
+    if isinstance(plan, Parted):
+        return (yield from _parts(drawer, node, goal, plan.state, spot))
+    if isinstance(plan, Chosen):
+        value = yield Step(f"{spot.copy}#{spot.choices + 1}", plan.choice)
+        index = plan.choice.domain.index(value)
+        option, before = plan.options[index], plan.before[index]
+        return (yield from drawn(drawer, option, plan.goals[value], behind(spot, before)))
+    if isinstance(plan, Ruled):
+        rule = node.data[0]
+        nth = dict(spot.refs).get(rule, 0) + 1
+        return (yield Step(f"{spot.copy}/{rule}" + (f"~{nth}" if nth > 1 else ""), rule=plan))
+    if isinstance(plan, Passed):
+        inner, ends = yield from drawn(drawer, node.kids[0], goal, spot.slots[node.data])
+        return make("slot", node.data, (inner,)), ends
+    if isinstance(plan, Placed):
+        inner, ends = yield from drawn(drawer, node.kids[0], plan.goal, spot)
+        places, final = drawer.behind_operand(node, goal, plan, ends)
+        where, place_ends = yield from drawn(drawer, node.kids[1], places, behind(spot, drawer.before(node, 1)))
+        return place(inner, where), drawer.ends(dict(final[item] for item in place_ends.of.items()))
+    return (yield from _shared(drawer, node, goal, plan, spot))
+
+
+def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> Body:
+    done: dict[int, Node] = {}
+    copies: list[Node] = []
+    each = node.op == "word" and node.data[0] == "each"
+    while state.final is None:
+        index, kid = state.index, state.kid
+        plan = state.goal.plans.get(kid)
+        if isinstance(plan, Closed) and index >= 0:
+            part, ends = kid, plan.ends
+        elif index >= 0:
+            where = behind(spot, drawer.before(node, index)) if index else spot
+            if each and index == 0:
+                where = where._replace(copy=f"{where.copy}[{len(copies) + 1}]")
+            part, ends = yield from drawn(drawer, kid, state.goal, where)
+        else:  # an expansion: its arguments keep the names they have in the text
+            slots = tuple(behind(spot, drawer.before(node, i)) if i else spot for i in range(len(node.kids)))
+            part, ends = yield from drawn(drawer, kid, state.goal, Spot(spot.copy, slots=slots))
+            done |= {slot.data: slot.kids[0] for slot in _slots(part)}
+        if index >= 0:
+            done[index] = part
+        if index == 0:
+            copies.append(part)
+        state = state.next.get(ends) or drawer.following(node, goal, state, ends)
+    return _rebuilt(node, done, copies), state.final
+
+
+def _shared(drawer: Drawer, node: Node, goal: Goal, plan: Shared, spot: Spot) -> Body:
+    name, value, body = node.data[0], node.kids[0], node.kids[1]
+    inner = X
+    if plan.goal.worlds:  # a name that nothing uses is not drawn
+        inner, _ = yield from drawn(drawer, value, plan.goal, spot)
+    after = behind(spot, drawer.before(node, 1))
+    if node.op == "pick":
+        settled = substitute(body, name, word("unit", inner) if _names_width(inner) else inner)
+    else:
+        settled = make("tie", node.data, (inner, body))
+    return (yield from drawn(drawer, settled, drawer.reaching(settled, goal), after))
 
 
 def _slots(node: Node) -> list[Node]:
@@ -238,5 +269,4 @@ def settle(node: Node, ctx: Context) -> Node:
     if not goal.worlds[(ctx,)]:
         check_node(node, ctx)  # says which part does not fit
         raise Mismatch("its parts do not fit together", None, node)
-    drawn, _ = Drawing(drawer, prior(random.Random(0))).draw(node, goal, Spot(""))
-    return drawn
+    return Drawing(drawer, random.Random(0)).phrase(node, goal)[0]

@@ -16,7 +16,7 @@ from metamixer.language.printer import domain_of, weights_of
 from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
 from metamixer.language.vocabulary import Demand
 
-DERIVATIONS = 20_000  # of rules, kept for one space
+STEPS = 100_000  # of the drawing of rules, kept for one space
 Worlds = Mapping[Contexts, frozenset[Outcome]]
 Written = tuple[int, tuple[tuple[str, int], ...]]  # choices, and references by rule
 
@@ -62,36 +62,52 @@ class Chosen(NamedTuple):
 
 
 class Step:
-    """Where a derivation of a rule stands after some choices: the choice met next, or how it ended.
+    """Where the drawing of a rule's body stands after some answers: what is drawn next, or how the body ended.
 
     Attributes:
-        name: of the choice, below the path of the rule.
-        choice: the choice; None at an end.
-        then: the step behind each value already taken.
-        end: the drawn phrase and how it ends; None where that is not known.
+        name: of what is drawn next, behind the path of the rule.
+        choice: the choice drawn next, if it is one.
+        rule: the rule drawn next, if it is one.
+        end: the drawn phrase and how it ends; None before the end.
+        then: the step behind each answer met, a value of the choice or a (phrase, ends) of the rule.
     """
 
-    __slots__ = ("choice", "end", "name", "then")
+    __slots__ = ("choice", "end", "name", "rule", "then")
 
-    def __init__(self) -> None:
-        self.name = ""
-        self.choice: Choice | None = None
-        self.then: dict[Value, Step] = {}
-        self.end: tuple[Node, Ends] | None = None
+    def __init__(
+        self,
+        name: str = "",
+        choice: Choice | None = None,
+        rule: Ruled | None = None,
+        end: tuple[Node, Ends] | None = None,
+    ) -> None:
+        self.name, self.choice, self.rule, self.end = name, choice, rule, end
+        self.then: dict[Any, Step] = {}
 
 
-class Ruled(NamedTuple):
-    """A reference to a rule: its body and goal, the contexts inside, whether D differs, ends and derivations seen.
+class Ruled:
+    """A reference to a rule.
 
-    ``start`` is None for a rule with so many derivations that hardly one comes twice.
+    Attributes:
+        body: of the rule.
+        outer: how the reference may end.
+        goal: how the body may end.
+        entered: contexts of the reference -> contexts of the body.
+        rewidth: whether D means another width in the body.
+        repeats: whether the body draws copies anew, so that hardly one derivation comes twice.
+        ends: ends of the body -> ends of the reference, as far as met.
+        start: the first step of the body, once it was met.
     """
 
-    body: Node
-    goal: Goal
-    entered: dict[Contexts, Contexts]
-    rewidth: bool
-    ends: dict[Ends, Ends]
-    start: Step | None
+    __slots__ = ("body", "ends", "entered", "goal", "outer", "repeats", "rewidth", "start")
+
+    def __init__(
+        self, body: Node, outer: Goal, goal: Goal, entered: dict[Contexts, Contexts], rewidth: bool, repeats: bool
+    ) -> None:
+        self.body, self.outer, self.goal, self.entered = body, outer, goal, entered
+        self.rewidth, self.repeats = rewidth, repeats
+        self.ends: dict[Ends, Ends] = {}
+        self.start: Step | None = None
 
 
 class Shared(NamedTuple):
@@ -152,7 +168,7 @@ class Drawer:
         self._ends: dict[frozenset[Any], Ends] = {}
         self._states: dict[Any, State] = {}
         self._before: dict[tuple[Node, int], Written] = {}
-        self._derivations = 0
+        self._steps = 0
 
     def before(self, node: Node, index: int) -> Written:
         """What a phrase has of choices and references before its part of this index."""
@@ -164,16 +180,11 @@ class Drawer:
             known = self._before[node, index] = (sum(kid.choices for kid in node.kids[:index]), tuple(refs.items()))
         return known
 
-    def remember(self, start: Step, taken: list[tuple[str, Choice, Value]], end: tuple[Node, Ends]) -> None:
-        """Keeps a derivation of a rule, up to a number in all."""
-        if self._derivations >= DERIVATIONS:
-            return
-        self._derivations += 1
-        step = start
-        for name, choice, value in taken:
-            step.name, step.choice = name, choice
-            step = step.then.setdefault(value, Step())
-        step.end = end
+    def remember(self, step: Step, answer: Any, following: Step) -> None:
+        """Keeps the step behind an answer, up to a number in all."""
+        if self._steps < STEPS:
+            self._steps += 1
+            step.then[answer] = following
 
     def goal(self, worlds: Worlds) -> Goal:
         key = frozenset(worlds.items())
@@ -254,8 +265,7 @@ class Drawer:
             ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
         )
         repeats = any(part.op == "word" and part.data[0] == "each" for part in walk(body))
-        start = None if repeats else Step()
-        return Ruled(body, self.reaching(body, self.goal(inside)), entered, rewidth, {}, start)
+        return Ruled(body, goal, self.reaching(body, self.goal(inside)), entered, rewidth, repeats)
 
     def _shared(self, node: Node, goal: Goal) -> Shared:
         """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
-from metamixer.language.choice import Choice, Choose, Value, prior
-from metamixer.language.draw import Drawing, Spot
-from metamixer.language.drawer import Drawer
+from metamixer.language.choice import Choice, Choose, Value
+from metamixer.language.draw import Drawing
+from metamixer.language.drawer import Drawer, Ruled
 from metamixer.language.finite import unending
 from metamixer.language.nodes import Node, word
 from metamixer.language.parse import Spans, nearest, parse_node, pointed
@@ -192,11 +192,12 @@ class Space:
         """
         root, contexts = self._root(channels, grid)
         with self._bounded():
-            goal = self._drawer.goal({contexts: self._ends(root, contexts)})
+            ruled = self._drawer.plan(root, self._drawer.goal({contexts: self._ends(root, contexts)}))
+        assert isinstance(ruled, Ruled)
         for _ in range(100):
-            drawing = Drawing(self._drawer, choose or prior(rng))
+            drawing = Drawing(self._drawer, rng, choose)
             with self._bounded():
-                node, _ = drawing.draw(root, goal, Spot(""))
+                node, _ = drawing.rule(ruled, self.start)
             sentence = Sentence(node)
             try:
                 sentence.typed(channels, grid)
