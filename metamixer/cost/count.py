@@ -74,14 +74,20 @@ def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: 
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
     t = sentence.typed(channels, tuple(grid))
-    return Cost(*counts(t, order), tuple(Row(path, part.text, *counts(part, order)) for path, part in parts(t)))
+    return Cost(*counts(t, order), tuple([Row(path, part.text, *counts(part, order)) for path, part in parts(t)]))
 
 
 def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], Typed]]:
     """The stages of the outermost sequence; repetitions inside it are opened up."""
-    if t.word.form in ("chain", "repeat"):
-        return [part for i, kid in enumerate(t.kids) for part in parts(kid, (*path, i))]
-    return [(path, t)]
+    if t.word.form not in ("chain", "repeat"):
+        return [(path, t)]
+    found: list[tuple[tuple[int, ...], Typed]] = []
+    for i, kid in enumerate(t.kids):
+        if kid.word.form in ("chain", "repeat"):
+            found += parts(kid, (*path, i))
+        else:
+            found.append(((*path, i), kid))
+    return found
 
 
 def counts(t: Typed, order: str = "planned") -> Counts:
@@ -94,12 +100,16 @@ def counts(t: Typed, order: str = "planned") -> Counts:
 
 
 def _counts(t: Typed, order: str) -> Counts:
-    word, below = t.word, [counts(kid, order) for kid in t.kids]
+    word = t.word
+    macs = params = elementwise = activations = 0
+    for kid in t.kids:
+        below = counts(kid, order)
+        macs += below[0]
+        params += below[1]
+        elementwise += below[2]
+        activations += below[3]
     times = word.times(t)
-    macs = times * sum(c[0] for c in below)
-    params = sum(c[1] for c in below)
-    elementwise = times * sum(c[2] for c in below)
-    activations = times * sum(c[3] for c in below)
+    macs, elementwise, activations = times * macs, times * elementwise, times * activations
     if word.form == "tied":  # its weights are counted where they are bound
         params = 0
     if word.form == "tie":

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metamixer.language.nodes import Node, X, chain, joined, make, place, size, walk, word
-from metamixer.language.printer import text
+from metamixer.language.printer import part_text, text
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.typed import Typed
 from metamixer.language.vocabulary import Macro, place_word, words, written_supports
@@ -26,7 +26,7 @@ def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None) 
     t = sentence.typed(channels, tuple(grid))
     known = t.cache.get("key")
     if known is None:
-        known = t.cache["key"] = _hash(f"{channels} {tuple(grid)} {text(canonical_node(t))}")
+        known = t.cache["key"] = _hash(f"{channels} {tuple(grid)} {_text(t)}")
     return known
 
 
@@ -38,6 +38,21 @@ def canonical(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> Sente
 def canonical_node(t: Typed) -> Node:
     """The canonical form of a checked sentence."""
     return renamed(_Walk().form(t, 1, object(), {}), {}, 0)
+
+
+def _text(t: Typed) -> str:
+    """The canonical form as text. That of a chain is written from those of its parts, which sentences share."""
+    if not t.word.chained:
+        return text(canonical_node(t))
+    parts = []
+    for kid in t.kids:
+        known = kid.cache.get("part")
+        if known is None:
+            form = renamed(t.word.written(t, (_Walk().form(kid, 1, object(), {}),)), {}, 0)
+            kids = form.kids if form.op == "seq" else () if form is X else (form,)
+            known = kid.cache["part"] = tuple(part_text(kid, "seq") for kid in kids)
+        parts += known
+    return text(canonical_node(t)) if len(parts) < 2 else " >> ".join(parts)
 
 
 def _hash(written: str) -> str:

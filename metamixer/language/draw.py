@@ -77,19 +77,21 @@ class Drawing:
 
     def rule(self, ruled: Ruled, path: str) -> Drawn:
         """Draws a rule; ``path`` are the references from the start rule to this one."""
-        body: Body | None = None
-        answers: list[Any] = []
         step = ruled.start
         if step is None:
             step = ruled.start = self._next(expanded(self.drawer, ruled), None)
-        while step.end is None:
-            name = path + step.name
-            answer: Any
-            if step.rule is not None:
-                answer = self.rule(step.rule, name)
+        body: Body | None = None
+        answers: list[Any] = []
+        answer: Any
+        while True:
+            choice = step.choice
+            if choice is not None:
+                answer = self._chosen(path + step.name, choice)
+            elif step.rule is not None:
+                answer = self.rule(step.rule, path + step.name)
             else:
-                assert step.choice is not None
-                answer = self._chosen(name, step.choice)
+                assert step.end is not None
+                return step.end
             answers.append(answer)
             following = step.then.get(answer)
             if following is None:
@@ -101,7 +103,6 @@ class Drawing:
                 if not ruled.repeats:
                     self.drawer.remember(step, answer, following)
             step = following
-        return step.end
 
     def phrase(self, node: Node, goal: Goal) -> Drawn:
         """Draws a phrase that stands in no rule and has no choices of its own."""
@@ -156,9 +157,7 @@ def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
         option, before = plan.options[index], plan.before[index]
         return (yield from drawn(drawer, option, plan.goals[value], behind(spot, before)))
     if isinstance(plan, Ruled):
-        rule = node.data[0]
-        nth = dict(spot.refs).get(rule, 0) + 1
-        return (yield Step(f"{spot.copy}/{rule}" + (f"~{nth}" if nth > 1 else ""), rule=plan))
+        return (yield Step(spot.copy + _reference(node, spot), rule=plan))
     if isinstance(plan, Passed):
         inner, ends = yield from drawn(drawer, node.kids[0], goal, spot.slots[node.data])
         return make("slot", node.data, (inner,)), ends
@@ -174,26 +173,39 @@ def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> 
     done: dict[int, Node] = {}
     copies: list[Node] = []
     each = node.op == "word" and node.data[0] == "each"
+    names: dict[int, str] = {}
     while state.final is None:
         index, kid = state.index, state.kid
-        plan = state.goal.plans.get(kid)
-        if isinstance(plan, Closed) and index >= 0:
-            part, ends = kid, plan.ends
-        elif index >= 0:
-            where = behind(spot, drawer.before(node, index)) if index else spot
-            if each and index == 0:
-                where = where._replace(copy=f"{where.copy}[{len(copies) + 1}]")
-            part, ends = yield from drawn(drawer, kid, state.goal, where)
-        else:  # an expansion: its arguments keep the names they have in the text
-            slots = tuple(behind(spot, drawer.before(node, i)) if i else spot for i in range(len(node.kids)))
+        plan = state.goal.plans.get(kid) or drawer.plan(kid, state.goal)
+        if index < 0:  # an expansion: its arguments keep the names they have in the text
+            slots = tuple(behind(spot, drawer.before(node, i)) for i in range(len(node.kids)))
             part, ends = yield from drawn(drawer, kid, state.goal, Spot(spot.copy, slots=slots))
             done |= {slot.data: slot.kids[0] for slot in _slots(part)}
-        if index >= 0:
+        else:
+            if isinstance(plan, Closed):
+                part, ends = kid, plan.ends
+            else:
+                copy = f"{spot.copy}[{len(copies) + 1}]" if each and index == 0 else spot.copy
+                if isinstance(plan, Ruled):
+                    name = names.get(index)
+                    if name is None:
+                        name = names[index] = _reference(kid, behind(spot, drawer.before(node, index)))
+                    part, ends = yield Step(copy + name, rule=plan)
+                else:
+                    where = behind(spot, drawer.before(node, index))
+                    part, ends = yield from drawn(drawer, kid, state.goal, where._replace(copy=copy))
             done[index] = part
-        if index == 0:
-            copies.append(part)
+            if index == 0:
+                copies.append(part)
         state = state.next.get(ends) or drawer.following(node, goal, state, ends)
     return _rebuilt(node, done, copies), state.final
+
+
+def _reference(node: Node, spot: Spot) -> str:
+    """The name of a rule where it is referred to, behind the copy."""
+    rule = node.data[0]
+    nth = dict(spot.refs).get(rule, 0) + 1
+    return f"/{rule}~{nth}" if nth > 1 else f"/{rule}"
 
 
 def _shared(drawer: Drawer, node: Node, goal: Goal, plan: Shared, spot: Spot) -> Body:

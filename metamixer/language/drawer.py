@@ -264,7 +264,8 @@ class Drawer:
         rewidth = first.kind == "term" and any(
             ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
         )
-        repeats = any(part.op == "word" and part.data[0] == "each" for part in walk(body))
+        below = (body, *(self.reach.rules[rule] for rule in self.reach.below(body)))
+        repeats = any(part.op == "word" and part.data[0] == "each" for phrase in below for part in walk(phrase))
         return Ruled(body, goal, self.reaching(body, self.goal(inside)), entered, rewidth, repeats)
 
     def _shared(self, node: Node, goal: Goal) -> Shared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import ref
 
 DEEPEST = 100  # levels of nesting in one sentence; the walks over sentences are recursive
 
@@ -55,25 +55,56 @@ class Rewritten(NamedTuple):
     domain: tuple[int | str, ...]
 
 
-_interned: WeakValueDictionary[tuple[Any, ...], Node] = WeakValueDictionary()
+class _Interned(ref["Node"]):
+    """Where an interned node is found, until nothing else holds it."""
+
+    __slots__ = ("key",)
+
+    key: tuple[Any, ...]
+
+
+def _forget(interned: _Interned) -> None:
+    if _known.get(interned.key) is interned:
+        del _known[interned.key]
+
+
+_known: dict[tuple[Any, ...], _Interned] = {}
 _no_names: frozenset[str] = frozenset()
+_opening = frozenset(("choice", "range", "pick"))
+_choosing = frozenset(("choice", "range"))
 
 
 def make(op: str, data: Any = None, kids: tuple[Node, ...] = ()) -> Node:
     """The one node with this operator, data and sub-phrases."""
     key = (op, data, kids)
-    node = _interned.get(key)
-    if node is not None:
-        return node
+    interned = _known.get(key)
+    if interned is not None:
+        known = interned()
+        if known is not None:
+            return known
     node = Node()
     node.op, node.data, node.kids, node.cache = op, data, kids, {}
-    opened = op in ("choice", "range", "pick") or (op == "word" and data[0] == "each")
-    node.open = opened or any(kid.open for kid in kids)
-    node.choices = (op in ("choice", "range")) + sum(kid.choices for kid in kids)
-    node.nesting = 1 + max((kid.nesting for kid in kids), default=0)
-    own = frozenset((data[0],)) if op == "word" and not kids else _no_names
-    node.names = own.union(*(kid.names for kid in kids)) if kids else own
-    return _interned.setdefault(key, node)
+    is_word = op == "word"
+    node.names = frozenset((data[0],)) if is_word and not kids else _no_names
+    opened, choices, nesting = op in _opening or (is_word and data[0] == "each"), 0, 0
+    for kid in kids:
+        opened = opened or kid.open
+        choices += kid.choices
+        if kid.nesting > nesting:
+            nesting = kid.nesting
+    if kids:
+        node.names = _no_names.union(*[kid.names for kid in kids])
+    node.open, node.nesting = opened, nesting + 1
+    node.choices = choices + 1 if op in _choosing else choices
+    interned = _Interned(node, _forget)
+    interned.key = key
+    first = _known.setdefault(key, interned)
+    if first is not interned:
+        known = first()
+        if known is not None:  # another thread was quicker
+            return known
+        _known[key] = interned
+    return node
 
 
 def word(name: str, *args: Node, **keywords: Node) -> Node:
@@ -102,7 +133,10 @@ def chain(op: str, kids: Iterable[Node]) -> Node:
     """``seq``, ``prod``, ``cat``, ``mem`` or ``read`` of phrases, flattened; one phrase is itself."""
     flat: list[Node] = []
     for kid in kids:
-        flat.extend(kid.kids if kid.op == op else (kid,))
+        if kid.op == op:
+            flat += kid.kids
+        else:
+            flat.append(kid)
     return flat[0] if len(flat) == 1 else make(op, None, tuple(flat))
 
 

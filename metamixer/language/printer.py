@@ -30,6 +30,11 @@ def text(node: Node) -> str:
     return known
 
 
+def part_text(node: Node, op: str) -> str:
+    """A phrase as it is written within a ``seq``, ``prod``, .. of others."""
+    return _at_least(node, LEVEL[op] + 1)
+
+
 def _at_least(node: Node, need: int) -> str:
     written = text(node)
     return f"({written})" if LEVEL.get(node.op, HEAD) < need else written

@@ -88,6 +88,11 @@ class Reach:
                     waiting.append(other)
         return frozenset(found)
 
+    def below(self, node: Node) -> frozenset[str]:
+        """The rules that derivations of a phrase can use."""
+        named = node.names & self._names
+        return named.union(*(self._below[name] for name in named))
+
     def kind_of(self, node: Node, ctx: Context) -> str:
         return kind_of(node, ctx, self.rules)
 
@@ -124,8 +129,7 @@ class Reach:
         if ctx.depth:
             counted = self._counted.get(node)
             if counted is None:
-                named = node.names & self._names
-                counted = self._counted[node] = named.union(*(self._below[name] for name in named)) & self.recursive
+                counted = self._counted[node] = self.below(node) & self.recursive
             ctx = ctx._replace(depth=tuple(item for item in ctx.depth if item[0] in counted))
         return ctx
 

@@ -12,7 +12,7 @@ from typing import Any
 from metamixer.language.nodes import Node, X, walk
 from metamixer.language.parse import nearest
 from metamixer.language.printer import text
-from metamixer.language.types import Bound, Context, Field, Mismatch, Place, Type
+from metamixer.language.types import Bound, Context, Field, Mismatch, Place, Type, field_of
 from metamixer.language.vocabulary import Demand, Macro, PlaceWord, Plain, Word, words
 
 # Which word stands behind a sign of the grammar.
@@ -43,15 +43,9 @@ class Typed:
     def __init__(
         self, word: Word, node: Node, settings: dict[str, Any], kids: tuple[Typed, ...], context: Context, out: Type
     ) -> None:
-        self.word, self.node, self.settings, self.kids, self.context, self.out = (
-            word,
-            node,
-            settings,
-            kids,
-            context,
-            out,
-        )
-        self.occurrences: int = 1 + sum(kid.occurrences for kid in kids)
+        self.word, self.node, self.settings, self.kids = word, node, settings, kids
+        self.context, self.out = context, out
+        self.occurrences: int = 1 + sum([kid.occurrences for kid in kids])
         self.cache: dict[Any, Any] = {}
 
     @property
@@ -94,20 +88,20 @@ def check_node(node: Node, ctx: Context) -> Any:
     Raises:
         Mismatch: the phrase does not fit; ``.node`` is the innermost phrase at fault.
     """
-    key = (ctx.x, ctx.width, ctx.scope, ctx.kind, ctx.heads, ctx.place, ctx.state)
-    if ctx.env and node.names:
-        seen = tuple(item for item in ctx.env if item[0] in node.names)
-        key = (*key, seen)  # type: ignore[assignment]
-    known = node.cache.get(key)
+    seen = ctx
+    if ctx.env or ctx.depth:  # what the phrase cannot see makes no difference
+        names = node.names
+        seen = ctx._replace(env=tuple(item for item in ctx.env if item[0] in names), depth=())
+    known = node.cache.get(seen)
     if known is None:
         try:
             known = _check(node, ctx)
         except Mismatch as mismatch:
             if mismatch.node is None:
                 mismatch.node = node
-            node.cache[key] = mismatch
+            node.cache[seen] = mismatch
             raise
-        node.cache[key] = known
+        node.cache[seen] = known
     elif type(known) is Mismatch:
         raise Mismatch(known.message, known.advice, known.node)
     return known
@@ -169,6 +163,8 @@ def _check(node: Node, ctx: Context) -> Any:
     kids: list[Typed] = []
     behind: list[Typed] = []
     step = word.step(node, ctx, (), kind_of)
+    if word.chained and isinstance(step, Demand):
+        return _chain(word, node, ctx, step.context)
     while isinstance(step, Demand):
         kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
         try:
@@ -211,6 +207,20 @@ class Places(tuple[Place, ...]):
 def _chooses(word: Word, places: tuple[Place, ...]) -> bool:
     """Whether a phrase behind ``@`` is a place that depends on the data, of this word itself."""
     return isinstance(word, PlaceWord) and [p.word for p in places] == [word.name] and word.chooses(places[0])
+
+
+def _chain(word: Word, node: Node, ctx: Context, inner: Context) -> Typed:
+    """Sub-phrases that each read what the one before made: what ``word.step`` would ask for, without asking."""
+    kids: list[Typed] = []
+    x = inner.x
+    for kid in node.kids:
+        typed = check_node(kid, inner)
+        out = field_of(typed.out if type(typed) is Typed else typed)
+        if out != x:
+            x = out
+            inner = inner._replace(x=x)
+        kids.append(typed)
+    return Typed(word, node, {}, tuple(kids), ctx, x)
 
 
 def _use(node: Node, bound: Bound, ctx: Context) -> Any:

@@ -105,6 +105,7 @@ class Word:
 
     # Declared properties that walkers plan by.
     neutral: ClassVar[bool] = False  # keeps its input
+    chained: ClassVar[bool] = False  # each sub-phrase reads what the one before made; the last makes the result
     skip: ClassVar[bool] = False  # as a term of a sum it is the way around the other terms
     projection: ClassVar[bool] = False  # y = x W^T + b; several on one input may run as one product
     content: ClassVar[bool] = False  # makes scores <q, k>

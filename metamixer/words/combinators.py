@@ -69,7 +69,7 @@ def fit(value: Any, field: Type, out: Field) -> Any:
 class Sequence(Word):
     """``a >> b``: b reads what a made."""
 
-    name, form = ">>", "chain"
+    name, form, chained = ">>", "chain", True
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return sequence(kids)
