@@ -6,7 +6,8 @@ A draw therefore never fails where one well-typed sentence exists.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from metamixer.language.choice import Choice, Choose, Value
@@ -82,27 +83,39 @@ class Drawing:
             step = ruled.start = self._next(expanded(self.drawer, ruled), None)
         body: Body | None = None
         answers: list[Any] = []
-        answer: Any
-        while True:
-            choice = step.choice
-            if choice is not None:
-                answer = self._chosen(path + step.name, choice)
-            elif step.rule is not None:
+        phrases: list[Node] = []
+        while step.end is None:
+            answer: Any
+            if step.rule is not None:
                 answer = self.rule(step.rule, path + step.name)
+                if ruled.holes:
+                    phrases.append(answer[0])
+                    answer = answer[1]
             else:
-                assert step.end is not None
-                return step.end
+                choice, name = step.choice, path + step.name
+                assert choice is not None
+                answer = choice.draw(self.rng) if self.choose is None else self._asked(name, choice)
+                self.taken[name] = answer
             answers.append(answer)
             following = step.then.get(answer)
             if following is None:
                 if body is None:
                     body = expanded(self.drawer, ruled)
-                    for earlier in (None, *answers[:-1]):
+                    given = with_holes(answers)
+                    for earlier in (None, *given[:-1]):
                         body.send(earlier)
-                following = self._next(body, answer)
-                if not ruled.repeats:
-                    self.drawer.remember(step, answer, following)
+                following = self._next(body, with_holes(answers)[-1])
+                self.drawer.remember(step, answer, following)
             step = following
+        if not phrases:
+            return step.end
+        key = tuple(phrases)
+        known: Drawn | None = step.then.get(key)
+        if known is None:
+            known = within(ruled, filled(step.end[0], phrases)), step.end[1]
+            if not ruled.anew:
+                self.drawer.remember(step, key, known)
+        return known
 
     def phrase(self, node: Node, goal: Goal) -> Drawn:
         """Draws a phrase that stands in no rule and has no choices of its own."""
@@ -110,17 +123,14 @@ class Drawing:
         step = self._next(body, None)
         while step.end is None:
             assert step.choice is not None
-            step = self._next(body, self._chosen(step.name, step.choice))
+            step = self._next(body, step.choice.draw(self.rng))
         return step.end
 
-    def _chosen(self, name: str, choice: Choice) -> Value:
-        if self.choose is None:
-            value = choice.draw(self.rng)
-        else:
-            value = self.choose(name, choice)
-            if value not in choice.viable:
-                raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
-        self.taken[name] = value
+    def _asked(self, name: str, choice: Choice) -> Value:
+        assert self.choose is not None
+        value = self.choose(name, choice)
+        if value not in choice.viable:
+            raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
         return value
 
     @staticmethod
@@ -134,14 +144,23 @@ class Drawing:
 def expanded(drawer: Drawer, ruled: Ruled) -> Body:
     """Draws a rule's body, as the reference to it ends."""
     node, inner = yield from drawn(drawer, ruled.body, ruled.goal, Spot())
-    if ruled.rewidth and _names_width(node):
-        node = word("unit", node)
     ends = ruled.ends.get(inner)
     if ends is None:
         reached = {contexts: inner.of[inside] for contexts, inside in ruled.entered.items() if inside in inner.of}
         allowed = {c: end for c, end in reached.items() if end in ruled.outer.worlds[c]}
         ends = ruled.ends[inner] = drawer.ends(allowed)
-    return node, ends
+    return node if _holes(node) else within(ruled, node), ends
+
+
+def within(ruled: Ruled, node: Node) -> Node:
+    """A drawn body as it stands for the reference: with a scope of its own where D would mean another width."""
+    return word("unit", node) if ruled.rewidth and _names_width(node) else node
+
+
+def with_holes(answers: list[Any]) -> list[Any]:
+    """Answers as a body takes them: where a rule's phrase was left open, a numbered hole stands for it."""
+    numbers = count()
+    return [(make("hole", next(numbers)), answer) if type(answer) is Ends else answer for answer in answers]
 
 
 def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
@@ -227,11 +246,32 @@ def _slots(node: Node) -> list[Node]:
     return [slot for kid in node.kids for slot in _slots(kid)]
 
 
+def filled(node: Node, phrases: Sequence[Node]) -> Node:
+    """A phrase with its holes filled."""
+    if node.op == "hole":
+        return phrases[node.data]
+    if not _holes(node):
+        return node
+    kids = tuple([filled(kid, phrases) for kid in node.kids])
+    if node.op == "copies":
+        return repeated(kids)
+    if node.op == "seq" and X in kids:
+        kids = tuple(kid for kid in kids if kid is not X) or (X,)
+    return joined(node, kids)
+
+
+def _holes(node: Node) -> bool:
+    known = node.cache.get("holes")
+    if known is None:
+        known = node.cache["holes"] = node.op == "hole" or any(_holes(kid) for kid in node.kids)
+    return known
+
+
 def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
     """The phrase with its parts drawn; repetitions drawn one by one are written out."""
     kids = tuple(drawn.get(i, kid) for i, kid in enumerate(node.kids))
     if node.op == "word" and node.data[0] == "each":
-        return repeated(copies)
+        return make("copies", None, tuple(copies)) if any(map(_holes, copies)) else repeated(copies)
     if node.op == "power" and kids[1].op == "size" and kids[1].data in ("0", "1"):
         return kids[0] if kids[1].data == "1" else X
     if node.op == "seq" and X in drawn.values():  # an alternative that was nothing
@@ -239,7 +279,7 @@ def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
     return joined(node, kids)
 
 
-def repeated(copies: list[Node]) -> Node:
+def repeated(copies: Sequence[Node]) -> Node:
     """Copies in sequence, equal neighbours as a power."""
     runs: list[tuple[Node, int]] = []
     for copy in copies:

@@ -68,8 +68,9 @@ class Step:
         name: of what is drawn next, behind the path of the rule.
         choice: the choice drawn next, if it is one.
         rule: the rule drawn next, if it is one.
-        end: the drawn phrase and how it ends; None before the end.
-        then: the step behind each answer met, a value of the choice or a (phrase, ends) of the rule.
+        end: the drawn phrase and how it ends; None before the end. Phrases of rules may be left open in it, as holes.
+        then: the step behind each answer met: a value of the choice, or how the rule ended; at an end with holes,
+            what came of each phrases that filled them.
     """
 
     __slots__ = ("choice", "end", "name", "rule", "then")
@@ -82,7 +83,7 @@ class Step:
         end: tuple[Node, Ends] | None = None,
     ) -> None:
         self.name, self.choice, self.rule, self.end = name, choice, rule, end
-        self.then: dict[Any, Step] = {}
+        self.then: dict[Any, Any] = {}
 
 
 class Ruled:
@@ -94,18 +95,27 @@ class Ruled:
         goal: how the body may end.
         entered: contexts of the reference -> contexts of the body.
         rewidth: whether D means another width in the body.
-        repeats: whether the body draws copies anew, so that hardly one derivation comes twice.
+        holes: whether the phrases of rules can be left open while the body is drawn: what it asks for next, and how
+            it ends, depends on how they ended alone. Else they are looked at where a name stands for them.
+        anew: whether copies are drawn anew in it, so that hardly one derivation comes twice.
         ends: ends of the body -> ends of the reference, as far as met.
         start: the first step of the body, once it was met.
     """
 
-    __slots__ = ("body", "ends", "entered", "goal", "outer", "repeats", "rewidth", "start")
+    __slots__ = ("anew", "body", "ends", "entered", "goal", "holes", "outer", "rewidth", "start")
 
     def __init__(
-        self, body: Node, outer: Goal, goal: Goal, entered: dict[Contexts, Contexts], rewidth: bool, repeats: bool
+        self,
+        body: Node,
+        outer: Goal,
+        goal: Goal,
+        entered: dict[Contexts, Contexts],
+        rewidth: bool,
+        holes: bool,
+        anew: bool,
     ) -> None:
         self.body, self.outer, self.goal, self.entered = body, outer, goal, entered
-        self.rewidth, self.repeats = rewidth, repeats
+        self.rewidth, self.holes, self.anew = rewidth, holes, anew
         self.ends: dict[Ends, Ends] = {}
         self.start: Step | None = None
 
@@ -180,8 +190,8 @@ class Drawer:
             known = self._before[node, index] = (sum(kid.choices for kid in node.kids[:index]), tuple(refs.items()))
         return known
 
-    def remember(self, step: Step, answer: Any, following: Step) -> None:
-        """Keeps the step behind an answer, up to a number in all."""
+    def remember(self, step: Step, answer: Any, following: Any) -> None:
+        """Keeps what is behind an answer, up to a number in all."""
         if self._steps < STEPS:
             self._steps += 1
             step.then[answer] = following
@@ -265,8 +275,9 @@ class Drawer:
             ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
         )
         below = (body, *(self.reach.rules[rule] for rule in self.reach.below(body)))
-        repeats = any(part.op == "word" and part.data[0] == "each" for phrase in below for part in walk(phrase))
-        return Ruled(body, goal, self.reaching(body, self.goal(inside)), entered, rewidth, repeats)
+        anew = any(part.op == "word" and part.data[0] == "each" for phrase in below for part in walk(phrase))
+        holes = not any(part.op in ("pick", "tie") and self.reach.below(part) for part in walk(body))
+        return Ruled(body, goal, self.reaching(body, self.goal(inside)), entered, rewidth, holes, anew)
 
     def _shared(self, node: Node, goal: Goal) -> Shared:
         """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
