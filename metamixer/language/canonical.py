@@ -44,7 +44,7 @@ def _text(t: Typed) -> str:
     """The canonical form as text. That of a chain is written from those of its parts, which sentences share."""
     if not t.word.chained:
         return text(canonical_node(t))
-    parts = []
+    parts: list[str] = []
     for kid in t.kids:
         known = kid.cache.get("part")
         if known is None:
