@@ -363,6 +363,10 @@ class PlaceWord(Plain):
         """Of a support: whether the slots differ by head."""
         return False
 
+    def made_for(self, place: Place) -> int:
+        """Of a support: how many heads it tells apart; it serves a read of as many heads, and if 1, of any."""
+        return 1
+
     # Of a support; a ground is a grid with the number of extra tokens.
 
     def fits(self, place: Place, asks: tuple[Any, int], memory: tuple[Any, int]) -> None:

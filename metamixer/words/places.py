@@ -299,6 +299,9 @@ class Either(Support):
     def full(self, place: Place) -> bool:
         return any(supports.full(stack) for stack in place.values)
 
+    def made_for(self, place: Place) -> int:
+        return max(place_word(inner).made_for(inner) for stack in place.values for inner in stack)
+
     def by_head(self, place: Place) -> bool:
         return any(supports.by_head(stack) for stack in place.values)
 

@@ -252,6 +252,9 @@ class ContentScore(Plain):
                 f"take a divisor of {q.channels}, such as {_divisor(q.channels, heads)}",
             )
         parts = tuple(self._slots(q, part, place) for part, place in memory_of(sources[1], ctx).parts)
+        supports.made_for(ctx.place, heads)
+        if supports.lasting(ctx.place) != ctx.place and len(parts) > 1:
+            raise Mismatch("rand draws among the keys of one memory", "leave out rand, or the other memories")
         score = Score(q.grid, q.extra, heads, parts)
         if b and not score.as_field:
             raise Mismatch("b=1 needs a bank of keys", "bias belongs to the slots of a bank: dot0(x,#3C,b=1)")

@@ -40,6 +40,8 @@ def stacked(stack: Stack | None, place: Place) -> Stack:
             f"{place.word} stands inside of a support that depends on the data",
             "write the support that depends on the data first: att(..)@top(..)@causal",
         )
+    if any(place_word(one).trains for one in (*stack, place)):
+        raise Mismatch("rand stands alone", "leave out the other support, or rand")
     for one in (*stack, place):
         if not place_word(one).distinct(one):
             raise Mismatch("slots of zeros outside the grid cannot meet another support", "write N(..,mask)")
@@ -58,6 +60,14 @@ def chosen(stack: Stack | None) -> bool:
 def by_head(stack: Stack) -> bool:
     """Whether the slots differ by head."""
     return any(place_word(place).by_head(place) for place in stack)
+
+
+def made_for(stack: Stack | None, heads: int) -> None:
+    """Raises Mismatch if a support tells heads apart that a read of so many does not have."""
+    for place in stack or ():
+        wanted = place_word(place).made_for(place)
+        if wanted not in (1, heads):
+            raise Mismatch(f"the support {place.word} is made for {wanted} heads, the read has {heads}")
 
 
 def lasting(stack: Stack | None) -> Stack | None:
