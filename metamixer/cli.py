@@ -231,15 +231,32 @@ def words(
     return table(as_json=as_json, as_page=as_page)
 
 
-@_command(epilog="Example: metamixer catalog ffnet_1")
+@_command(epilog="Examples: metamixer catalog ffnet_1 --svg ffnet_1.svg; metamixer catalog --unsaid")
 def catalog(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One system; all are listed without.")] = None,
+    unsaid: Annotated[
+        bool, typer.Option("--unsaid", metavar="", help="List what no sentence says, with the reason.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the system's drawing to this file.")] = None,
     as_json: Json = False,
 ) -> int | None:
-    """List published systems as sentences, with their published and their counted costs."""
-    from metamixer.catalog.command import catalog
+    """List published systems as sentences, with their published and their counted costs; or show one."""
+    from metamixer.catalog.command import catalog, list_unsaid
 
-    return catalog(name=name, as_json=as_json)
+    if name is None and svg is not None:
+        raise UserError("--svg draws one system", None, "name it: metamixer catalog ffnet_1 --svg ffnet_1.svg")
+    if name is None and unsaid:
+        return list_unsaid(as_json=as_json)
+    if name is None or as_json and svg is None:
+        return catalog(name=name, as_json=as_json)
+    from metamixer.report.command import draw_sentence, show_sentence
+
+    return catalog(
+        name=name,
+        as_json=as_json,
+        show=show_sentence,
+        draw=None if svg is None else functools.partial(draw_sentence, svg=svg),
+    )
 
 
 @_command(epilog="Example: metamixer diff ffnet_digits 'patch(2,48) >> res(dw(7) >> norm >> ffn(4))^4 >> norm'")

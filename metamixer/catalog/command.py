@@ -3,41 +3,55 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from metamixer.catalog.entries import Entry, entries, get
+from metamixer.catalog.entries import Entry, entries, get, unsaid
+from metamixer.language import Sentence
+
+# What a room above this one does with a sentence for one input: print its tree, types and costs, or draw it.
+Show = Callable[[Sentence, int, tuple[int, ...]], None]
+
+NONE = "no published figure"
+FIGURES = {"params": "parameters", "macs": "MACs", "top1": "top-1", "result": "result"}
 
 
-def catalog(name: str | None, as_json: bool) -> int:
-    """Lists the catalogue, or shows one entry."""
-    from rich.console import Console
-    from rich.table import Table
+def catalog(name: str | None, as_json: bool, show: Show | None = None, draw: Show | None = None) -> int:
+    """Lists the catalogue, or shows one entry; ``show`` and ``draw`` get the entry's network.
 
-    chosen = [get(name)] if name else list(entries().values())
-    if as_json:
-        print(json.dumps([described(entry) for entry in chosen], indent=1))
-        return 0
-    console = Console()
+    Raises:
+        LanguageError: no entry has this name.
+    """
     if name:
-        for key, value in described(chosen[0]).items():
-            console.print(f"[bold]{key}[/]: {value}", highlight=False)
+        entry = get(name)
+        if draw is not None:
+            draw(entry.network, entry.channels, entry.grid)
+        if as_json:
+            print(json.dumps([described(entry)], indent=1))
+        else:
+            _print_entry(entry, show)
         return 0
-    table = Table(
-        "name",
-        "family",
-        "input",
-        "params",
-        "MACs",
-        "published (params, MACs, top-1)",
-        title="Catalogue; MACs of one input, head included",
-    )
-    for entry in chosen:
-        cost = entry.cost
-        shape = f"{'x'.join(map(str, entry.grid))}x{entry.channels}"
-        published = ", ".join(entry.published.get(key, "-") for key in ("params", "macs", "top1"))
-        table.add_row(entry.name, entry.family, shape, f"{cost.params:,}", f"{cost.macs:,}", published)
-    console.print(table)
+    if as_json:
+        print(json.dumps([described(entry) for entry in entries().values()], indent=1))
+    else:
+        _print_table()
+    return 0
+
+
+def list_unsaid(as_json: bool) -> int:
+    """Prints what no sentence says, with the reason."""
+    if as_json:
+        print(json.dumps([asdict(item) for item in unsaid()], indent=1))
+        return 0
+    from rich.markup import escape
+
+    console = _console()
+    for item in unsaid():
+        console.print(f"[bold]{escape(item.name)}[/] ({escape(item.source)})", soft_wrap=True)
+        for title, value in (("missing", item.missing), ("reason", item.reason), ("instead", item.instead)):
+            if value:
+                console.print(f"  {title}: {value}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -45,10 +59,84 @@ def described(entry: Entry) -> dict[str, Any]:
     """The entry with its exact counts, as plain values."""
     cost = entry.cost
     facts = asdict(entry)
-    facts["sentence"] = facts.pop("text")
+    facts["sentence"] = str(entry.sentence)
+    del facts["text"]
     return facts | {
         "params": cost.params,
         "macs": cost.macs,
         "flops": cost.flops,
         "key": entry.network.key(entry.channels, entry.grid),
     }
+
+
+def comparison(entry: Entry) -> list[tuple[str, str, str]]:
+    """(what, counted here, published) of one entry."""
+    cost = entry.cost
+    counted = {"params": f"{cost.params:,}", "macs": f"{cost.macs:,}"}
+    shown = [key for key in FIGURES if key in counted or key in entry.published]
+    return [(FIGURES[key], counted.get(key, "-"), entry.published.get(key, NONE)) for key in shown]
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A file or a pipe has no width of its own.
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def _input(entry: Entry) -> str:
+    return f"{'x'.join(map(str, entry.grid))} x {entry.channels}"
+
+
+def _print_table() -> None:
+    from rich.table import Table
+
+    console = _console()
+    table = Table(
+        "name",
+        "family",
+        "input",
+        "params",
+        "MACs",
+        "published (params, MACs, top-1 or result)",
+        title="Catalogue; MACs of one input, head included; published figures of computation as their source counts",
+    )
+    for entry in entries().values():
+        cost = entry.cost
+        figures = ", ".join(entry.published.get(key, "-") for key in ("params", "macs"))
+        last = entry.published.get("top1", entry.published.get("result", "-"))
+        published = f"{figures}, {last}" if entry.published else f"shell {entry.shell}" if entry.shell else "none"
+        table.add_row(entry.name, entry.family, _input(entry), f"{cost.params:,}", f"{cost.macs:,}", published)
+    console.print(table)
+    console.print(
+        f"{len(entries())} entries; {len(unsaid())} systems or aspects that no sentence says: "
+        "metamixer catalog --unsaid",
+        soft_wrap=True,
+    )
+
+
+def _print_entry(entry: Entry, show: Show | None) -> None:
+    from rich import box
+    from rich.table import Table
+
+    console = _console()
+    console.print(f"[bold]{entry.name}[/]: {entry.family}, {entry.source}", soft_wrap=True)
+    where = f"input {_input(entry)}" + (f", {entry.classes} classes" if entry.classes else ", no classes")
+    console.print(where + (f", in the shell {entry.shell}" if entry.shell else ""))
+    if entry.mixer:
+        console.print("mixer:", entry.mixer, markup=False, soft_wrap=True)
+    if show is None:
+        console.print("sentence:", str(entry.sentence), markup=False, soft_wrap=True)
+    else:
+        show(entry.network, entry.channels, entry.grid)
+    table = Table("", "counted here", "published", box=box.SIMPLE_HEAD, title="against published", title_justify="left")
+    for row in comparison(entry):
+        table.add_row(*row)
+    console.print(table)
+    rows = [("counting", entry.counting), ("original", entry.original)]
+    rows += [("peculiarity", text) for text in entry.peculiarities]
+    rows += [("differs", entry.differs or "in nothing that is known")]
+    for title, text in rows:
+        if text:
+            console.print(f"{title}: {text}", markup=False, soft_wrap=True)

@@ -1,18 +1,30 @@
-"""Reading the catalogue's data files."""
+"""Reading the catalogue's data files.
+
+A family's file names its source and what its figures count, then has one table an entry; whatever stands before the
+first table holds for every entry of the file that does not say otherwise. A network is a whole sentence; a system
+that is one mixer, or one block, is written as that and stands in a shell of ``shells.toml`` where the shell says
+``mixer``.
+"""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from metamixer.cost import Cost, cost
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, parse
 from metamixer.language.nodes import size, word
 from metamixer.language.parse import nearest
+
+FOLDER = Path(__file__).parent
+OTHERS = ("shells.toml", "unsaid.toml")  # data files that hold no entries
+FIGURES = ("params", "macs", "top1", "result")
 
 
 @dataclass(frozen=True)
@@ -23,11 +35,18 @@ class Entry:
         name: as ``get`` takes it.
         family: name of the system it belongs to.
         text: the sentence, without the head ``mean >> lin(classes)``.
-        channels, grid, classes: the input and output that its numbers hold for.
+        channels, grid, classes: the input and output that its numbers hold for; 0 classes where the sentence itself
+            makes the result (an image, a map of labels, a forecast) and has no head.
         source: where the system was published.
-        published: printed figures: ``params``, ``macs``, ``top1``, as texts with their unit.
-        task: the task whose study trains it as a baseline, if any.
+        published: printed figures, as texts with their unit: ``params``, ``macs``, ``top1`` (ImageNet-1k, unless it
+            says otherwise), ``result`` of another task. What no source prints is absent.
+        counting: what the published figure of computation counts, and where the figures are printed.
+        peculiarities: what a reader of the paper would not expect.
         differs: what differs from the original, and why.
+        original: of a system that is only one mixer here, the published figures of its whole network.
+        task: the task whose study trains it as a baseline, if any.
+        mixer: of a system in a common shell, its own phrase.
+        shell: the name of that shell.
     """
 
     name: str
@@ -38,8 +57,13 @@ class Entry:
     classes: int
     source: str
     published: Mapping[str, str] = field(default_factory=dict)
-    task: str | None = None
+    counting: str = ""
+    peculiarities: tuple[str, ...] = ()
     differs: str = ""
+    original: str = ""
+    task: str | None = None
+    mixer: str | None = None
+    shell: str | None = None
 
     @property
     def sentence(self) -> Sentence:
@@ -49,6 +73,8 @@ class Entry:
     @property
     def network(self) -> Sentence:
         """The sentence with its head, as the published numbers count it."""
+        if not self.classes:
+            return self.sentence
         return self.sentence.then(word("mean"), word("lin", size(self.classes)))
 
     @property
@@ -57,23 +83,79 @@ class Entry:
         return cost(self.network, self.channels, self.grid)
 
 
+@dataclass(frozen=True)
+class Unsaid:
+    """A system, or an aspect of one, that no sentence says.
+
+    Attributes:
+        name: of the system or aspect.
+        source: where it was published.
+        missing: what the language lacks.
+        reason: why it is left out.
+        instead: what the catalogue has in its place, if anything.
+    """
+
+    name: str
+    source: str
+    missing: str
+    reason: str
+    instead: str = ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@cache
+def shells() -> Mapping[str, Mapping[str, Any]]:
+    """The common shells: sentence with a phrase ``mixer``, channels, grid and classes of each."""
+    return _read(FOLDER / "shells.toml")
+
+
 @cache
 def entries() -> Mapping[str, Entry]:
     """All entries by name."""
     found: dict[str, Entry] = {}
-    known = {item.name for item in fields(Entry)} | {"sentence"}
-    for path in sorted(Path(__file__).parent.glob("*.toml")):
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        family, source = content.pop("family"), content.pop("source")
+    for path in sorted(FOLDER.glob("*.toml")):
+        if path.name in OTHERS:
+            continue
+        content = _read(path)
+        common = {key: value for key, value in content.items() if not isinstance(value, dict)}
         for name, facts in content.items():
-            unknown = set(facts) - known
-            if unknown or name in found:
-                raise LanguageError(f"the entry {name} is not well formed: {sorted(unknown) or 'twice'}", str(path))
-            facts = {"family": family, "source": source, **facts}
-            facts["text"] = " ".join(facts.pop("sentence").split())
-            facts["grid"] = tuple(facts["grid"])
-            found[name] = Entry(name=name, **facts)
+            if name in common:
+                continue
+            if name in found:
+                raise LanguageError(f"the entry {name} stands twice", str(path))
+            found[name] = _entry(name, {**common, **facts}, path)
     return found
+
+
+def _entry(name: str, facts: dict[str, Any], path: Path) -> Entry:
+    shell = facts.get("shell") if "sentence" not in facts else None
+    if shell is None:
+        facts.pop("shell", None)
+        facts["text"] = " ".join(facts.pop("sentence", "").split())
+    elif shell not in shells() or "mixer" not in facts:
+        raise LanguageError(f"the entry {name} has no sentence, nor a mixer in a shell", str(path))
+    else:
+        facts = {**shells()[shell], **facts}
+        mixer = facts["mixer"] = " ".join(facts["mixer"].split())
+        facts["text"] = re.sub(r"\bmixer\b", lambda _: f"({mixer})", facts.pop("sentence"))
+    unknown = set(facts) - {item.name for item in fields(Entry)}
+    unknown |= set(facts.get("published", ())) - set(FIGURES)
+    missing = {item.name for item in fields(Entry)[1:7]} - set(facts)
+    if unknown or missing or not facts["text"]:
+        wrong = ", ".join(sorted(unknown | missing) or ["sentence"])
+        raise LanguageError(f"the entry {name} is not well formed: look at {wrong}", str(path))
+    facts["grid"] = tuple(facts["grid"])
+    facts["peculiarities"] = tuple(facts.get("peculiarities", ()))
+    return Entry(name=name, **facts)
+
+
+@cache
+def unsaid() -> tuple[Unsaid, ...]:
+    """What the language cannot say, with the reason."""
+    return tuple(Unsaid(name=name, **facts) for name, facts in _read(FOLDER / "unsaid.toml").items())
 
 
 def names(task: str | None = None) -> list[str]:

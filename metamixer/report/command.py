@@ -62,12 +62,22 @@ def show(sentence: str, channels: int, grid: tuple[int, ...], svg: Path | None, 
     if as_json:
         print(json.dumps({"sentence": str(parsed), **_described(tree, counted), "svg": str(svg) if svg else None}))
         return 0
-    console = _console()
-    _print_text(console, str(parsed))
-    _print_network(console, tree, counted)
+    show_sentence(parsed, channels, grid)
     if svg is not None:
-        console.print(f"drawing: {svg}", soft_wrap=True)
+        _console().print(f"drawing: {svg}", soft_wrap=True)
     return 0
+
+
+def show_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> None:
+    """Prints a sentence with its tree, types, costs and attributes for one input."""
+    console = _console()
+    _print_text(console, str(sentence))
+    _print_network(console, sentence.typed(channels, grid), cost(sentence, channels, grid))
+
+
+def draw_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...], svg: Path) -> None:
+    """Writes the drawing of a sentence for one input to a file."""
+    _write_drawing(sentence.typed(channels, grid), svg)
 
 
 def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int:

@@ -228,3 +228,30 @@ class Shuffle(Plain):
         x = x.reshape(x.shape[0], *grid, *r, c)
         axes = [axis for pair in zip(range(1, rank + 1), range(rank + 1, 2 * rank + 1), strict=True) for axis in pair]
         return x.permute(0, *axes, 2 * rank + 1).reshape(x.shape[0], *t.out.grid, c)
+
+
+@register
+class Unshuffle(Plain):
+    """``unshuffle(r)``: r x r tokens become channels of one (space to depth); undoes ``shuffle(r)``."""
+
+    name = "unshuffle"
+    sizes = {"r": REQUIRED}
+    sources = roles = ("x",)
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (tuple(Span(r, 0, r - 1) for r in t.settings["r"]),)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of unshuffle"), "unshuffle")
+        r = per_axis(settings["r"], x.grid, "the factor")
+        if min(r) < 1 or any(n % k for n, k in zip(x.grid, r, strict=True)):
+            raise Mismatch(f"unshuffle({'x'.join(map(str, r))}) does not divide the grid {'x'.join(map(str, x.grid))}")
+        grid = tuple(n // k for n, k in zip(x.grid, r, strict=True))
+        return Done(Field(grid, x.channels * prod(r)), {"r": r})
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        r, grid, c = t.settings["r"], t.out.grid, t.inputs[0].channels
+        rank = len(grid)
+        x = x.reshape(x.shape[0], *(n for pair in zip(grid, r, strict=True) for n in pair), c)
+        axes = [*range(1, 2 * rank, 2), *range(2, 2 * rank + 1, 2)]
+        return x.permute(0, *axes, 2 * rank + 1).reshape(x.shape[0], *grid, t.out.channels)

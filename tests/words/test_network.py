@@ -146,6 +146,26 @@ class TestShuffle(WordContract):
     )
 
 
+class TestUnshuffle(WordContract):
+    word = "unshuffle"
+    examples = (
+        ("unshuffle(2)", 4, (6,)),
+        ("lin(3) >> unshuffle(2x3)", 4, (4, 6)),
+        ("unshuffle(1x2) >> gelu >> shuffle(1x2)", 4, (3, 2)),
+        ("unshuffle(2)", 3, (2, 4, 2)),
+    )
+
+
+class TestFourier(WordContract):
+    word = "fourier"
+    examples = (
+        ("fourier", 4, (7,)),
+        ("lin * fourier(norm)", 6, (3, 4)),
+        ("fourier", 3, (2, 3, 2)),
+        ("cls >> fourier", 4, (3, 3)),
+    )
+
+
 class TestPositions(WordContract):
     word = "pos"
     examples = (
