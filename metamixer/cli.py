@@ -247,7 +247,7 @@ def catalog(
         raise UserError("--svg draws one system", None, "name it: metamixer catalog ffnet_1 --svg ffnet_1.svg")
     if name is None and unsaid:
         return list_unsaid(as_json=as_json)
-    if name is None or as_json and svg is None:
+    if name is None or (as_json and svg is None):
         return catalog(name=name, as_json=as_json)
     from metamixer.report.command import draw_sentence, show_sentence
 

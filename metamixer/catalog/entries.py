@@ -144,8 +144,9 @@ def _entry(name: str, facts: dict[str, Any], path: Path) -> Entry:
     unknown = set(facts) - {item.name for item in fields(Entry)}
     unknown |= set(facts.get("published", ())) - set(FIGURES)
     missing = {item.name for item in fields(Entry)[1:7]} - set(facts)
-    if unknown or missing or not facts["text"]:
-        wrong = ", ".join(sorted(unknown | missing) or ["sentence"])
+    missing |= set() if facts["text"] else {"sentence"}
+    if unknown or missing:
+        wrong = ", ".join(sorted(unknown | missing))
         raise LanguageError(f"the entry {name} is not well formed: look at {wrong}", str(path))
     facts["grid"] = tuple(facts["grid"])
     facts["peculiarities"] = tuple(facts.get("peculiarities", ()))

@@ -9,5 +9,6 @@ from __future__ import annotations
 
 from metamixer.testing.checks import Subject, check_sentence
 from metamixer.testing.contract import WordContract
+from metamixer.testing.pieces import Piece, pieces
 
-__all__ = ["Subject", "WordContract", "check_sentence"]
+__all__ = ["Piece", "Subject", "WordContract", "check_sentence", "pieces"]

@@ -167,6 +167,21 @@ def counts(subject: Subject) -> None:
         raise AssertionError(f"{subject}: the rows of the breakdown do not add up to the whole")
 
 
+def counts_at_full_size(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> None:
+    """Type, parameters and MACs of a network of any size: exact, on ``meta``, where nothing is computed."""
+    counted, out = cost(sentence, channels, grid), check(sentence, channels, grid)
+    with torch.device("meta"):
+        net = build(sentence, channels, grid, counted=True).eval()
+        x = torch.empty(1, *grid, channels)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        y = net(x)
+    found = (tuple(y.shape), sum(p.numel() for p in net.parameters()), counter.get_total_flops())
+    tokens = (out.tokens,) if out.extra else out.grid
+    wanted = ((1, *tokens, out.channels), counted.params, counted.flops)
+    if found != wanted:
+        raise AssertionError(f"{sentence}: shape, parameters, FLOPs are said to be {wanted}, found {found}")
+
+
 def agrees(subject: Subject) -> None:
     """The module computes what the dense reference computes, in float32 and in float64."""
     with torch.no_grad():

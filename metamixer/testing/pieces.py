@@ -1,8 +1,8 @@
 """A large network as small phrases that can be computed densely: every check of its parts, at a fraction of the work.
 
-A network is cut where `>>` joins its stages, copies of `e^n` are one copy (two inside a stage), and each stage is then set on a smaller
-grid and a smaller width on which it still type-checks. Nothing inside of a stage is changed but what follows from
-that: a size in a place that was the length of an axis (a window of 56 on a grid of 56) is the new length. So stages
+A network is cut where `>>` joins its stages, copies of `e^n` are one copy (two inside a stage), and each stage is
+then set on a smaller grid and a smaller width on which it still type-checks. Nothing inside of a stage is changed but
+what follows from that: a size in a place that was the length of an axis (a window of 56 on a grid of 56) is the new length. So stages
 of several networks that differ in width, depth or resolution only become one phrase, which is checked once.
 What is not seen this way is that stages are joined as written: counts and shapes of whole networks, and whole
 networks against timm, show that.
@@ -91,10 +91,10 @@ def _bound_stages(t: Typed) -> Iterator[tuple[Node, Field]]:
             yield from _stages(value)
             short.append((t.settings["name"], _bridge(base, value.out)))
         t = t.kids[1]
-    node = t.node
-    for name, value in reversed(short):
-        node = make("let", (name,), (value, node))
-    yield node, base
+    body = t.node
+    for name, phrase in reversed(short):
+        body = make("let", (name,), (phrase, body))
+    yield body, base
 
 
 def _bridge(x: Field, out: Field) -> Node:
@@ -177,4 +177,3 @@ def _resized(node: Node, grid: tuple[int, ...], smaller: tuple[int, ...]) -> Nod
         return place(*kids) if part.op == "at" else joined(part, kids)
 
     return change(node, False)
-
