@@ -2,10 +2,10 @@
 
 A network is cut where `>>` joins its stages, copies of `e^n` are one copy (two inside a stage), and each stage is
 then set on a smaller grid and a smaller width on which it still type-checks. Nothing inside of a stage is changed but
-what follows from that: a size in a place that was the length of an axis (a window of 56 on a grid of 56) is the new length. So stages
-of several networks that differ in width, depth or resolution only become one phrase, which is checked once.
-What is not seen this way is that stages are joined as written: counts and shapes of whole networks, and whole
-networks against timm, show that.
+what follows from that: a size in a place that was the length of an axis (a window of 56 on a grid of 56) is the new
+length. So stages of several networks that differ in width, depth or resolution only become one phrase, which is
+checked once. What is not seen this way is that stages are joined as written: counts and shapes of whole networks, and
+whole networks against timm, show that.
 """
 
 from __future__ import annotations

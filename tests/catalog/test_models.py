@@ -87,12 +87,7 @@ def test_what_cannot_be():
 
 def test_names():
     assert mm.list_models() == sorted(catalog.names())
-    assert mm.list_models("caformer_*6") + mm.list_models("caformer_*8") == [
-        "caformer_b36",
-        "caformer_m36",
-        "caformer_s36",
-        "caformer_s18",
-    ]
+    assert mm.list_models("caformer_*36") == ["caformer_b36", "caformer_m36", "caformer_s36"]
     assert mm.list_models("no*such") == []
 
 
