@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Score
-from metamixer.language.vocabulary import Macro
+from metamixer.language.vocabulary import Macro, place_word
 from metamixer.words import supports
 
 Path = tuple[int, ...]
@@ -22,8 +22,8 @@ class Plan:
     Attributes:
         order: ``staged`` (stage by stage, scores first), ``fused`` (scaled dot-product attention in one kernel),
             ``masked`` (the same over all tokens with a mask, where a small neighbourhood is meant: more products in a
-            faster kernel; what counts is ``staged``), or ``values first`` (sums over values before queries are read;
-            attention-systems.md 3.5).
+            faster kernel; what counts is ``staged``), ``values first`` (sums over values before queries are read;
+            attention-systems.md 3.5), or ``chunked`` (the same of what came before, in chunks of tokens).
         match: the stage that makes the scores, with its path below the read.
         between: the stages between.
         sum: the stage that aggregates.
@@ -77,12 +77,38 @@ def _plan(t: Typed) -> Plan:
         known = support is not None and supports.distinct(support) and not supports.chosen(support)
         if support and len(words) == 1 and known and small and supports.full(support):
             return Plan("masked", steps[0], between, steps[-1])
+    if support and runs_on(support, between) and chunked(match, total) < match_first(match, total):
+        return Plan("chunked", steps[0], between, steps[-1])
     chosen = bool(match.word.needs(match))  # of keys that are drawn while training
     if support is not None or chosen or len(words) > 1 or any(step.settings.get("scope") for _, step in between):
         return STAGED
     if all(word.marginal for word in words) and values_first(match, total) < match_first(match, total):
         return Plan("values first", steps[0], between, steps[-1])
     return STAGED
+
+
+def runs_on(support: supports.Stack, between: tuple[tuple[Path, Typed], ...]) -> bool:
+    """Whether scores of all that came before fade at fixed rates, and are at last divided by their sums, or not."""
+    if not all(place_word(place).prefix for place in support) or any(s.settings.get("scope") for _, s in between):
+        return False
+    rest = [step.word for _, step in between if step.word.fades(step) is None]
+    return not rest or (len(rest) == 1 and rest[0].rows and between[-1][1].word is rest[0])
+
+
+def chunk(match: Typed) -> int:
+    """Tokens of a chunk: about the channels of a head, where the two kinds of products are of one size."""
+    width = match.inputs[0].channels // match.out.heads
+    return min(128, max(16, 1 << (width - 1).bit_length()))
+
+
+def chunked(match: Typed, total: Typed) -> int:
+    """MACs in chunks: tokens * (chunk * (C of keys + C of values) + 2 * C of keys * C of values / heads).
+
+    The last chunk counts in full.
+    """
+    size, c, v = chunk(match), match.inputs[0].channels, total.out.channels
+    tokens = -(-match.out.tokens // size) * size
+    return int(tokens * (size * (c + v) + 2 * c * v // match.out.heads))
 
 
 def match_first(match: Typed, total: Typed) -> int:
@@ -103,4 +129,8 @@ def macs(t: Typed) -> int:
         assert chosen.match is not None
         assert chosen.sum is not None
         return values_first(chosen.match[1], chosen.sum[1])
+    if chosen.order == "chunked":
+        assert chosen.match is not None
+        assert chosen.sum is not None
+        return chunked(chosen.match[1], chosen.sum[1])
     return sum(step.word.macs(step) for _, step in stages(t))

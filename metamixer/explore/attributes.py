@@ -13,7 +13,7 @@ from functools import reduce
 from math import ceil, floor, lcm, log, prod
 from typing import Any, NamedTuple
 
-from metamixer.compile.plan import stages
+from metamixer.compile.plan import runs_on, stages
 from metamixer.cost import cost
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, parse
@@ -392,9 +392,14 @@ class _Walk:
     def _linear(self, t: Typed) -> None:
         steps = [step for _, step in stages(t)]
         score = steps[0].out
-        if not steps[0].word.content or score.as_field or any(part.place for part in score.parts):
+        if not steps[0].word.content or score.as_field:
             return
-        between = steps[1:-1]
+        between, stack = steps[1:-1], score.parts[0].place
+        if any(part.place for part in score.parts):
+            if len(score.parts) == 1 and all(place_word(place).prefix for place in stack):
+                kept = tuple(((), step) for step in between if not step.word.neutral)
+                self.facts.linear.append(steps[-1].word.sums and runs_on(stack, kept))
+            return
         self.facts.linear.append(
             len(score.parts) == 1
             and steps[-1].word.sums

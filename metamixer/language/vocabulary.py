@@ -120,6 +120,8 @@ class Word:
     relative: ClassVar[bool] = False  # treats pairs of tokens by where they stand to each other
     nonnegative: ClassVar[bool] = False  # results are not negative
 
+    rows: ClassVar[bool] = False  # of scores needs but the sum over the slots of each token: by_rows says how
+
     behind: ClassVar[Mapping[str, str]] = {}  # stage before it -> the one word that both together are
 
     # Declared for readers and, the second, for the checker.
@@ -149,6 +151,14 @@ class Word:
         ``q @ (k.mT @ v)``.
         """
         return q @ (k.mT @ v)
+
+    def fades(self, t: Typed) -> tuple[float, ...] | None:
+        """Of a stage that only makes scores fade by exp(-rate * distance in memory): the rate of each head."""
+        return None
+
+    def by_rows(self, values: Any, sums: Any) -> Any:
+        """What a normaliser with ``rows`` makes of sums over values and of scores, (.., channels) and (.., 1)."""
+        raise NotImplementedError
 
     def bias(self, t: Typed, w: Any) -> Any:
         """What an additive stage adds to scores, (heads, tokens, slots)."""
@@ -344,6 +354,7 @@ class PlaceWord(Plain):
     reads = True  # a place inside of a support stands behind the same read
     rewidth: ClassVar[bool] = False  # whether the operand sees other channels, and so is a scope for D
     supports: ClassVar[bool] = False  # whether it says which slots each token has, and so binds a read
+    prefix: ClassVar[bool] = False  # whether the slots of a token are itself and all before it
     trains: ClassVar[bool] = False  # whether it acts while training only
 
     def inside(self, ctx: Context, place: Place) -> Context:

@@ -294,7 +294,8 @@ def weighed(q: Any, k: Any) -> Any:
 class L1(Normaliser):
     """s / sum(s) over the slots of each head; sums closer to zero than 1e-6 count as 1e-6."""
 
-    name, marginal = "l1", True
+    name = "l1"
+    marginal = rows = True
     behind = {"exp": "softmax"}
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
@@ -306,6 +307,9 @@ class L1(Normaliser):
 
     def values_first(self, q: Any, k: Any, v: Any) -> Any:
         return q @ (k.mT @ v) / guarded(weighed(q, k))
+
+    def by_rows(self, values: Any, sums: Any) -> Any:
+        return values / guarded(sums)
 
 
 class WholeNormaliser(Activation):
@@ -438,10 +442,13 @@ class Decay(Activation):
     def constants(self, t: Typed) -> Mapping[str, Any]:
         import numpy as np
 
-        tokens, heads = np.arange(t.out.tokens), t.out.heads
-        rates = 2.0 ** (-8 * (np.arange(heads) + 1) / heads)
+        tokens, rates = np.arange(t.out.tokens), np.asarray(self.fades(t))
         distance = np.maximum(tokens[:, None] - tokens[None], 0)
         return {"factor": np.exp(-rates[:, None, None] * distance)}
+
+    def fades(self, t: Typed) -> tuple[float, ...]:
+        heads = t.out.heads
+        return tuple(2.0 ** (-8 * (head + 1) / heads) for head in range(heads))
 
     def dense(self, t: Typed, w: Any, s: Any) -> Any:
         return s * w.factor.to(s.dtype)

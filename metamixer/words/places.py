@@ -159,7 +159,7 @@ class Masking(Support):
 class Causal(Masking):
     """``@causal``: every token looks at itself and the tokens before it, in the order of memory."""
 
-    name = "causal"
+    name, prefix = "causal", True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done((Place("causal"),))
