@@ -42,6 +42,36 @@ def convolve_same(x: Any, weight: Any, bias: Any, stride: tuple[int, ...], group
     return convolve(pad(x, same_padding(kernel)), weight, bias, stride, groups)
 
 
+BLOCK = 2**15  # fewer weights than these of a wide depthwise convolution get their gradient in one go
+
+
+def portion(kernel: tuple[int, ...], channels: int) -> int:
+    """How many channels of a depthwise convolution go together where gradients are taken on a CPU.
+
+    There oneDNN finds the gradient of kernels wider than 3 in blocks of 16 x 16 channels, that is in 1 KiB for each
+    weight. From 32 MiB on that memory comes fresh from the system in every step, which costs more than the sums.
+    """
+    if kernel[-1] <= 3 or channels * prod(kernel) < BLOCK:
+        return channels
+    most = max((BLOCK - 1) // prod(kernel) // 16, 1)
+    blocks = -(-channels // 16)
+    return 16 * -(-blocks // -(-blocks // most))
+
+
+def depthwise(x: Any, weight: Any, bias: Any, stride: tuple[int, ...]) -> Any:
+    """Depthwise convolution of a channels-last field, with the padding of ``same_padding``."""
+    import torch
+
+    channels = x.shape[-1]
+    width = portion(tuple(weight.shape[2:]), channels)
+    if width >= channels or len(weight) > channels or x.device.type != "cpu" or not torch.is_grad_enabled():
+        return convolve_same(x, weight, bias, stride, channels)
+    parts, kernels = x.split(width, -1), weight.split(width)
+    shifts = [None] * len(parts) if bias is None else bias.split(width)
+    done = (convolve_same(a, w, b, stride, len(w)) for a, w, b in zip(parts, kernels, shifts, strict=True))
+    return torch.cat(list(done), -1)
+
+
 def shifted_sum(x: Any, kernel: tuple[int, ...], stride: tuple[int, ...], padding: list[int], term: Any) -> Any:
     """Sum over the positions of a kernel of ``term(position, shifted input)``: convolution written out."""
     from itertools import product
@@ -150,7 +180,7 @@ class Conv(Plain):
         for i in range(len(t.settings["kernels"])):
             kernel = self._shared(t, getattr(w, f"kernel{i}"))
             bias = self._shared(t, w.bias) if t.settings["b"] else None
-            y = convolve_same(q, kernel, bias, t.settings["s"], t.inputs[0].channels)
+            y = depthwise(q, kernel, bias, t.settings["s"])
             if t.settings["normed"]:
                 mean, variance, scale, shift = (getattr(w, f"{n}{i}") for n in ("mean", "variance", "scale", "shift"))
                 y = batch_norm(y.movedim(-1, 1), mean, variance, scale, shift, w.training, 0.1, EPS).movedim(1, -1)
