@@ -147,6 +147,58 @@ def search(
     )
 
 
+@_command(
+    epilog="Examples: metamixer simulate digits-bench --sampler random --sampler tpe --budget 100 --repeats 5;"
+    " metamixer simulate digits-bench --set stopping.rule=halving --budget 900epochs"
+)
+def simulate(
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="A table that ships, a table's file, or NAS-Bench-Macro's JSON file.")
+    ],
+    sampler: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A sampler to run; may be given many times to compare.")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="N", help="40 architectures, or 300epochs, or 2h of recorded time.")
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Trials at a time.")] = 1,
+    repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Searches with each sampler.")] = 5,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first search's seed.")] = 0,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the study.")
+    ] = None,
+    as_json: Json = False,
+) -> int | None:
+    """Search a table of recorded trainings, in seconds: how good a sampler and a stopping rule are."""
+    from metamixer.simulate.command import simulate
+
+    return simulate(
+        table=table,
+        samplers=sampler or [],
+        budget=budget,
+        workers=workers,
+        repeats=repeats,
+        seed=seed,
+        overrides=overrides or [],
+        as_json=as_json,
+    )
+
+
+@_command(epilog="Example: metamixer table runs/digits-bench digits-bench.jsonl.xz")
+def table(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write; its name ends in .jsonl.xz.")],
+    runs: Runs = Path("runs"),
+) -> int | None:
+    """Write a run's architectures, several seeds each, as a table for simulations."""
+    from metamixer import resources
+
+    record = resources.record(run, runs)
+    from metamixer.simulate.command import table
+
+    return table(record=record, out=file)
+
+
 @_command(epilog="Example: metamixer report digits")
 def report(
     run: Run,

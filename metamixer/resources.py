@@ -1,4 +1,4 @@
-"""Where the files lie that metamixer ships: search spaces, studies, the dashboard.
+"""Where the files lie that metamixer ships: search spaces, studies, recorded tables, the dashboard.
 
 In a source checkout they are top-level folders of the repository; a wheel carries them inside the package, below
 `metamixer/_shipped/`.
@@ -11,10 +11,11 @@ from typing import Literal
 
 from metamixer.errors import ResourceError
 
-Kind = Literal["search_spaces", "studies", "dashboards"]
+Kind = Literal["search_spaces", "studies", "tables", "dashboards"]
 
 _PACKAGE = Path(__file__).resolve().parent
-_SINGULAR = {"search_spaces": "search space", "studies": "study", "dashboards": "dashboard"}
+_SINGULAR = {"search_spaces": "search space", "studies": "study", "tables": "table", "dashboards": "dashboard"}
+_ENDINGS = {"tables": ".jsonl.xz"}  # all others end in .toml
 
 
 def folder(kind: Kind) -> Path:
@@ -36,12 +37,13 @@ def folder(kind: Kind) -> Path:
 
 
 def names(kind: Kind) -> list[str]:
-    """The names of the shipped files of one kind, sorted, without their ending `.toml`."""
-    return sorted(path.stem for path in folder(kind).glob("*.toml"))
+    """The names of the shipped files of one kind, sorted, without their ending (`.toml`; tables: `.jsonl.xz`)."""
+    ending = _ENDINGS.get(kind, ".toml")
+    return sorted(path.name.removesuffix(ending) for path in folder(kind).glob(f"*{ending}"))
 
 
 def find(kind: Kind, name_or_path: str | Path) -> Path:
-    """The file that a name or a path means: a file that exists wins, else the shipped file `<name>.toml`.
+    """The file that a name or a path means: a file that exists wins, else the shipped file of that name.
 
     Raises:
         ResourceError: Neither is there; the message lists what is shipped and suggests the nearest name.
@@ -51,14 +53,17 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
         return path
     name = str(name_or_path)
     known = names(kind)
+    ending = _ENDINGS.get(kind, ".toml")
     if name in known:
-        return folder(kind) / f"{name}.toml"
+        return folder(kind) / f"{name}{ending}"
     what = _SINGULAR[kind]
     if path.is_dir():
-        raise ResourceError(f"{name} is a folder, not a {what}", advice=f"name the {what}'s .toml file")
+        raise ResourceError(f"{name} is a folder, not a {what}", advice=f"name the {what}'s {ending} file")
     if path.suffix or len(path.parts) > 1:
-        raise ResourceError(f"no such file: {name}", place=f"looked in {Path.cwd()}", advice=_shipped(what, known))
-    raise ResourceError(f"unknown {what} {name!r}", advice=_suggest(name, known) + _shipped(what, known))
+        raise ResourceError(
+            f"no such file: {name}", place=f"looked in {Path.cwd()}", advice=_shipped(what, known, ending)
+        )
+    raise ResourceError(f"unknown {what} {name!r}", advice=_suggest(name, known) + _shipped(what, known, ending))
 
 
 def _suggest(name: str, known: list[str]) -> str:
@@ -68,8 +73,8 @@ def _suggest(name: str, known: list[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _shipped(what: str, known: list[str]) -> str:
-    return f"give a path to a .toml file, or the name of a shipped {what}: {', '.join(known) or '(none)'}"
+def _shipped(what: str, known: list[str], ending: str) -> str:
+    return f"give a path to a {ending} file, or the name of a shipped {what}: {', '.join(known) or '(none)'}"
 
 
 def record(run: str | Path, runs: str | Path = "runs") -> Path:

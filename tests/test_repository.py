@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "training": {"language", "words", "cost", "compile", "tasks", "catalog"},
     # A study's file has a section for the recipe, whose declaration is training's.
     "search": {"language", "words", "cost", "catalog", "tasks", "training.recipe"},
+    "simulate": {"language", "tasks", "search"},
     "explore": {"language", "words", "cost", "compile.plan", "catalog"},
     "report": {"language", "words", "cost", "compile.fuse", "explore", "search.record", "search.front"},
     "testing": {"language", "words", "cost", "compile", "reference"},
@@ -51,6 +52,7 @@ NEVER = {
     "tasks": {"ray", "optuna", "networkx", "plotly"},
     "training": {"ray", "optuna", "networkx", "plotly"},
     "search": {"torch", "networkx", "plotly"},
+    "simulate": {"torch", "ray", "networkx", "plotly"},
     "explore": {"torch", "ray", "optuna", "networkx", "plotly"},
     "report": {"torch", "ray", "optuna"},
     "testing": {"ray", "optuna", "networkx", "plotly"},

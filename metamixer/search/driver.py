@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from metamixer.search import front, stopping
 from metamixer.search.config import StudyConfig
-from metamixer.search.ledger import Ledger, Parameters, finite, running
+from metamixer.search.ledger import Parameters, finite, running
 from metamixer.search.progress import Progress, Running
 from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposer, derived
 from metamixer.search.record import Row
@@ -34,6 +34,19 @@ class Clock(Protocol):
 
     def time(self) -> float: ...
     def monotonic(self) -> float: ...
+
+
+class Book(Protocol):
+    """What the driver needs of a ledger, see `metamixer.search.ledger.Ledger`."""
+
+    rows: list[Row]
+    settings: dict[str, Any]
+    clean: bool
+
+    def parameters(self, number: int) -> Parameters: ...
+    def add(self, row: Row, parameters: Parameters | None = None) -> Row: ...
+    def finish(self, row: Row) -> None: ...
+    def rewrite(self, row: Row) -> None: ...
 
 
 class Nothing(Enum):
@@ -64,7 +77,7 @@ class Driver:
     def __init__(
         self,
         config: StudyConfig,
-        ledger: Ledger,
+        ledger: Book,
         proposer: Proposer,
         baselines: Mapping[str, Costed],
         folder: Path,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -86,17 +87,36 @@ def over(cost: dict[str, int], limits: Limits) -> str | None:
 class Proposer:
     """Draws the proposals of one study; each is a function of (study seed, row number, record).
 
+    Args:
+        space: What is drawn from.
+        task: Gives the shapes and the head.
+        limits: What is refused.
+        sampler: Its name.
+        startup: Finished trials before the sampler takes over.
+        seed: The study's.
+        price: Key and cost of a drawn sentence; a simulation looks them up.
+
     Attributes:
         last: The sampler's stand-in of the last proposal; `last.seen` are the parameters it sampled jointly.
     """
 
-    def __init__(self, space: Space, task: Task, limits: Limits, sampler: str, startup: int, seed: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        task: Task,
+        limits: Limits,
+        sampler: str,
+        startup: int,
+        seed: int,
+        price: Callable[[Sentence, Task], Costed] = costed,
+    ) -> None:
         self.space = space
         self.task = task
         self.limits = limits
         self.sampler = sampler
         self.startup = startup
         self.seed = seed
+        self.price = price
         self.last: samplers.Repairing | None = None
         self._numbers: dict[int, int] = {}
         self._study = optuna.create_study(directions=["maximize", "minimize"])
@@ -136,7 +156,7 @@ class Proposer:
             drawn = self.space.draw(rng, channels=self.task.channels, grid=self.task.grid, choose=choose)
             taken = dict(drawn.choices)
             sentence = str(drawn.sentence)
-            priced = costed(drawn.sentence, self.task)
+            priced = self.price(drawn.sentence, self.task)
         except LanguageError as error:
             reason = f"ill-typed: {error.message}"
         else:

@@ -1,0 +1,194 @@
+"""One search on a table: the driver, proposer and stopping rule of a real search, workers and clock simulated."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from metamixer.errors import StudyError
+from metamixer.language import Sentence
+from metamixer.search import config as configuration
+from metamixer.search.config import StudyConfig
+from metamixer.search.driver import Driver, Nothing
+from metamixer.search.ledger import Parameters
+from metamixer.search.propose import Costed, Proposer
+from metamixer.search.record import Row
+from metamixer.simulate.space import Restricted
+from metamixer.simulate.table import Entry, Table, Training
+from metamixer.tasks import Task
+
+
+class Clock:
+    """Seconds since the search began; moved by `run` alone."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Memory:
+    """A ledger that is gone when the search is over."""
+
+    def __init__(self, settings: dict[str, Any], rows: Iterable[Row] = ()) -> None:
+        self.settings = settings
+        self.clean = True
+        self.rows: list[Row] = list(rows)
+        self._parameters: dict[int, Parameters] = {}
+
+    def parameters(self, number: int) -> Parameters:
+        return self._parameters.get(number, Parameters())
+
+    def add(self, row: Row, parameters: Parameters | None = None) -> Row:
+        row = replace(row, number=len(self.rows))
+        self.rows.append(row)
+        self._parameters[row.number] = parameters or Parameters()
+        return row
+
+    def finish(self, row: Row) -> None:
+        self.rows[row.number] = row
+
+    def rewrite(self, row: Row) -> None:
+        self.rows[row.number] = replace(row, state="running")
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A simulated search.
+
+    Attributes:
+        table: What it ran on.
+        seed: Its seed.
+        rows: Its record; `started`, `seconds` and `clock` in the table's time.
+        ends: Row numbers and times, in the order in which trainings ended.
+        proposing: Real seconds that its proposals took.
+    """
+
+    table: Table
+    seed: int
+    rows: list[Row]
+    ends: list[tuple[int, float]]
+    proposing: float
+
+    @property
+    def seconds(self) -> float:
+        """When the last training ended, in the table's time."""
+        return self.ends[-1][1] if self.ends else 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that all trainings took."""
+        return sum(row.epochs or 0 for row in self.rows)
+
+
+def study(table: Table, overrides: Sequence[str] = ()) -> StudyConfig:
+    """The configuration of a search on a table: its recipe and task; `overrides` as `section.key=value`.
+
+    Raises:
+        StudyError: An override is refused, or asks for what a table cannot give.
+    """
+    document: dict[str, Any] = {
+        "study": {"name": table.name, "task": table.header["task"]["name"], "space": table.name, "confirm": 1},
+        "training": dict(table.header["training"]),
+        "search": {"references": "", "workers": 1},
+        "baselines": {"names": []},
+    }
+    config = configuration.parse(document, overrides, file=f"table {table.name}")
+    if config.training.epochs != table.epochs:
+        raise StudyError(
+            f"the table has trainings of {table.epochs} epochs, not of {config.training.epochs}",
+            "training.epochs",
+            "a table cannot be trained otherwise than it was",
+        )
+    most = max(config.study.confirm, config.study.seeds)
+    if most > table.seeds:
+        raise StudyError(f"the table has {table.seeds} seeds of each architecture, not {most}", "study.confirm")
+    kept = {"study": config.study.model_copy(update={"keep": "none"}), "stopping": config.stopping}
+    return config.model_copy(update=kept)
+
+
+def order(table: Table, entry: Entry, seed: int) -> list[Training]:
+    """An architecture's trainings as a search of this seed meets them: its first one, then the replicates."""
+    return random.Random(f"{table.name}/{seed}/{entry.key}").sample(entry.trainings, len(entry.trainings))
+
+
+def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
+    """Search a table until the budget is spent.
+
+    A trial takes the seconds that its epochs took when they were recorded; proposing and dispatching take none. The
+    same configuration and number of workers give the same search.
+
+    Args:
+        table: What is searched.
+        config: See `study`.
+        workers: Trials at a time.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    clock = Clock()
+    shape = table.header["task"]
+    task = Task(shape["name"], shape["channels"], tuple(shape["grid"]), shape["classes"], "recorded", _no_data)
+    search, seed = config.search, config.study.seed
+    space: Any = Restricted(table)
+
+    def price(drawn: Sentence, task: Task) -> Costed:
+        entry = space.entry(drawn)
+        return Costed(entry.sentence, entry.key, entry.cost)
+
+    proposer = Proposer(space, task, config.limits, search.sampler, search.startup, seed, price)
+    ledger = Memory({"reference_point": table.header["reference_point"]})
+    driver = Driver(config, ledger, proposer, {}, Path(os.devnull), workers=workers, clock=clock)
+    trainings: dict[int, Training] = {}
+    coming: list[tuple[float, int, int]] = []  # when, which row, which epoch is over
+    ends: list[tuple[int, float]] = []
+    proposing = 0.0
+    while True:
+        while len(trainings) < workers:
+            before = time.perf_counter()
+            job = driver.next_job()
+            proposing += time.perf_counter() - before
+            if isinstance(job, Nothing):
+                break
+            row = ledger.rows[int(job["number"])]
+            training = order(table, table.by_key[row.key or ""], seed)[row.replicate]
+            trainings[row.number] = training
+            driver.started(row.number, "simulated")
+            heapq.heappush(coming, (clock.now + training.curve["seconds"][0], row.number, 1))
+        if not coming:
+            return Simulated(table, seed, ledger.rows, ends, proposing)
+        clock.now, number, epoch = heapq.heappop(coming)
+        training = trainings[number]
+        curve = training.rows()[:epoch]
+        if driver.epoch(number, curve[-1]) and epoch < table.epochs:
+            took = training.curve["seconds"]
+            heapq.heappush(coming, (clock.now + took[epoch] - took[epoch - 1], number, epoch + 1))
+            continue
+        last = curve[-1]
+        driver.finished(
+            number,
+            {
+                "state": "finished" if epoch == table.epochs else "stopped",
+                "accuracy": last["validation_accuracy"],
+                "loss": last["validation_loss"],
+                "curve": curve,
+                "seconds": last["seconds"],
+                "device": "simulated",
+            },
+        )
+        del trainings[number]
+        ends.append((number, clock.now))
+
+
+def _no_data() -> Any:
+    raise NotImplementedError("a recorded task is not trained again")

@@ -1,0 +1,133 @@
+"""What simulated searches found, scored by seeds that they did not see.
+
+A search recommends the front of what it observed. Its worth is the hypervolume of that front with the accuracy of each
+member taken over the seeds that the search did *not* see (all, where it saw them all), as a share of the hypervolume of
+the table's front by the mean of all seeds. Error and FLOPs are scaled to the table's range, the reference point is the
+worst corner (`error 1, FLOPs 1`).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from metamixer.search import front
+from metamixer.search.record import Row
+from metamixer.simulate.run import Simulated, order
+from metamixer.simulate.table import Entry, Table
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A table's range, and the hypervolume of its own front."""
+
+    table: Table
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        accuracies = [entry.accuracy for entry in self.table.entries]
+        flops = [entry.flops for entry in self.table.entries]
+        return min(accuracies), max(accuracies), min(flops), max(flops)
+
+    @cached_property
+    def whole(self) -> float:
+        return self._hypervolume([(entry.accuracy, entry.flops) for entry in self.table.entries])
+
+    def share(self, points: Sequence[tuple[float, float]]) -> float:
+        """Hypervolume of (accuracy, flops) points as a share of the table's own."""
+        return self._hypervolume(points) / self.whole
+
+    def _hypervolume(self, points: Sequence[tuple[float, float]]) -> float:
+        low, high, cheap, dear = self.bounds
+        scaled = [((a - low) / (high - low), (f - cheap) / (dear - cheap)) for a, f in points]
+        return front.hypervolume(scaled, (0.0, 1.0)) if scaled else 0.0
+
+
+def unseen(simulated: Simulated, entry: Entry, seen: int) -> float:
+    """Mean accuracy of an architecture over the seeds that a search did not see; over all where it saw them all."""
+    drawn = order(simulated.table, entry, simulated.seed)
+    return statistics.fmean(training.accuracy for training in drawn[seen:] or drawn)
+
+
+def recommended(rows: Iterable[Row]) -> list[tuple[Row, int]]:
+    """The front of the means that were observed: its rows, and how many seeds of each were seen."""
+    firsts: dict[int, Row] = {}
+    values: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.state == "complete" and row.accuracy is not None:
+            number = row.number if row.of is None else row.of
+            values[number].append(row.accuracy)
+            if row.of is None:
+                firsts[number] = row
+    known = [row for number, row in firsts.items() if row.kind == "trained"]
+    members = front.non_dominated([(statistics.fmean(values[row.number]), row.flops) for row in known])
+    return [(known[i], len(values[known[i].number])) for i in members]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How far a search was whenever a training ended: trainings begun of the budget, epochs, seconds, and its share."""
+
+    trainings: list[int]
+    epochs: list[int]
+    seconds: list[float]
+    share: list[float]
+
+    def at(self, trainings: int) -> float:
+        """The share after so many trainings."""
+        known = [share for n, share in zip(self.trainings, self.share, strict=True) if n <= trainings]
+        return known[-1] if known else 0.0
+
+    def reached(self, share: float) -> int | None:
+        """The first index at which the share was reached, None if it was not."""
+        return next((i for i, value in enumerate(self.share) if value >= share), None)
+
+
+def curve(simulated: Simulated, scale: Scale) -> Curve:
+    """A search's progress."""
+    table = simulated.table
+    ended: list[Row] = []
+    found = Curve([], [], [], [])
+    worth: dict[tuple[int, ...], float] = {}
+    trained = epochs = 0
+    for number, when in simulated.ends:
+        row = simulated.rows[number]
+        ended.append(row)
+        trained += row.kind == "trained"
+        epochs += row.epochs or 0
+        members = recommended(ended) if row.state == "complete" else None
+        if members is not None:
+            key = tuple(n for row, seen in members for n in (row.number, seen))
+            if key not in worth:
+                points = [(unseen(simulated, table.by_key[m.key or ""], seen), float(m.flops)) for m, seen in members]
+                worth[key] = scale.share(points)
+            share = worth[key]
+        else:
+            share = found.share[-1] if found.share else 0.0
+        found.trainings.append(trained)
+        found.epochs.append(epochs)
+        found.seconds.append(when)
+        found.share.append(share)
+    return found
+
+
+def ceiling(table: Table, seed: int) -> float:
+    """What perfect knowledge of all seeds is worth when it is scored by all seeds but one: the noise's upper limit."""
+    scale = Scale(table)
+    members = front.non_dominated([(entry.accuracy, entry.flops) for entry in table.entries])
+    nobody = Simulated(table, seed, [], [], 0.0)
+    chosen = [table.entries[i] for i in members]
+    return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
+
+
+def noise(table: Table) -> tuple[float, float]:
+    """Pooled standard deviation of seeds, and that of the architectures' means without the noise in them."""
+    groups = np.array([[t.accuracy for t in entry.trainings[: table.seeds]] for entry in table.entries])
+    within = float(groups.var(axis=1, ddof=1).mean()) if table.seeds > 1 else 0.0
+    between = float(groups.mean(axis=1).var(ddof=1)) - within / table.seeds
+    return within**0.5, max(0.0, between) ** 0.5

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from metamixer import tasks
+from metamixer.errors import ResourceError, StudyError
+from metamixer.search import dispatch_inline
+from metamixer.search.driver import Driver
+from metamixer.search.interrupt import Interrupt
+from metamixer.search.ledger import Ledger
+from metamixer.search.propose import Costed, Proposer
+from metamixer.search.record import Row
+from metamixer.simulate import command, score
+from metamixer.simulate.run import Clock, Memory, Simulated, order, run, study
+from metamixer.simulate.space import Restricted
+from metamixer.simulate.table import Table, write
+
+HALVING = "stopping.rule=halving"
+
+
+def searched(found: Simulated) -> list[Row]:
+    return [row for row in found.rows if row.kind == "trained"]
+
+
+def told(rows: list[Row]) -> list[tuple[object, ...]]:
+    return [(r.number, r.kind, r.state, r.reason, r.sentence, r.choices, r.accuracy, r.epochs, r.seed) for r in rows]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+def test_a_search_is_a_function_of_its_seed(table: Table, sampler: str) -> None:
+    options = [f"search.sampler={sampler}", "study.budget=25"]
+    first, again, other = (run(table, study(table, [*options, f"study.seed={seed}"]), 2) for seed in (0, 0, 1))
+    assert told(first.rows) == told(again.rows) != told(other.rows)
+    assert (first.ends, first.seconds) == (again.ends, again.seconds)
+    assert len(searched(first)) == 25
+    for row in searched(first):
+        entry = table.by_key[row.key or ""]
+        assert row.accuracy == order(table, entry, 0)[0].accuracy
+        assert (row.cost, row.sentence) == (entry.cost, entry.sentence)
+    assert len({row.key for row in searched(first)}) == 25
+
+
+@pytest.mark.parametrize("options", [[], [HALVING], [HALVING, "study.confirm=3", "stopping.brackets=2"]])
+def test_it_is_the_search_that_a_dispatcher_runs(
+    table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    config = study(table, ["search.sampler=tpe", "search.startup=5", "study.budget=15", *options])
+    simulated = run(table, config)
+
+    ledger = Ledger(tmp_path / "study.db", {"reference_point": table.header["reference_point"]}, {})
+    space: Any = Restricted(table)
+
+    def price(drawn: Any, task: Any) -> Costed:
+        entry = space.entry(drawn)
+        return Costed(entry.sentence, entry.key, entry.cost)
+
+    def evaluate(job: dict[str, Any], report: Any) -> dict[str, Any]:
+        row = ledger.rows[job["number"]]
+        curve = order(table, table.by_key[row.key or ""], 0)[row.replicate].rows()
+        for epoch in curve:
+            if report(epoch) is False:
+                return {"state": "stopped", "curve": curve[: epoch["epoch"]], "seconds": epoch["seconds"]}
+        return {"state": "finished", "accuracy": curve[-1]["validation_accuracy"], "curve": curve, "seconds": 1.0}
+
+    monkeypatch.setitem(sys.modules, "looked_up", SimpleNamespace(evaluate=evaluate))
+    proposer = Proposer(space, tasks.get("digits-hard"), config.limits, "tpe", 5, 0, price)
+    driver = Driver(config, ledger, proposer, {}, tmp_path)
+    dispatch_inline.dispatch(driver, "looked_up:evaluate", Interrupt(), lambda: None)
+    ledger.close()
+    assert told(simulated.rows) == told(ledger.rows)
+    assert any(row.stopped for row in ledger.rows) == bool(options)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_workers_share_the_recorded_time(table: Table, workers: int) -> None:
+    found = run(table, study(table, ["search.sampler=random", "study.budget=30"]), workers)
+    took = [row.seconds or 0.0 for row in searched(found)]
+    for row in searched(found):
+        assert row.seconds == order(table, table.by_key[row.key or ""], 0)[0].seconds
+    assert sum(took) / workers <= found.seconds <= sum(took) / workers + max(took) + 1e-6
+    begins = sorted((row.started or 0.0, row.seconds or 0.0) for row in searched(found))
+    for now, _ in begins:
+        assert sum(start <= now < start + long - 1e-9 for start, long in begins) <= workers
+
+
+def test_hours_are_those_of_the_clock_across_drivers(table: Table) -> None:
+    hours = statistics.fmean(entry.trainings[0].seconds for entry in table.entries) * 20 / 3600
+    config = study(table, ["search.sampler=random", f"study.budget={hours:.6f}h"])
+    found = run(table, config, 2)
+    limit = config.budget.amount * 3600
+    assert max(row.started or 0.0 for row in searched(found)) < limit <= found.seconds
+    assert 25 < len(searched(found)) < 60
+    # A driver that starts again knows what the ones before had run, from the rows.
+    clock = Clock()
+    ended = [row for row in found.rows if row.finished and (row.clock or 0.0) < limit / 2]
+    rows = [replace(row, number=i) for i, row in enumerate(ended)]
+    space: Any = Restricted(table)
+    proposer = Proposer(space, tasks.get("digits-hard"), config.limits, "random", 5, 0)
+    driver = Driver(config, Memory({}, rows), proposer, {}, Path("none"), clock=clock)
+    before = max(row.clock or 0.0 for row in rows)
+    assert driver.seconds == before > 0.3 * limit
+    clock.now = limit - before - 1
+    assert driver.budget.allows(driver.spent, 9)
+    clock.now += 2
+    assert not driver.budget.allows(driver.spent, 9)
+
+
+def test_early_stopping_finds_as_much_for_fewer_epochs(table: Table) -> None:
+    scale = score.Scale(table)
+    shares: dict[str, list[float]] = {"none": [], "halving": []}
+    for rule, found in shares.items():
+        for seed in range(4):
+            options = [f"stopping.rule={rule}", "study.budget=180epochs", "search.sampler=random", f"study.seed={seed}"]
+            simulated = run(table, study(table, options), 2)
+            assert simulated.epochs <= 180
+            found.append(score.curve(simulated, scale).share[-1])
+    # The curves of this table do not cross: what is ahead early is ahead in the end.
+    assert statistics.median(shares["halving"]) > statistics.median(shares["none"])
+
+
+def test_scores_are_of_seeds_that_were_not_seen(table: Table) -> None:
+    scale = score.Scale(table)
+    assert scale.share([(entry.accuracy, float(entry.flops)) for entry in table.entries]) == pytest.approx(1)
+    nobody = Simulated(table, 3, [], [], 0.0)
+    entry = table.entries[0]
+    drawn = [training.accuracy for training in order(table, entry, 3)]
+    assert score.unseen(nobody, entry, 1) == pytest.approx((drawn[1] + drawn[2]) / 2)
+    assert score.unseen(nobody, entry, 2) == pytest.approx(drawn[2])
+    assert score.unseen(nobody, entry, 3) == pytest.approx(entry.accuracy)
+    assert 0.9 < score.ceiling(table, 0) < 1.05
+    within, between = score.noise(table)
+    assert within == pytest.approx(0.003, rel=0.15)
+    assert between > 3 * within
+
+    found = run(table, study(table, ["study.budget=30", "search.sampler=random", "study.confirm=3"]))
+    curve = score.curve(found, scale)
+    # Replicates come last, are no trainings of their own, and move the front to the means.
+    assert curve.trainings[-1] == 30
+    assert curve.epochs[-1] == 9 * len(curve.epochs) > 270
+    assert curve.at(5) <= curve.at(30) + 0.05
+    assert curve.reached(2.0) is None
+    assert curve.reached(0.0) == 0
+
+
+def test_what_a_table_cannot_give_is_refused(table: Table) -> None:
+    with pytest.raises(StudyError, match="trainings of 9 epochs, not of 5"):
+        study(table, ["training.epochs=5"])
+    with pytest.raises(StudyError, match="3 seeds of each architecture, not 4"):
+        study(table, ["study.confirm=4"])
+    with pytest.raises(StudyError, match="unknown sampler 'tpee'"):
+        study(table, ["search.sampler=tpee"])
+
+
+def test_the_command_compares(table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(table, tmp_path / "small.jsonl.xz")
+    arguments: dict[str, Any] = {"samplers": ["random", "nsga2"], "workers": 2, "repeats": 2, "seed": 0}
+    arguments |= {"budget": "12", "overrides": [HALVING]}
+    assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=True) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [found["sampler"] for found in document["samplers"]] == ["random", "nsga2"]
+    assert all(found["trainings"] == 12 and found["stopped"] > 3 for found in document["samplers"])
+    assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=False) == 0
+    printed = capsys.readouterr().out
+    assert "small: 200 architectures of 3 seeds and 9 epochs" in printed
+    assert f"{document['samplers'][0]['share']:.4f}" in printed
+    with pytest.raises(ResourceError, match="unknown table 'smal'"):
+        command.simulate("smal", **arguments, as_json=True)
