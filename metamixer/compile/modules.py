@@ -260,10 +260,13 @@ def make(t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> nn.Mod
     """The module of one occurrence."""
     if t.word.form == "read":
         from metamixer.compile.chunks import Chunked
+        from metamixer.compile.groups import Grouped
 
         chosen = plan(t)
         if chosen.order == "chunked":
             return Chunked(t, chosen, path, store, ties)
+        if chosen.order == "grouped":
+            return Grouped(t, chosen, path, store, ties)
         if chosen.order in READS and not (store.counted and chosen.order == "masked"):
             return READS[chosen.order](t, chosen, path, store, ties)
     return Part(t, path, store, ties)

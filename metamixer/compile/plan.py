@@ -23,7 +23,8 @@ class Plan:
         order: ``staged`` (stage by stage, scores first), ``fused`` (scaled dot-product attention in one kernel),
             ``masked`` (the same over all tokens with a mask, where a small neighbourhood is meant: more products in a
             faster kernel; what counts is ``staged``), ``values first`` (sums over values before queries are read;
-            attention-systems.md 3.5), or ``chunked`` (the same of what came before, in chunks of tokens).
+            attention-systems.md 3.5), ``chunked`` (the same of what came before, in chunks of tokens), or
+            ``grouped`` (fused, for each group of tokens that share their slots).
         match: the stage that makes the scores, with its path below the read.
         between: the stages between.
         sum: the stage that aggregates.
@@ -73,6 +74,9 @@ def _plan(t: Typed) -> Plan:
     if words and words[-1].fused and not between[-1][1].settings["scope"]:
         if support is None and all(word.additive for word in words[:-1]):
             return Plan("fused", steps[0], between, steps[-1])
+        part = match.out.parts[0]
+        if support and len(words) == 1 and part.memory and supports.grouped(support, part.memory):
+            return Plan("grouped", steps[0], between, steps[-1])
         small = match.out.tokens <= MASKED_TOKENS
         known = support is not None and supports.distinct(support) and not supports.chosen(support)
         if support and len(words) == 1 and known and small and supports.full(support):

@@ -401,6 +401,10 @@ class PlaceWord(Plain):
         """Whether its slots are all of the memory, some of them absent."""
         return False
 
+    def grouped(self, place: Place, memory: tuple[Any, int]) -> bool:
+        """Whether the tokens fall into groups of one size, of several tokens, that share their slots."""
+        return False
+
     def width(self, place: Place, memory: tuple[Any, int]) -> int:
         """How many slots each token has."""
         raise NotImplementedError
@@ -412,6 +416,14 @@ class PlaceWord(Plain):
     def offsets(self, place: Place, grid: tuple[int, ...]) -> Spans:
         """How far a token's slots lie from it along each axis, around the edge where places go there."""
         return (None,) * len(grid)
+
+    def distances(self, place: Place, grid: tuple[int, ...]) -> Any:
+        """For each axis, array (tokens, slots) of how far a slot lies from its token, 0 where it lies nowhere."""
+        import numpy as np
+
+        here = np.indices(grid).reshape(len(grid), -1)
+        rows = self.table(place, (grid, 0), (grid, 0), 1)[0]
+        return [np.where(rows >= 0, axis[np.maximum(rows, 0)] - axis[:, None], 0) for axis in here]
 
     def steps(self, place: Place) -> tuple[int, ...]:
         """Shifts of the memory along each axis that shift the slots alike; () for any."""

@@ -18,7 +18,8 @@ class Activation(Plain):
     """A word that keeps the type: a stage on coefficients, or a term on its source."""
 
     kinds: ClassVar[tuple[str, ...]] = ("term", "stage")
-    sources = roles = ("x",)
+    sources: ClassVar[tuple[str, ...]] = ("x",)
+    roles: ClassVar[tuple[str, ...]] = ("x",)
     reads = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:

@@ -120,6 +120,11 @@ class Neighbourhood(Support):
     def width(self, place: Place, memory: Ground) -> int:
         return prod(place.values[0])
 
+    def grouped(self, place: Place, memory: Ground) -> bool:
+        _, s, d, edge = place.values
+        whole = all(length % (step * gap) == 0 for length, step, gap in zip(memory[0], s, d, strict=True))
+        return whole and prod(s) > 1 and edge != "causal"
+
     def table(self, place: Place, asks: Ground, memory: Ground, heads: int) -> Any:
         return _neighbours(place, memory[0])[None]
 
@@ -133,6 +138,21 @@ class Neighbourhood(Support):
             far = [slot - i for i, slots in enumerate(_axis(length, k, s, d, edge)) for slot in slots if slot >= 0]
             spans.append(Span(1, min(far), max(far)))
         return tuple(spans)
+
+    def distances(self, place: Place, grid: tuple[int, ...]) -> Any:
+        """Slots outside the grid lie where the window goes, and those around the edge behind it."""
+        import numpy as np
+
+        k, s, d, edge = place.values
+        axes = [np.asarray(_positions(*numbers, edge)) for numbers in zip(grid, k, s, d, strict=True)]
+        found = []
+        for i, positions in enumerate(axes):
+            far = positions - np.arange(grid[i])[:, None]  # (tokens of the axis, slots of the axis)
+            shape = [1] * (2 * len(grid))
+            shape[i], shape[len(grid) + i] = far.shape
+            full = (*grid, *(len(axis[0]) for axis in axes))
+            found.append(np.broadcast_to(far.reshape(shape), full).reshape(prod(grid), -1))
+        return found
 
     def steps(self, place: Place) -> tuple[int, ...]:
         return tuple(s * d if s > 1 else 1 for s, d in zip(place.values[1], place.values[2], strict=True))
@@ -390,7 +410,23 @@ def _neighbours(place: Place, grid: tuple[int, ...]) -> Any:
 
 
 def _axis(length: int, k: int, s: int, d: int, edge: str) -> list[list[int]]:
-    """For each position of one axis its k candidates (attention-systems.md 2.1, #28/#56); -1 where absent."""
+    """For each position of one axis its k candidates; -1 where absent."""
+    rows = []
+    for position, slots in enumerate(_positions(length, k, s, d, edge)):
+        residue, last = position % d, position if edge == "causal" else length - 1
+        if edge == "wrap":
+            around = (length - residue - 1) // d * d + d  # what the residue class takes of the axis
+            rows.append([(slot - residue) % around + residue for slot in slots])
+        else:
+            rows.append([slot if 0 <= slot <= last else -1 for slot in slots])
+    return rows
+
+
+def _positions(length: int, k: int, s: int, d: int, edge: str) -> list[list[int]]:
+    """For each position of one axis where its k candidates lie, outside the axis too.
+
+    attention-systems.md 2.1, #28/#56: positions p of a residue class share leaders in groups of s.
+    """
     rows = []
     for position in range(length):
         residue, p = position % d, position // d
@@ -399,10 +435,5 @@ def _axis(length: int, k: int, s: int, d: int, edge: str) -> list[list[int]]:
         first = leader - (k - 1 if edge == "causal" else k // 2)
         if edge == "clamp":
             first = min(max(first, 0), last + 1 - k)
-        slots = range(first, first + k)
-        last = p if edge == "causal" else last
-        if edge == "wrap":
-            rows.append([slot % (last + 1) * d + residue for slot in slots])
-        else:
-            rows.append([slot * d + residue if 0 <= slot <= last else -1 for slot in slots])
+        rows.append([slot * d + residue for slot in range(first, first + k)])
     return rows

@@ -164,6 +164,11 @@ def full(stack: Stack) -> bool:
     return own(stack) or (len(stack) == 1 and place_word(stack[0]).full(stack[0]))
 
 
+def grouped(stack: Stack, memory: Ground) -> bool:
+    """Whether the tokens fall into groups of one size, of several tokens, that share their slots."""
+    return len(stack) == 1 and place_word(stack[0]).grouped(stack[0], memory)
+
+
 def offsets(stack: Stack, grid: tuple[int, ...]) -> Spans:
     """How far the slots of a token lie from it along each axis; None where that is not bounded."""
     found = [place_word(place).offsets(place, grid) or () for place in stack]
@@ -172,6 +177,17 @@ def offsets(stack: Stack, grid: tuple[int, ...]) -> Spans:
         near = [span for span in axis if span is not None]
         spans.append(Span(1, max(s.low for s in near), min(s.high for s in near)) if near else None)
     return tuple(spans)
+
+
+def distances(stack: Stack | None, grid: tuple[int, ...]) -> list[Any]:
+    """For each axis, array (tokens, slots) of how far slots lie from tokens; without a stack all tokens are slots."""
+    import numpy as np
+
+    if stack and len(stack) == 1:
+        return list(place_word(stack[0]).distances(stack[0], grid))
+    here = np.indices(grid).reshape(len(grid), -1)
+    rows = table(stack, (grid, 0), (grid, 0), 1)[0] if stack else np.arange(prod(grid))[None]
+    return [np.where(rows >= 0, axis[np.maximum(rows, 0)] - axis[:, None], 0) for axis in here]
 
 
 def steps(stack: Stack) -> list[tuple[int, ...]]:

@@ -39,6 +39,13 @@ COUNTED = [
         "dot0(x,#7) -> gelu -> mm(#7,c=5)", 4, (5,),
         {"dot0": {"tokens": 5, "slots": 7, "C": 4}, "mm": {"tokens": 5, "slots": 7, "c": 5}},
     ),
+    (
+        "(dot(x,x) -> relq(x) -> softmax -> mm(x))@h(2)", 4, (9,),
+        {
+            "relq": {"tokens": 9, "distances": 17, "C": 4}, "dot": {"tokens": 9, "slots": 9, "C": 4},
+            "mm": {"tokens": 9, "slots": 9, "c": 4},
+        },
+    ),
     ("let c = pool(3) in gelu@sort(c)", 4, (9,), {"sort": {"tokens": 9, "centres": 3, "C": 4}}),
     (
         "let c = pool(3) in att(x,x,x)@clus(c,2)", 4, (9,),

@@ -1,0 +1,63 @@
+"""Softmax attention where groups of tokens share their slots, as the blocks of HaloNet do: taken out once a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from metamixer.compile.modules import Env, SourcesOf, Store
+from metamixer.compile.plan import Path, Plan
+from metamixer.language.typed import Typed
+from metamixer.language.types import Score
+from metamixer.words import supports
+from metamixer.words.reads import table_of
+
+
+class Grouped(nn.Module):
+    """One scaled dot-product attention of every group of tokens over the slots of the group.
+
+    Slots of zeros stand before softmax as others do; absent ones are masked.
+    """
+
+    slots: Tensor
+    order: Tensor
+    back: Tensor
+    present: Tensor
+
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+        super().__init__()
+        assert chosen.match is not None
+        assert chosen.sum is not None
+        self.t, self.match = t, chosen.match[1]
+        self.sources = SourcesOf(chosen, path, store, ties)
+        score: Score = self.match.out
+        rows, group = torch.unique(torch.as_tensor(table_of(score.parts[0], score)[0]), dim=0, return_inverse=True)
+        order = group.argsort(stable=True)
+        absent = rows < 0
+        self.masked = bool(absent.any()) and supports.absents(score.parts[0].place or ())
+        for name, value in (
+            ("slots", rows.clamp(min=0)),
+            ("present", ~absent),
+            ("order", order),
+            ("back", order.argsort()),
+        ):
+            self.register_buffer(name, value, persistent=False)
+
+    def forward(self, x: Tensor, env: Env, state: None = None) -> Tensor:
+        score: Score = self.match.out
+        groups = len(self.slots)
+        q, k, v = (flat.reshape(flat.shape[0], score.tokens, -1) for flat in self.sources(x, env))
+        q = q[:, self.order].unflatten(1, (groups, -1))
+        k, v = (memory[:, self.slots] * self.present.unsqueeze(-1).to(memory.dtype) for memory in (k, v))
+        q, k, v = (part.flatten(0, 1).unflatten(-1, (score.heads, -1)).transpose(1, 2) for part in (q, k, v))
+        mask = self.present[:, None, None].repeat(x.shape[0], 1, 1, 1) if self.masked else None
+        out = nn.functional.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, scale=self.match.word.scale(self.match)
+        )
+        out = out.transpose(1, 2).flatten(2).unflatten(0, (-1, groups)).flatten(1, 2)[:, self.back]
+        return out.reshape(out.shape[0], *score.grid, self.t.out.channels)
+
+    def extra_repr(self) -> str:
+        return f"{self.t.text} : {self.t.out}"

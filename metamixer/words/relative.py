@@ -1,0 +1,93 @@
+"""Positions that meet the query: logits of the distance between a token and a slot along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar
+
+from metamixer.language.typed import Typed
+from metamixer.language.types import Context, Mismatch, Score, Type, field_of
+from metamixer.language.vocabulary import Done, Weighing, Weight, register
+from metamixer.words import supports
+from metamixer.words.activations import Activation
+from metamixer.words.reads import flat, gathers, heads_split
+from metamixer.words.supports import Stack
+
+
+@register
+class QueryPositions(Activation):
+    """``relq(q)``: adds <q, r> for every axis, r a learned vector for the distance of the slot, shared by the heads.
+
+    A table of an axis holds the distances that occur. MACs: tokens * C of the query * distances, over the axes.
+    Source: relative logits of attention augmented convolution, arXiv 1904.09925; HaloNet, arXiv 2103.12731.
+    """
+
+    name = "relq"
+    relative = True
+    counted = "tokens * C * distances"
+    kinds = ("stage",)
+    sources: ClassVar[tuple[str, ...]] = ("coefficients", "q")
+    roles: ClassVar[tuple[str, ...]] = ("coefficients", "q")
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
+        return Weighing("channels", "static")
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        score, q = sources[0], field_of(sources[1], "the query of relq")
+        if not isinstance(score, Score) or len(score.parts) != 1 or score.parts[0].memory != (score.grid, 0):
+            raise Mismatch("relq needs scores of a grid over itself", "write dot(q,k) -> relq(q) -> softmax -> mm(v)")
+        place = score.parts[0].place
+        if place and gathers(score.parts[0]) and (supports.chosen(place) or supports.by_head(place)):
+            raise Mismatch("relq needs slots that are the same for all heads and inputs", "leave out relq")
+        if q.grid != score.grid or q.extra or q.channels % score.heads:
+            raise Mismatch(f"the query of relq stands on {q}, the scores have {score.heads} heads over {score.grid}")
+        return Done(score)
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        width = t.inputs[1].channels // t.out.heads
+        sizes = [len(axis) for axis, _ in _distances(_stack(t.out), t.out.grid)]
+        return tuple(Weight(f"axis{i}", (size, width), "normal", width**-0.5) for i, size in enumerate(sizes))
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        return {f"at{i}": index for i, (_, index) in enumerate(_distances(_stack(t.out), t.out.grid))}
+
+    def macs(self, t: Typed) -> int:
+        distances = sum(len(axis) for axis, _ in _distances(_stack(t.out), t.out.grid))
+        return int(t.out.tokens * t.inputs[1].channels * distances)
+
+    def apply(self, t: Typed, w: Any, s: Any, q: Any) -> Any:
+        queries = heads_split(flat(q, t.inputs[1]), t.out.heads)
+        for i in range(len(t.out.grid)):
+            index = getattr(w, f"at{i}").expand(*s.shape)
+            s = s + (queries @ getattr(w, f"axis{i}").mT).gather(-1, index)
+        return s
+
+    def dense(self, t: Typed, w: Any, s: Any, q: Any) -> Any:
+        import torch
+
+        queries = heads_split(flat(q, t.inputs[1]), t.out.heads)
+        for i in range(len(t.out.grid)):
+            vectors = getattr(w, f"axis{i}")[getattr(w, f"at{i}")].expand(t.out.tokens, t.out.slots, -1)
+            s = s + torch.einsum("bhnd,nsd->bhns", queries, vectors)
+        return s
+
+
+def _stack(score: Score) -> Stack | None:
+    """The support that takes slots out one by one, if there is one."""
+    return score.parts[0].place if gathers(score.parts[0]) else None
+
+
+@lru_cache(maxsize=256)
+def _distances(stack: Stack | None, grid: tuple[int, ...]) -> tuple[tuple[Any, Any], ...]:
+    """For each axis the distances that occur, and which of them that of each slot is, (tokens, slots)."""
+    import numpy as np
+
+    found = []
+    for shift in supports.distances(stack, grid):
+        axis, index = np.unique(shift, return_inverse=True)
+        found.append((axis, index.reshape(shift.shape)))
+    return tuple(found)
