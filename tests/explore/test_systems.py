@@ -1,0 +1,265 @@
+"""The derived attributes of published mixers against what their modules do.
+
+Every token of an input is disturbed in turn to see where it matters; tokens are permuted and a pattern is shifted;
+coefficients are caught where they meet values; causal and crossed forms are written down, built and tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log, prod
+
+import pytest
+import torch
+from systems import SYSTEMS
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+import metamixer as mm
+from metamixer.compile.plan import stages
+from metamixer.errors import LanguageError
+from metamixer.explore import attributes
+from metamixer.explore.attributes import GROWTH, grown, slope
+from metamixer.language import Sentence
+from metamixer.language.nodes import Node, X, joined, place, word
+from metamixer.language.typed import Typed
+from metamixer.language.vocabulary import words
+from metamixer.testing.checks import deviation, randomise
+
+DATA_DEPENDENT = ("top", "sort", "clus", "rand")  # which tokens are read follows from the input
+
+
+def network(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> torch.nn.Module:
+    torch.manual_seed(0)
+    net = mm.build(sentence, channels, grid)
+    randomise(net)
+    return net.eval().double()
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request):
+    text, channels, grid = SYSTEMS[request.param]
+    sentence = mm.parse(text)
+    try:
+        return sentence, channels, grid, attributes(sentence, channels, grid)
+    except LanguageError as error:
+        pytest.skip(f"cannot be said yet: {error.message}")
+
+
+def same_tokens(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> bool:
+    return mm.check(sentence, channels, grid).grid == grid
+
+
+def touched(net: torch.nn.Module, channels: int, grid: tuple[int, ...]) -> Tensor:
+    """(tokens of the input, tokens of the result): whether the one matters to the other."""
+    n = prod(grid)
+    found = torch.zeros(n, n, dtype=torch.bool)
+    for seed in range(3):
+        x = noise(n, channels, seed=seed)
+        disturbed = x.repeat(n, 1, 1)
+        disturbed[torch.arange(n), torch.arange(n)] += noise(n, channels, seed=seed + 10)
+        with torch.no_grad():
+            y = net(torch.cat([x[None], disturbed]).reshape(n + 1, *grid, channels)).reshape(n + 1, n, -1)
+        found |= (y[1:] - y[:1]).abs().amax(-1) > 1e-12
+    return found
+
+
+def test_the_receptive_field(system):
+    sentence, channels, grid, found = system
+    if not same_tokens(sentence, channels, grid):
+        pytest.skip("its tokens are others than the input's")
+    source, to = touched(network(sentence, channels, grid), channels, grid).nonzero(as_tuple=True)
+    there = torch.stack(torch.unravel_index(source, grid)) - torch.stack(torch.unravel_index(to, grid))
+    far = there.abs().amax(1).tolist() if there.numel() else [0] * len(grid)
+    for axis, length in enumerate(grid):
+        declared = length - 1 if found.receptive_field[axis] is None else found.receptive_field[axis]
+        assert far[axis] <= declared
+        assert far[axis] == declared or any(name in str(sentence) for name in DATA_DEPENDENT)
+
+
+def test_permutations(system):
+    sentence, channels, grid, found = system
+    if not same_tokens(sentence, channels, grid):
+        pytest.skip("its tokens are others than the input's")
+    net, n = network(sentence, channels, grid), prod(grid)
+    x, order = noise(2, n, channels), torch.randperm(n, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        moved = net(x[:, order].reshape(2, *grid, channels)).reshape(2, n, -1)
+        y = net(x.reshape(2, *grid, channels)).reshape(2, n, -1)[:, order]
+    assert (deviation(moved, y) < 1e-9) == found.permutation
+
+
+def test_shifts(system):
+    """A pattern in the middle of a wide grid, shifted: far from the borders the result shifts with it, or does not."""
+    sentence, channels, grid, found = system
+    if not same_tokens(sentence, channels, grid):
+        pytest.skip("its tokens are others than the input's")
+    times = 1 if found.locked else 5 if len(grid) < 3 else 3
+    wide = tuple(times * length for length in grid)
+    net = network(sentence, channels, wide)
+    x = torch.zeros(1, *wide, channels, dtype=torch.float64)
+    x[(0, *(slice(length // 2 - 1, length // 2 + 1) for length in wide))] = noise(*[2] * len(wide), channels)
+    inside = (0, *(slice(2 * length // 5, 3 * length // 5 + 1) for length in wide))
+    with torch.no_grad():
+        y = net(x)
+        for axis in range(len(wide)):
+            step = found.translation[axis] if found.translation else None
+            for shift in range(1, (step or 3) + 1):
+                moved, shifted = net(x.roll(shift, axis + 1))[inside], y.roll(shift, axis + 1)[inside]
+                assert (deviation(moved, shifted) < 1e-9) == (shift == step), (axis, shift)
+
+
+def test_growth(system):
+    """Products that torch counts, at the sizes of which the exponent is taken; the last one is left out."""
+    sentence, channels, grid, found = system
+    if found.locked:
+        assert found.growth is None
+        return
+    points, counted = [], []
+    for factor in GROWTH[:2]:
+        larger = grown(grid, factor)
+        net = mm.build(sentence, channels, larger, counted=True).to("meta")
+        with FlopCounterMode(display=False) as counter:
+            net(torch.empty(1, *larger, channels, device="meta"))
+        points.append((log(prod(larger)), log(max(counter.get_total_flops(), 1))))
+        counted.append((log(prod(larger)), log(max(2 * mm.cost(sentence, channels, larger).macs, 1))))
+    assert points == counted
+    assert found.growth is None or abs(found.growth - slope(points)) < 0.15
+
+
+def test_a_lock(system):
+    """What is not locked takes its weights to a larger grid, unchanged."""
+    sentence, channels, grid, found = system
+    net = network(sentence, channels, grid)
+    here = {name: value.shape for name, value in net.state_dict().items()}
+    fits = []
+    for times in (2, 3):
+        larger = tuple(times * length for length in grid)
+        try:
+            other = network(sentence, channels, larger)
+        except LanguageError:
+            continue
+        fits.append({name: value.shape for name, value in other.state_dict().items()} == here)
+        if fits[-1]:
+            other.load_state_dict(net.state_dict())
+            assert other(noise(1, *larger, channels)).isfinite().all()
+    assert found.locked != any(fits)
+
+
+# -- coefficients ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def caught(monkeypatch):
+    """What meets values, while the reference runs: (the stage of the read, coefficients, width of keys of a head)."""
+    seen: list[tuple[Typed, Tensor]] = []
+    for one in words().values():
+        if one.sums:
+            kind = type(one)
+
+            def dense(self, t, w, state, v, original=kind.dense):
+                if not t.settings["score"].as_field:
+                    score = t.settings["score"]
+                    if state.ndim != 4 or state.shape[-1] != score.slots:
+                        state = state.reshape(len(state), -1, score.heads, score.slots).transpose(1, 2)
+                    seen.append((t, state))
+                return original(self, t, w, state, v)
+
+            monkeypatch.setattr(kind, "dense", dense)
+    return seen
+
+
+STRENGTH = ("signed", "positive", "convex")
+
+
+def test_coefficients(system, caught):
+    """Their values are as declared, some are as good, and those called dynamic change with the input."""
+    sentence, channels, grid, found = system
+    net = network(sentence, channels, grid)
+    mm.reference(net, noise(1, *grid, channels))
+    first = list(caught)
+    caught.clear()
+    mm.reference(net, noise(1, *grid, channels, seed=1))
+    if not first:
+        return
+    assert "dynamic" in found.coefficients
+    changes = [a.shape == b.shape and not torch.allclose(a, b) for (_, a), (_, b) in zip(first, caught, strict=True)]
+    assert any(changes)
+    measured = []
+    for _, state in first:
+        convex = torch.allclose(state.sum(-1), torch.ones_like(state.sum(-1)))
+        measured.append(2 if bool((state >= 0).all()) and convex else int((state >= 0).all()))
+    declared = [STRENGTH.index(name) for name in found.weights]
+    assert min(measured) >= min(declared)
+    assert "convex" not in found.weights or "static" in found.coefficients or max(measured) == 2
+
+
+def test_values_can_be_summed_first(system, caught):
+    """Rule 3.5: then a matrix of coefficients has the rank of its keys, and one more; else it has a higher one."""
+    sentence, channels, grid, found = system
+    grid = grid if found.locked else grown(grid, 4)
+    net = network(sentence, channels, grid)
+    mm.reference(net, noise(1, *grid, channels))
+    widths = dict(global_reads(net.typed))
+    verdicts = []
+    for t, state in caught:
+        score = t.settings["score"]
+        if t in widths and min(score.tokens, score.slots) > widths[t] + 1:
+            verdicts.append(int(torch.linalg.matrix_rank(state[0], rtol=1e-11).max()) <= widths[t] + 1)
+    if found.linear is None:
+        assert not widths
+    elif verdicts:
+        assert all(verdicts) == found.linear
+
+
+def global_reads(t: Typed) -> Iterator[tuple[Typed, int]]:
+    """The aggregating stage of each read of scores over all tokens, and the width of a key."""
+    if t.word.form == "read":
+        steps = [step for _, step in stages(t)]
+        score = steps[0].out
+        if steps[0].word.content and not score.as_field and not any(part.place for part in score.parts):
+            yield steps[-1], steps[0].inputs[0].channels // score.heads
+    levels = t.settings.get("levels", ()) if t.word.form == "place" else ()
+    if not any(getattr(words()[level.place.word], "tokens", "") for level in levels):  # tokens are tokens inside
+        for kid in t.kids:
+            yield from global_reads(kid)
+
+
+# -- other forms -------------------------------------------------------------------------------------------------------
+
+
+def reads_tokens(node: Node) -> bool:
+    """Whether a phrase is a read by content; those of banks alone read no token."""
+    first = node.kids[0] if node.op == "read" else node
+    known = first.op == "word" and first.data[0] in ("att", "att0", "dot", "dot0")
+    memory = first.kids[1] if known and len(first.kids) > 1 else X
+    return known and (node.op == "read" or first.data[0].startswith("att")) and memory.op != "bank"
+
+
+def causal_form(node: Node) -> Node:
+    """Every read of tokens at @causal."""
+    inner = joined(node, tuple(causal_form(kid) for kid in node.kids))
+    return place(inner, word("causal")) if reads_tokens(node) else inner
+
+
+def test_a_causal_form(system):
+    """Reads at @causal and kernels without what comes later, in the order of memory."""
+    sentence, channels, grid, found = system
+    if not same_tokens(sentence, channels, grid):
+        pytest.skip("its tokens are others than the input's")
+    try:
+        net = network(Sentence(causal_form(sentence.node)), channels, grid)
+    except LanguageError:
+        assert not found.causal
+        return
+    for weights in net.store.weights.values():
+        for name, tensor in weights.state_dict().items():
+            if name.startswith("kernel") or (name == "weight" and tensor.ndim > 2):
+                taps = tensor.flatten(2)
+                taps[..., (taps.shape[-1] - 1) // 2 + 1 :] = 0
+    later = touched(net, channels, grid).tril(-1).any()  # a token of the input, of the result: the first stands later
+    assert bool(later) != found.causal
