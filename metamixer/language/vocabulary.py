@@ -119,6 +119,7 @@ class Word:
     positional: ClassVar[bool] = False  # treats tokens by where they stand on the grid
     relative: ClassVar[bool] = False  # treats pairs of tokens by where they stand to each other
     nonnegative: ClassVar[bool] = False  # results are not negative
+    every_slot: ClassVar[bool] = False  # needs every slot present, so that nothing can be masked before it
 
     rows: ClassVar[bool] = False  # of scores needs but the sum over the slots of each token: by_rows says how
 

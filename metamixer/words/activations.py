@@ -317,7 +317,7 @@ class WholeNormaliser(Activation):
     """A normaliser of scores over all tokens, every slot present."""
 
     kinds = ("stage",)
-    marginal = True
+    marginal = every_slot = True
 
     def headed(self, t: Typed) -> bool:
         return True

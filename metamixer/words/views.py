@@ -35,6 +35,7 @@ class View(PlaceWord):
     """A place that re-indexes the input and every let value on its domain, for any operand."""
 
     involution = False  # whether twice is nothing
+    ordered = True  # whether tokens of one part keep the order that they have in memory
     tokens = ""  # what of its field the operand sees as tokens, if not those: channels, or neither
 
     def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
@@ -490,7 +491,7 @@ class Flat(View):
 class Roll(View):
     """``@roll(n)``: the operand sees the grid shifted cyclically by n tokens an axis (Swin's shifted windows)."""
 
-    name = "roll"
+    name, ordered = "roll", False
     sizes = {"n": REQUIRED}
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:

@@ -74,7 +74,8 @@ SYSTEMS: dict[str, tuple[str, int, tuple[int, ...]]] = {
     ),
     "Hedgehog": ("(dot0(lin >> lin(g=4) >> hh(4), lin >> lin(g=4) >> hh(4)) -> l1 -> mm(lin))@h(4) >> lin", 8, (4, 4)),
     "MaxViT": (
-        "res(norm >> lin(4C) >> gelu >> dw(3) >> gelu >> se >> lin(D)) >> res(norm >> att(lin,lin,lin)@h(4)@win(4) >> lin)"
+        "res(norm >> lin(4C) >> gelu >> dw(3) >> gelu >> se >> lin(D))"
+        " >> res(norm >> att(lin,lin,lin)@h(4)@win(4) >> lin)"
         " >> res(norm >> ffn(4)) >> res(norm >> att(lin,lin,lin)@h(4)@grid(4) >> lin) >> res(norm >> ffn(4))",
         8, (8, 8),
     ),

@@ -49,7 +49,7 @@ CASES = [
     ("att(lin,lin,lin)@grid(4)", 4, (8, 8), (6, 6), False, (1, 1)),
     ("(lin >> norm)@grid(4) >> gelu@win(2)", 4, (8, 8), (0, 0), True, (1, 1)),
     ("lin@flat@win(Hx1)", 2, (4, 6), (None, 0), False, (None, 1)),
-    ("att(lin,lin,lin)@causal", 4, (6,), (5,), False, (1,)),
+    ("att(lin,lin,lin)@causal", 4, (6,), (5,), False, None),
     (MIXER, 4, (6, 2), (None, None), False, None),
     ("pos >> gelu", 4, (6,), (0,), False, None),
     ("x + (pool(/2) >> lin >> up(2))", 4, (8, 8), (1, 1), False, (2, 2)),
