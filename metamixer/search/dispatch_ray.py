@@ -1,7 +1,9 @@
 """Trials on Ray Tune workers: reused actors, one trial each at a time, the record written by the driver alone.
 
 Tune is a dispatcher here: `_Searcher` hands it the driver's jobs and tells the driver what came back; Tune's own files
-go to a temporary folder that is deleted. Ray is started for this search on loopback and is never joined by accident.
+go to a temporary folder that is deleted. Ray is started for this search on loopback, and a cluster is joined only where
+its address is given. On a cluster the data set is put once into the object store, and weights come back with results:
+its machines need neither the data nor the run's folder.
 """
 
 from __future__ import annotations
@@ -13,20 +15,24 @@ import pickle
 import platform
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from metamixer import tasks
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search.devices import gpu_count
 from metamixer.search.driver import Driver, Nothing
 from metamixer.search.evaluator import resolve, run, versions
 from metamixer.search.interrupt import Interrupt
 from metamixer.search.lease import process_started
+from metamixer.tasks import Arrays
 
 # A worker looks at its time limit before every batch. One that is this much over it hangs, and is killed.
 GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
@@ -43,8 +49,6 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-    # "No cluster": Ray listens on loopback. It replaces a loopback address that `ray.init` is given by the host's own.
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
 
 
@@ -56,7 +60,13 @@ def unavailable() -> str | None:
 
 
 def dispatch(
-    driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Callable[[], None], workers: int, gpus: float
+    driver: Driver,
+    evaluate: str,
+    interrupt: Interrupt,
+    refresh: Callable[[], None],
+    workers: int | None,
+    gpus: float,
+    address: str | None = None,
 ) -> None:
     """Run the driver's jobs on `workers` processes until there are none.
 
@@ -65,23 +75,26 @@ def dispatch(
         evaluate: `package.module:function`, resolved in the worker.
         interrupt: Ctrl-C.
         refresh: Called several times a second.
-        workers: Trials at a time.
+        workers: Trials at a time; None for as many as the cluster holds now.
         gpus: GPUs of one trial: a fraction up to 1, or a whole number.
+        address: A running cluster, `host:port`; None to start Ray on this machine.
 
     Raises:
         Interrupted: Ctrl-C; workers are stopped, their trials stay in the record to be run again.
-        ResourceError: Ray cannot be started, or has fewer resources than asked for.
+        ResourceError: Ray cannot be started or joined, or has fewer resources than asked for.
     """
     threads = driver.config.search.threads
-    with _ray(workers * threads, gpu_count() if gpus else 0) as (ray, folder):
-        there = ray.cluster_resources().get("GPU", 0)
-        if there < gpus * workers:
-            raise ResourceError(f"{workers} workers of {gpus:g} GPUs need {gpus * workers:g}; Ray sees {there:g}")
+    started = None if address else _Local((workers or 1) * threads, gpu_count() if gpus else 0)
+    with _ray(started, address) as (ray, folder):
+        workers = _room(ray, driver, workers, threads, gpus, address)
         from ray import tune
 
-        searcher = _searcher(driver, evaluate)
+        searcher = _searcher(driver, evaluate, ray, remote=address is not None)
+        trial = _trial
+        if address is not None:
+            trial = tune.with_parameters(_trial, arrays=tasks.get(driver.config.study.task).data())
         tuner = tune.Tuner(
-            tune.with_resources(_trial, {"cpu": threads, "gpu": gpus}),
+            tune.with_resources(trial, {"cpu": threads, "gpu": gpus}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=_scheduler(searcher),
@@ -102,9 +115,34 @@ def dispatch(
         tuner.fit()
 
 
-def _trial(config: dict[str, Any]) -> None:
-    """Runs in the worker: one job, its epochs and its result as reports."""
-    from ray import tune
+def _room(ray: Any, driver: Driver, workers: int | None, threads: int, gpus: float, address: str | None) -> int:
+    """Trials at a time. A cluster may grow, so more may be asked of it than it holds now."""
+    there = ray.cluster_resources()
+    fit = min(int(there.get("CPU", 0) / threads), int(there.get("GPU", 0) / gpus) if gpus else sys.maxsize)
+    if workers is None and fit == 0:
+        raise ResourceError(
+            f"no trial of {threads} CPUs and {gpus:g} GPUs fits on the cluster now",
+            place=f"it has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs",
+            advice="start nodes, or say with --workers how many trials it will hold",
+        )
+    workers = workers or fit
+    if workers > fit:
+        if address is None and gpus:
+            raise ResourceError(f"{workers} workers of {gpus:g} GPUs need {gpus * workers:g}; Ray sees {fit * gpus:g}")
+        if address is not None:
+            driver.say(f"the cluster holds {fit} of {workers} trials now; the others wait for nodes")
+    driver.workers = workers
+    return workers
+
+
+def _trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
+    """Runs in the worker: one job, its epochs and its result as reports.
+
+    Args:
+        config: `evaluate`, and `job` as JSON; its `weights` is a file of the driver's machine.
+        arrays: The task's data, on a cluster: views of the node's object store.
+    """
+    from ray import get_runtime_context, tune
 
     def report(epoch: dict[str, Any]) -> None:
         tune.report({"epoch_row": json.dumps(epoch)})
@@ -114,16 +152,29 @@ def _trial(config: dict[str, Any]) -> None:
     except StudyError as error:
         tune.report({"refused": pickle.dumps(error)})
         return
-    tune.report({"worker": f"{platform.node()}/{os.getpid()}", "versions": json.dumps(versions())})
-    result = run(evaluate, json.loads(config["job"]), report)
-    tune.report({"outcome": json.dumps(result)})
+    tune.report(
+        {
+            "worker": f"{platform.node()}/{os.getpid()}",
+            "versions": json.dumps(versions()),
+            "node": get_runtime_context().get_node_id(),
+        }
+    )
+    job = json.loads(config["job"])
+    if arrays is None:
+        tune.report({"outcome": json.dumps(run(evaluate, job, report))})
+        return
+    tasks.get(job["task"]["name"]).receive(arrays)
+    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+        file = Path(folder, "weights")
+        result = run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, report)
+        tune.report({"outcome": json.dumps(result), "weights": file.read_bytes() if file.is_file() else None})
 
 
 def _name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-def _searcher(driver: Driver, evaluate: str) -> Any:
+def _searcher(driver: Driver, evaluate: str, ray: Any, remote: bool) -> Any:
     from ray.tune.search import Searcher
 
     class DriverSearcher(Searcher):
@@ -136,6 +187,8 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.numbers: dict[str, int] = {}
+            self.nodes: dict[str, str] = {}
+            self.weights: dict[str, Path] = {}
             self.hung: set[str] = set()
             self.stopped: set[str] = set()
             self.trouble: Exception | None = None
@@ -149,6 +202,8 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
             if job is Nothing.DONE:
                 return Searcher.FINISHED
             self.numbers[trial_id] = int(job["number"])
+            if job["weights"]:
+                self.weights[trial_id] = Path(job["weights"])
             return {"evaluate": evaluate, "job": json.dumps(job)}
 
         def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -170,11 +225,14 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
             if number is None:
                 return
             if "outcome" in result:
+                if result.get("weights") is not None:
+                    _write(self.weights[trial_id], result.pop("weights"))
                 del self.numbers[trial_id]
                 driver.finished(number, json.loads(result["outcome"]))
             elif "refused" in result:
                 raise pickle.loads(result["refused"])
             elif "worker" in result:
+                self.nodes[trial_id] = result["node"]
                 driver.started(number, result["worker"], json.loads(result["versions"]))
 
         def goes_on(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -197,6 +255,8 @@ def _searcher(driver: Driver, evaluate: str) -> Any:
                 driver.stopped(number)
             elif trial_id in self.hung:
                 driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
+            elif remote and self.nodes.get(trial_id) in {n["NodeID"] for n in ray.nodes() if not n["Alive"]}:
+                driver.lost(number, "its node was lost", blamed=False)
             else:
                 driver.lost(number, "the worker process was killed")
 
@@ -258,15 +318,36 @@ def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callabl
     return Watch()
 
 
+def _write(file: Path, content: bytes) -> None:
+    """A file whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Local:
+    """What a Ray of this process alone is given."""
+
+    cpus: int
+    gpus: int
+
+
 @contextmanager
-def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
-    """A Ray cluster of this process alone, and a folder for its files; both are gone afterwards."""
+def _ray(local: _Local | None, address: str | None) -> Iterator[tuple[Any, Path]]:
+    """Ray, of this process alone or a cluster that runs, and a folder for Tune's files; neither is left behind."""
     os.environ.update(_ENVIRONMENT)
+    # "No cluster": Ray listens on loopback. It replaces a loopback address that `ray.init` is given by the host's own.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0" if local else "1"
     os.environ.pop("RAY_ADDRESS", None)
     import ray
     from ray._private import ray_constants
 
-    ray_constants.ENABLE_RAY_CLUSTER = False  # where Ray was imported before, it has not seen the environment above
+    ray_constants.ENABLE_RAY_CLUSTER = local is None  # where Ray was imported before, it has not seen the line above
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if ray.is_initialized():
@@ -278,21 +359,29 @@ def _ray(cpus: int, gpus: int) -> Iterator[tuple[Any, Path]]:
     handlers = _Handlers()
     try:
         try:
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                configure_logging=False,
-                object_store_memory=100 * 2**20,
-                _temp_dir=str(folder),
-            )
+            quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+            if local is None:
+                ray.init(address=address, runtime_env={"env_vars": _ENVIRONMENT}, **quiet)
+            else:
+                ray.init(
+                    address="local",
+                    num_cpus=local.cpus,
+                    num_gpus=local.gpus,
+                    include_dashboard=False,
+                    object_store_memory=100 * 2**20,
+                    _temp_dir=str(folder),
+                    **quiet,
+                )
         except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if address is not None:
+                raise ResourceError(
+                    f"the Ray cluster cannot be joined: {said}",
+                    place=f"--address {address}",
+                    advice="start its head: ray start --head --port=6379; with a token: export RAY_AUTH_MODE=token",
+                ) from error
             raise ResourceError(
-                f"Ray could not be started: {str(error).splitlines()[0]}",
-                advice="run without it: --dispatcher inline",
+                f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
             ) from error
         handlers.restore()
         yield ray, folder

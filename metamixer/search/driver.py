@@ -6,6 +6,7 @@ matters is in the ledger, so a driver that starts again continues where the one 
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
+from metamixer.errors import ResourceError
 from metamixer.search import front, stopping
 from metamixer.search.config import StudyConfig
 from metamixer.search.ledger import Parameters, finite, running
@@ -311,6 +313,9 @@ class Driver:
         state = {"finished": "complete", "stopped": "pruned"}.get(result.get("state", ""), "failed")
         if number in self._ended_early and state == "complete" and len(curve) < self.config.training.epochs:
             state = "pruned"  # it stopped as it was told, and calls that finished
+        if state == "failed" and _disk_is_full(reason):
+            # Every trial from now on would fail like this one; it stays in the record, to be run again.
+            raise ResourceError(f"trial {number} found no room on its disk", reason, "make room, and start again")
         if state == "pruned":
             reason = f"stopped at epoch {len(curve)} of {self.config.training.epochs}"
         if state == "complete" and not finite(accuracy):
@@ -340,10 +345,13 @@ class Driver:
         """A trial was stopped early, as `epoch` asked for, by a dispatcher that ends it without a result."""
         self.finished(number, {"state": "stopped", "curve": self._curves[number]})
 
-    def lost(self, number: int, reason: str, again: bool = True) -> None:
-        """A trial's worker is gone. It is tried once more, unless `again` is false or it was tried before."""
+    def lost(self, number: int, reason: str, again: bool = True, blamed: bool = True) -> None:
+        """A trial's worker is gone. It is tried once more, unless `again` is false or it was tried before.
+
+        A trial that is not `blamed` is tried as often as it takes: its machine went away.
+        """
         seen, curve, versions = self._forget(number)
-        self._lives[number] = self._lives.get(number, 0) + 1
+        self._lives[number] = self._lives.get(number, 0) + blamed
         if again and self._lives[number] < ATTEMPTS:
             self.say(f"trial {number}: {reason}; it is tried once more")
             self._again.append(number)
@@ -514,3 +522,7 @@ class Driver:
             unfinished = file.name.startswith(".")
             if name.isdigit() and ".safetensors" in file.name and (int(name) not in wanted or (final and unfinished)):
                 file.unlink(missing_ok=True)
+
+
+def _disk_is_full(reason: str | None) -> bool:
+    return any(f"[Errno {number}]" in (reason or "") for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import StudyError
@@ -120,13 +121,18 @@ def _words() -> str:
 
     classes = {name: type(word) for name, word in words().items()}
     parts = [f"{name} {kind.__module__}.{kind.__qualname__}" for name, kind in sorted(classes.items())]
-    for module in sorted({kind.__module__ for kind in classes.values()}):
-        tree = ast.parse(_source(module))
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
-                node.body[0] = ast.Pass()
-        parts.append(ast.unparse(tree))
+    parts += [_code(module) for module in sorted({kind.__module__ for kind in classes.values()})]
     return _hex("\n".join(parts))
+
+
+@cache
+def _code(module: str) -> str:
+    """A module without comments and docstrings."""
+    tree = ast.parse(_source(module))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree)
 
 
 def _source(module: str) -> str:

@@ -104,9 +104,13 @@ class Study:
         view = view or Silent()
         chosen = _dispatcher(dispatcher, view)
         search = self.config.search
-        workers = devices.workers(search.workers, search.threads, search.gpus)
+        if search.address is not None and chosen == "inline":
+            raise StudyError("trials in this process need no cluster", "--address", "leave out one of the two")
+        workers = search.workers
         if chosen == "inline":
             workers = 1
+        elif search.address is None:
+            workers = devices.workers(search.workers, search.threads, search.gpus)
         space, task = self._space(), self._task()
         self.config = self._with_baselines(task)
         from metamixer.search.driver import Driver
@@ -124,7 +128,7 @@ class Study:
             study = self.config.study
             proposer = Proposer(space, task, self.config.limits, search.sampler, search.startup, study.seed)
             stack.enter_context(view)
-            driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers)
+            driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1)
             state = self._drive(driver, ledger, chosen, workers, interrupt, view)
             rows = ledger.rows
         return Outcome(
@@ -136,7 +140,13 @@ class Study:
         )
 
     def _drive(
-        self, driver: Driver, ledger: Ledger, dispatcher: Dispatcher, workers: int, interrupt: Interrupt, view: View
+        self,
+        driver: Driver,
+        ledger: Ledger,
+        dispatcher: Dispatcher,
+        workers: int | None,
+        interrupt: Interrupt,
+        view: View,
     ) -> Literal["finished", "interrupted", "exhausted"]:
         from metamixer.search.references import Computation
 
@@ -164,7 +174,7 @@ class Study:
             if dispatcher == "ray":
                 from metamixer.search import dispatch_ray
 
-                dispatch_ray.dispatch(driver, search.evaluate, interrupt, refresh, workers, search.gpus)
+                dispatch_ray.dispatch(driver, search.evaluate, interrupt, refresh, workers, search.gpus, search.address)
             else:
                 from metamixer.search import dispatch_inline
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,7 +65,13 @@ class Task:
         Raises:
             TaskError: The arrays do not have the shapes, types or class numbers that the task declares.
         """
-        return _load(self)
+        if self not in _arrays:
+            _arrays[self] = _load(self)
+        return _arrays[self]
+
+    def receive(self, arrays: Arrays) -> None:
+        """Take what `data()` gave another process, in place of loading it here; unless it was loaded already."""
+        _arrays.setdefault(self, arrays)
 
     def network(self, sentence: Sentence) -> Sentence:
         """The full network, which is what is costed, built and keyed: the sentence, then `mean >> lin(classes)`."""
@@ -75,7 +80,9 @@ class Task:
         return sentence.then(word("mean"), word("lin", size(self.classes)))
 
 
-@cache
+_arrays: dict[Task, Arrays] = {}
+
+
 def _load(task: Task) -> Arrays:
     arrays = task.load()
     for part in ("train", "val", "test"):

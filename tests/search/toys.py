@@ -117,3 +117,19 @@ def deaf(job: Job, report: Report) -> dict[str, Any]:
             time.sleep(60)
         except KeyboardInterrupt:
             continue
+
+
+def mortal(job: Job, report: Report) -> dict[str, Any]:
+    """Kills its process, or the node it runs on, in its second epoch, where a file in TOY_LOSSES says so; once."""
+    losses = os.environ.get("TOY_LOSSES")
+
+    def dying(epoch: dict[str, Any]) -> bool | None:
+        for loss in ("worker", "node") if losses else ():
+            file = Path(losses or "", f"{job['number']}-{loss}")
+            if epoch["epoch"] == 2 and file.exists():
+                file.unlink()
+                os.kill(os.getppid() if loss == "node" else os.getpid(), signal.SIGKILL)
+                time.sleep(60)
+        return report(epoch)
+
+    return fast(job, dying)
