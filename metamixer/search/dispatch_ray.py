@@ -15,6 +15,7 @@ import pickle
 import platform
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -117,18 +118,23 @@ def dispatch(
 
 def _room(ray: Any, driver: Driver, workers: int | None, threads: int, gpus: float, address: str | None) -> int:
     """Trials at a time. A cluster may grow, so more may be asked of it than it holds now."""
-    there = ray.cluster_resources()
-    fit = min(int(there.get("CPU", 0) / threads), int(there.get("GPU", 0) / gpus) if gpus else sys.maxsize)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    # Node by node: a trial runs on one.
+    fit = sum(
+        min(int(node.get("CPU", 0) / threads), int(node.get("GPU", 0) / gpus) if gpus else sys.maxsize)
+        for node in nodes
+    )
+    there = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
     if workers is None and fit == 0:
         raise ResourceError(
             f"no trial of {threads} CPUs and {gpus:g} GPUs fits on the cluster now",
-            place=f"it has {there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs",
+            place=f"{len(nodes)} nodes, {there['CPU']:g} CPUs, {there['GPU']:g} GPUs",
             advice="start nodes, or say with --workers how many trials it will hold",
         )
     workers = workers or fit
     if workers > fit:
         if address is None and gpus:
-            raise ResourceError(f"{workers} workers of {gpus:g} GPUs need {gpus * workers:g}; Ray sees {fit * gpus:g}")
+            raise ResourceError(f"{workers} workers of {gpus:g} GPUs do not fit; Ray sees {there['GPU']:g} GPUs")
         if address is not None:
             driver.say(f"the cluster holds {fit} of {workers} trials now; the others wait for nodes")
     driver.workers = workers
@@ -344,6 +350,8 @@ def _ray(local: _Local | None, address: str | None) -> Iterator[tuple[Any, Path]
     # "No cluster": Ray listens on loopback. It replaces a loopback address that `ray.init` is given by the host's own.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0" if local else "1"
     os.environ.pop("RAY_ADDRESS", None)
+    if address is not None:
+        _look_for(address)
     import ray
     from ray._private import ray_constants
 
@@ -375,11 +383,7 @@ def _ray(local: _Local | None, address: str | None) -> Iterator[tuple[Any, Path]
         except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             if address is not None:
-                raise ResourceError(
-                    f"the Ray cluster cannot be joined: {said}",
-                    place=f"--address {address}",
-                    advice="start its head: ray start --head --port=6379; with a token: export RAY_AUTH_MODE=token",
-                ) from error
+                raise _unjoined(address, said) from error
             raise ResourceError(
                 f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
             ) from error
@@ -389,6 +393,29 @@ def _ray(local: _Local | None, address: str | None) -> Iterator[tuple[Any, Path]
         ray.shutdown()
         handlers.restore()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _look_for(address: str) -> None:
+    """See that something listens there: Ray ends the process when nothing does, and after a minute."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise ResourceError(
+            "that is no address of a Ray cluster",
+            f"--address {address}",
+            "write the head's host:port, as 10.0.0.1:6379",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _unjoined(address, str(error)) from None
+
+
+def _unjoined(address: str, why: str) -> ResourceError:
+    return ResourceError(
+        f"the Ray cluster cannot be joined: {why}",
+        place=f"--address {address}",
+        advice="start its head: ray start --head --port=6379",
+    )
 
 
 class _Handlers:

@@ -5,6 +5,7 @@ Named in studies as `toys:function`; this folder is on the path of the processes
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -133,3 +134,26 @@ def mortal(job: Job, report: Report) -> dict[str, Any]:
         return report(epoch)
 
     return fast(job, dying)
+
+
+def visible(job: Job, report: Report) -> dict[str, Any]:
+    """Says as its device which GPUs it sees, and leaves in TOY_FOLDER on which node and when it ran."""
+    import ray
+
+    start = time.time()
+    result = fast(job, report)
+    seen = [ray.get_runtime_context().get_node_id(), start, time.time()]
+    Path(os.environ["TOY_FOLDER"], f"visible-{job['number']}").write_text(json.dumps(seen))
+    return {**result, "device": f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES')}"}
+
+
+def given(job: Job, report: Report) -> dict[str, Any]:
+    """A real training that must find its data in the process, as views of memory that is not its own."""
+    from metamixer import tasks
+    from metamixer.tasks import task as room
+    from metamixer.training.evaluate import evaluate
+
+    arrays = room._arrays[tasks.get(job["task"]["name"])]
+    if arrays.x_train.flags.owndata or arrays.x_train.flags.writeable:
+        raise ValueError("the data is this process's own")
+    return evaluate(job, report)
