@@ -138,3 +138,15 @@ def macs(t: Typed) -> int:
         assert chosen.sum is not None
         return chunked(chosen.match[1], chosen.sum[1])
     return sum(step.word.macs(step) for _, step in stages(t))
+
+
+def executed(t: Typed) -> int:
+    """MACs that the kernel of a read runs: those of its planned order, or more where a mask stands for few slots."""
+    chosen = plan(t)
+    if chosen.order != "masked":
+        return macs(t)
+    assert chosen.match is not None
+    assert chosen.sum is not None
+    match, total = chosen.match[1], chosen.sum[1]
+    memory = match.out.parts[0].memory
+    return int(match.out.tokens * supports.tokens_of(memory) * (match.inputs[0].channels + total.out.channels))

@@ -10,11 +10,12 @@ from __future__ import annotations
 from math import prod
 from typing import NamedTuple
 
-from metamixer.compile.plan import macs as read_macs
-from metamixer.compile.plan import stages
+from metamixer.compile.plan import executed, stages
+from metamixer.compile.plan import macs as planned
 from metamixer.language import Sentence, parse
 from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Score
+from metamixer.language.types import Field, Score, Slots
+from metamixer.words import supports
 
 
 class Row(NamedTuple):
@@ -58,6 +59,7 @@ class Cost(NamedTuple):
 
 
 Counts = tuple[int, int, int, int]
+READS = {"planned": planned, "executed": executed}
 
 
 def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: str = "planned") -> Cost:
@@ -67,7 +69,9 @@ def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: 
         sentence: an architecture (no choices left).
         channels: channels of the input.
         grid: length of each axis of the input.
-        order: ``planned`` (as the module evaluates it) or ``dense`` (scores first, absent slots left out).
+        order: ``planned`` (as the module evaluates it), ``dense`` (scores first, absent slots left out), or
+            ``executed`` (as planned, but with every product that the module's kernels run: where a small neighbourhood
+            is faster as a masked product over all tokens they are more).
 
     Raises:
         LanguageError: the sentence does not fit that input.
@@ -114,8 +118,8 @@ def _counts(t: Typed, order: str) -> Counts:
         params = 0
     if word.form == "tie":
         params += _tied_params(t, order)
-    if word.form == "read" and order == "planned":  # stages report their own MACs; the plan may take other products
-        macs += read_macs(t) - sum(step.word.macs(step) for _, step in stages(t))
+    if word.form == "read" and order in READS:  # stages report their own MACs; the plan may take other products
+        macs += READS[order](t) - sum(step.word.macs(step) for _, step in stages(t))
     own = _own(t, order)
     trained = sum(prod(w.shape) for w in word.weights(t) if w.trained)
     if own or trained:
@@ -125,13 +129,20 @@ def _counts(t: Typed, order: str) -> Counts:
 
 def _own(t: Typed, order: str) -> int:
     macs = t.word.macs(t)
-    if order == "dense" and macs:
-        tables = [table for name, table in t.word.constants(t).items() if name.startswith("table")]
-        score = t.settings.get("score", t.out)
-        if tables and isinstance(score, Score):
-            absent = sum(int((table < 0).sum()) for table in tables)
-            return macs - macs // (score.tokens * score.slots) * absent
-    return macs
+    score = t.settings.get("score", t.out)
+    if order != "dense" or not macs or not isinstance(score, Score) or not any(part.place for part in score.parts):
+        return macs
+    slots = score.heads * score.tokens * score.slots
+    return macs // slots * sum(_present(part, score) for part in score.parts)
+
+
+def _present(part: Slots, score: Score) -> int:
+    """The slots of one memory that are there, over all heads and tokens."""
+    if not part.place or not part.memory or supports.chosen(part.place):
+        return score.heads * score.tokens * part.number
+    rows = supports.table(part.place, (score.grid, score.extra), part.memory, score.heads)
+    there = (rows >= 0).sum()
+    return int(there) * (score.heads * score.tokens * part.number // rows.size)
 
 
 def _tied_params(t: Typed, order: str) -> int:

@@ -19,7 +19,7 @@ from metamixer.language import Sentence, parse
 from metamixer.language.nodes import X
 from metamixer.language.typed import Typed
 from metamixer.language.types import Field, Score
-from metamixer.report.costs import stages
+from metamixer.report.costs import MASKED, stages
 from metamixer.report.picture import shorten
 from metamixer.report.sketch import shape, sketch
 
@@ -182,8 +182,8 @@ def _described(tree: Typed, counted: Cost) -> dict[str, Any]:
     return {
         "input": {"channels": tree.x.channels, "grid": list(tree.x.grid)},
         "output": _type(tree),
-        "cost": {"macs": counted.macs, "flops": counted.flops, "params": counted.params,
-                 "elementwise": counted.elementwise, "activations": counted.activations},
+        "cost": {"macs": counted.macs, "executed_macs": counts(tree, "executed")[0], "flops": counted.flops,
+                 "params": counted.params, "elementwise": counted.elementwise, "activations": counted.activations},
         "breakdown": [row._asdict() for row in counted.breakdown],
         "fused": _fused(tree),
         "attributes": _attributes(tree).described(),
@@ -272,6 +272,9 @@ def _print_network(console: Any, tree: Typed, counted: Cost) -> None:
         f"{counted.params:,} parameters; {counted.elementwise:,} elementwise results; "
         f"{counted.activations:,} activations"
     )
+    executed = counts(tree, "executed")[0]
+    if executed != counted.macs:
+        console.print(f"{executed:,} MACs run in the module: {MASKED}", soft_wrap=True)
     fused = _fused(tree)
     if fused is not None:
         console.print(

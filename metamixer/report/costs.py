@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from metamixer.cost import Cost
 
+# Why a module runs more products than are counted (`metamixer.cost(.., order="executed")`).
+MASKED = "a small neighbourhood is faster as a product over all tokens with a mask"
+
 
 class Stage(NamedTuple):
     """``times`` equal stages that follow each other; the counts are those of all of them together."""

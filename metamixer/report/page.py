@@ -17,7 +17,7 @@ from metamixer.cost import Cost, cost
 from metamixer.errors import LanguageError
 from metamixer.language import parse
 from metamixer.report import figure
-from metamixer.report.costs import stages
+from metamixer.report.costs import MASKED, stages
 from metamixer.report.drawing import draw
 from metamixer.report.html import Cell, bar, code, embedded, facts, number, plot, table, text
 from metamixer.report.run import Run, load, reason
@@ -276,6 +276,9 @@ def _network(run: Run, point: Point) -> Iterator[str]:
     yield "<h4>Cost by stage, for one input</h4>" + breakdown(counted)
     if counted.macs != point.cost["macs"]:
         yield f'<p class="note">The record has {point.cost["macs"]:,} MACs: it was counted by another version.</p>'
+    executed = cost(network, channels, grid, "executed").macs
+    if executed != counted.macs:
+        yield f'<p class="note">{executed:,} MACs run in the module: {MASKED}.</p>'
     yield "</div><div>"
     if choices:
         yield f"<details open><summary>Derivation: {len(choices)} choices</summary>"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import metamixer as mm
 from metamixer.errors import LanguageError
@@ -184,3 +186,46 @@ def test_a_cost_is_plain_numbers():
     assert hash(cost) == hash(mm.cost("lin", 4, [3]))
     with pytest.raises(LanguageError, match="unknown word"):
         mm.cost("linn", 4, (3,))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "channels", "grid"),
+    [
+        ("att(lin,lin,lin)@N(3)@h(2) >> lin", 8, (8, 8)),
+        ("res(norm >> att(lin,lin,lin)@N(5,mask)) >> dw(3) >> att(lin,lin,lin)", 4, (12,)),
+        ("(att(lin,lin,lin)@N(3))@win(4)", 4, (4, 8, 4)),
+        ("tie f = att(lin,lin,lin)@N(3) in f >> f", 4, (9,)),
+        ("att(lin,lin,lin)@win(4) >> ffn(2)", 4, (8, 8)),
+        ("(dot(lin,lin) -> sig -> mm(lin))@N(3)", 4, (8, 8)),
+    ],
+)
+def test_products_that_run_are_counted_too(sentence, channels, grid):
+    """A small neighbourhood as a masked product over all tokens: torch counts what runs in the default module."""
+    with FlopCounterMode(display=False) as counter:
+        mm.build(sentence, channels, grid).to("meta")(torch.empty(1, *grid, channels, device="meta"))
+    executed, planned = mm.cost(sentence, channels, grid, "executed"), mm.cost(sentence, channels, grid)
+    assert counter.get_total_flops() == executed.flops
+    assert executed._replace(macs=0, breakdown=()) == planned._replace(macs=0, breakdown=())
+    assert (executed.macs > planned.macs) == ("@N" in sentence and "sig" not in sentence)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "channels", "tokens", "slots"),
+    [
+        ("att(lin,lin,lin)@causal", 8, 16, 16 * 17 / 2),
+        ("att(lin,lin,lin)@N(3,mask)@h(2)", 8, 16, 3 * 16 - 2),
+        ("att(lin,lin,lin)@N(4,causal)", 8, 16, 4 * 16 - 3 - 2 - 1),
+        # head i: the tokens j with (j + i) mod 4 = 0, up to the token itself
+        (
+            "att(lin,lin,lin)@stride(4)@causal@h(4)",
+            8,
+            16,
+            sum((j + i) % 4 == 0 for i in range(4) for token in range(16) for j in range(token + 1)) / 4,
+        ),
+    ],
+)
+def test_dense_counts_leave_masked_slots_out(sentence, channels, tokens, slots):
+    """Slots of one head, over all tokens; a projection for query, keys and values."""
+    projections = 3 * tokens * channels**2
+    found = mm.cost(sentence, channels, (tokens,), "dense").macs
+    assert found == projections + 2 * slots * channels

@@ -40,8 +40,18 @@ def test_the_costs_of_the_tree_add_up(capsys: pytest.CaptureFixture[str]) -> Non
     assert document["output"] == {"grid": [8, 8], "channels": 32, "extra": 0}
     assert sum(row["macs"] for row in document["breakdown"]) == document["cost"]["macs"] == document["tree"]["macs"]
     assert sum(row["params"] for row in document["breakdown"]) == document["cost"]["params"]
+    assert document["cost"]["executed_macs"] == document["cost"]["macs"]
     (copy,) = document["tree"]["parts"]
     assert (copy["repeated"], 2 * copy["macs"]) == (2, document["tree"]["macs"])
+
+
+def test_both_counts_of_a_masked_neighbourhood_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    from metamixer.report.command import show
+
+    assert show("att(lin,lin,lin)@N(3)@h(4)", channels=64, grid=(8, 8), svg=None, as_json=False) == 0
+    told = capsys.readouterr().out
+    assert f"{3 * 64**3 + 2 * 64 * 9 * 64:,} MACs = " in told
+    assert f"{3 * 64**3 + 2 * 64**3:,} MACs run in the module: a small neighbourhood is faster as a product" in told
 
 
 def test_show_of_a_sentence_that_does_not_fit(tmp_path: Path) -> None:
