@@ -184,7 +184,9 @@ def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
         inner, ends = yield from drawn(drawer, node.kids[0], plan.goal, spot)
         places, final = drawer.behind_operand(node, goal, plan, ends)
         where, place_ends = yield from drawn(drawer, node.kids[1], places, behind(spot, drawer.before(node, 1)))
-        return place(inner, where), drawer.ends(dict(final[item] for item in place_ends.of.items()))
+        return place(inner, where), drawer.ends(
+            {k: v for item in place_ends.of.items() for k, v in final[item].items()}
+        )
     return (yield from _shared(drawer, node, goal, plan, spot))
 
 

@@ -131,7 +131,7 @@ class Placed(NamedTuple):
 
     goal: Goal
     worlds: list[tuple[Contexts, Outcome, Contexts, Contexts]]
-    behind: dict[Ends, tuple[Goal, Mapping[tuple[Contexts, Outcome], tuple[Contexts, Outcome]]]]
+    behind: dict[Ends, tuple[Goal, Mapping[tuple[Contexts, Outcome], dict[Contexts, Outcome]]]]
 
 
 class Parted(NamedTuple):
@@ -319,11 +319,14 @@ class Drawer:
         return Placed(self.goal(wanted), worlds, {})
 
     def behind_operand(self, node: Node, goal: Goal, plan: Placed, ends: Ends) -> tuple[Goal, Mapping[Any, Any]]:
-        """The places that remain once the operand of an ``@`` is drawn, and how the whole then ends."""
+        """The places that remain once the operand of an ``@`` is drawn, and how the whole then ends in each world.
+
+        Worlds may differ where the place itself stands alike, as under heads that are still open.
+        """
         known = plan.behind.get(ends)
         if known is None:
             places: dict[Contexts, frozenset[Outcome]] = {}
-            final: dict[tuple[Contexts, Outcome], tuple[Contexts, Outcome]] = {}
+            final: dict[tuple[Contexts, Outcome], dict[Contexts, Outcome]] = {}
             for contexts, place_end, inner, asked in plan.worlds:
                 end = ends.of.get(inner)
                 reached = (
@@ -333,7 +336,7 @@ class Drawer:
                 )
                 if reached:
                     places[asked] = places.get(asked, frozenset()) | {place_end}
-                    final[asked, place_end] = (contexts, next(iter(reached)))
+                    final.setdefault((asked, place_end), {})[contexts] = next(iter(reached))
             known = plan.behind[ends] = (self.goal(places), final)
         return known
 

@@ -400,3 +400,19 @@ def test_the_domain_stays_as_written_where_a_draw_is_put_in_place():
     }  # fmt: skip
     draw = Space(rules, "n").replay({"n#1": 16, "n#2": "lin(w)", "n#3": "w"}, 4, (8, 8))
     assert str(draw.sentence) == "lin(16) >> lin(16) >> dw(3)"
+
+
+def test_places_behind_an_operand_with_choices_all_remain_viable():
+    """The inner place stands alike under every number of heads; none of them is lost."""
+    read = "(dot0(lin >> {elu1|relu},lin) -> l1 -> mm(lin))"
+    for where in ("@causal@h({4|2|8})", "@N(3)@h({4|2|8})", "@{causal|N(3)}@h({4|2|8})"):
+        viable = []
+
+        def choose(name, choice, viable=viable):
+            viable.append(choice.viable)
+            return choice.viable[0]
+
+        Space({"n": read + where}, "n").draw(random.Random(0), 8, (8,), choose)
+        assert viable[0] == ("elu1", "relu")
+        assert viable[-1] == (4, 2, 8)
+        assert Space({"n": read + where}, "n").size(8, (8,)) == 6 * (2 if "|N" in where else 1)
