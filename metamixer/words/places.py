@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import product
 from math import lcm, prod
 from typing import Any
 
@@ -145,14 +144,7 @@ class Neighbourhood(Support):
 
         k, s, d, edge = place.values
         axes = [np.asarray(_positions(*numbers, edge)) for numbers in zip(grid, k, s, d, strict=True)]
-        found = []
-        for i, positions in enumerate(axes):
-            far = positions - np.arange(grid[i])[:, None]  # (tokens of the axis, slots of the axis)
-            shape = [1] * (2 * len(grid))
-            shape[i], shape[len(grid) + i] = far.shape
-            full = (*grid, *(len(axis[0]) for axis in axes))
-            found.append(np.broadcast_to(far.reshape(shape), full).reshape(prod(grid), -1))
-        return found
+        return _spread([axis - np.arange(len(axis))[:, None] for axis in axes], grid)
 
     def steps(self, place: Place) -> tuple[int, ...]:
         return tuple(s * d if s > 1 else 1 for s, d in zip(place.values[1], place.values[2], strict=True))
@@ -199,7 +191,7 @@ class Causal(Masking):
 
 @register
 class Lag(Masking):
-    """``@lag(n)``: the tokens at least n before the token, in the order of memory; ``lag(0)`` is ``causal``.
+    """``@lag(n)``: the tokens at least n before the token, in the order of memory.
 
     Of a coarse memory those slots whose parts of the sequence end so far before it. Tokens without a slot read
     nothing: zeros.
@@ -214,6 +206,8 @@ class Lag(Masking):
 
     def fits(self, place: Place, asks: Ground, memory: Ground) -> None:
         cells(asks, memory, "lag")
+        if place.values[0] == 0 and asks == memory:
+            raise Mismatch("lag(0) is causal", "write @causal")
         if asks[1] or place.values[0] >= prod(asks[0]):
             raise Mismatch(f"lag({place.values[0]}) on {prod(asks[0])} tokens leaves nothing", "take a smaller lag")
 
@@ -393,20 +387,27 @@ def _opened(stack: Stack) -> tuple[Stack, ...]:
     return stack[0].values if len(stack) == 1 and stack[0].word == "|" else (stack,)
 
 
+def _spread(axes: list[Any], grid: tuple[int, ...]) -> list[Any]:
+    """Of each axis the array (tokens of the axis, slots of the axis), spread over (tokens, slots) of the grid."""
+    import numpy as np
+
+    found, full = [], (*grid, *(axis.shape[1] for axis in axes))
+    for i, axis in enumerate(axes):
+        shape = [1] * len(full)
+        shape[i], shape[len(grid) + i] = axis.shape
+        found.append(np.broadcast_to(axis.reshape(shape), full).reshape(prod(grid), -1))
+    return found
+
+
 @lru_cache(maxsize=256)
 def _neighbours(place: Place, grid: tuple[int, ...]) -> Any:
     import numpy as np
 
     k, s, d, edge = place.values
-    axes = [_axis(*numbers, edge) for numbers in zip(grid, k, s, d, strict=True)]
-    rows = []
-    for token in product(*map(range, grid)):
-        row = []
-        for slot in product(*(axis[i] for axis, i in zip(axes, token, strict=True))):
-            absent = any(position < 0 for position in slot)
-            row.append(-1 if absent else int(np.ravel_multi_index(slot, grid)))
-        rows.append(row)
-    return np.asarray(rows, dtype=np.int64)
+    axes = [np.asarray(_axis(*numbers, edge)) for numbers in zip(grid, k, s, d, strict=True)]
+    spread = _spread(axes, grid)
+    absent = np.logical_or.reduce([axis < 0 for axis in spread])
+    return np.where(absent, -1, np.ravel_multi_index(spread, grid, mode="clip")).astype(np.int64)
 
 
 def _axis(length: int, k: int, s: int, d: int, edge: str) -> list[list[int]]:

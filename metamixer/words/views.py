@@ -338,7 +338,7 @@ class Grid(Partition):
 
 @register
 class Blocks(View):
-    """``@blk(n)``: groups of n consecutive tokens, in the order of memory; each is a sequence of its own.
+    """``@blk(n)``: groups of n consecutive tokens, in the order of memory, each a sequence; on one axis ``win(n)``.
 
     What remains of n tokens stands in a sequence of groups; where every group keeps its tokens, so does the grid.
     """
@@ -350,7 +350,7 @@ class Blocks(View):
         n, tokens = one(settings["n"], "the number of tokens of a group"), on_grid(ctx.x, "blk").tokens
         if n < 1 or tokens % n:
             raise Mismatch(f"blk({n}) does not divide {tokens} tokens", f"take a divisor of {tokens}")
-        return Done((Place("blk", (n,)),))
+        return Done((Place("win", ((n,),)) if len(ctx.x.grid) == 1 else Place("blk", (n,)),))
 
     def inner(self, field: Field, place: Place) -> Field:
         return Field((place.values[0],), field.channels)
@@ -365,16 +365,11 @@ class Blocks(View):
     def parts(self, field: Field, place: Place) -> int:
         return int(field.tokens // place.values[0])
 
-    def idle(self, field: Field, place: Place) -> bool:
-        return field.grid == (place.values[0],)
-
     def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
-        if len(field.grid) > 1:
-            return (None,) * len(field.grid)
-        return Window().spread(field, Place("win", ((place.values[0],),)), inner, out)
+        return (None,) * len(field.grid)
 
     def shifts(self, field: Field, place: Place, inner: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-        return (place.values[0],) if len(field.grid) == 1 else None
+        return None
 
     def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
         n = place.values[0]

@@ -44,7 +44,6 @@ def results(sentences: tuple[str, ...], channels: int, grid: tuple[int, ...]) ->
         (f"{ATT}@rand(.5)", ATT, (4, 3)),
         ("(dot(lin,lin) -> softmax[blk(N)] -> mm(lin))@h(2)", ATT, (4, 3)),
         # supports that leave out the same
-        (f"{ATT}@lag(0)", f"{ATT}@causal", (4, 3)),
         (f"{ATT}@N(3,causal)", f"{ATT}@N(5,mask)@causal", (7,)),
         (f"{ATT}@N(3,causal)", f"{ATT}@N(3,causal)@causal", (7,)),
         (f"{ATT}@N(3)@N(3)", f"{ATT}@N(3)", (5, 4)),

@@ -14,7 +14,8 @@ class TestLag(WordContract):
     word = "lag"
     examples = (
         ("att(lin,lin,lin)@lag(2)@h(2)", 4, (7,)),
-        ("att(lin,lin,lin)@lag(0)", 4, (2, 3)),
+        ("att(lin,lin,lin)@lag(1)", 4, (2, 3)),
+        ("att(lin,pool(4,lin),pool(4))@lag(0)", 4, (8,)),
         ("(dot0(lin,lin) -> gelu -> mm(lin))@lag(1)", 4, (2, 2, 2)),
         ("let k = lin in dot(k, last(k)@blk(2)@lag(3) & k@N(3)) -> softmax -> mm(last(lin)@blk(2) & lin)", 4, (8,)),
     )
@@ -176,6 +177,7 @@ def test_order_and_repetition_of_supports_do_not_matter(one, other):
         ("att(lin,lin,lin)@(N(3,zero) | first(1))", "cannot be part of a union"),
         ("att(lin,lin,lin)@N(3,zero)@causal", "slots of zeros"),
         ("att(lin,lin,lin)@lag(8)", "leaves nothing"),
+        ("att(lin,lin,lin)@lag(0)", "write @causal"),
         ("att(lin,lin,lin)@stride(9)", "stride(9"),
         ("lin@stride(2)", "binds a read"),
         ("first(2)@N(3)", "binds one read"),
