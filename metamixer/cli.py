@@ -108,6 +108,9 @@ def search(
     budget: Annotated[
         str | None, typer.Option(metavar="N", help="How much to train: 40 architectures, or 300epochs, or 2h.")
     ] = None,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="RUN", help="An earlier run; what it trained is known and not trained again.")
+    ] = None,
     dispatcher: Annotated[
         Literal["ray", "inline"] | None,
         typer.Option(help="Trials on Ray workers, or one after another in this process; ray where it is installed."),
@@ -137,6 +140,7 @@ def search(
         overrides=overrides or [],
         sampler=sampler,
         budget=budget,
+        warm_start=warm_start,
         dispatcher=dispatcher,
         workers=workers,
         gpus=gpus,

@@ -91,7 +91,7 @@ def _body(run: Run) -> Iterator[str]:
 def _head(run: Run) -> Iterator[str]:
     study, task = run.settings["study"], run.settings["task"]
     grid = "×".join(str(n) for n in (*task["grid"], task["channels"]))
-    trained = [row for row in run.rows if row.kind == "trained" and row.state == "complete"]
+    trained = [row for row in run.rows if row.kind == "trained" and (row.state == "complete" or row.stopped)]
     best = max(run.front, key=lambda p: p.accuracy, default=None)
     yield f"<header><h1>{escape(run.name)}</h1>"
     yield (
@@ -103,8 +103,9 @@ def _head(run: Run) -> Iterator[str]:
     running = sum(row.state == "running" for row in run.rows)
     yield facts(
         [
-            ("architectures trained", f"{len(trained) + len(run.stopped)} of {study['budget']}"),
+            ("architectures trained", f"{len(trained)} of {study['budget']}"),
             *([("of these stopped early", len(run.stopped))] if run.stopped else []),
+            *([("known from an earlier run", len(run.earlier))] if run.earlier else []),
             ("on the front", len(run.front)),
             ("published designs trained", len(run.baselines)),
             ("more seeds", counts["replicate"]),

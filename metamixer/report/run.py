@@ -59,6 +59,11 @@ class Run:
         return [row for row in self.rows if row.stopped]
 
     @property
+    def earlier(self) -> list[Row]:
+        """Rows taken over from an earlier run."""
+        return [row for row in self.rows if row.kind == "earlier"]
+
+    @property
     def reasons(self) -> list[tuple[str, str, int]]:
         """(failed, stopped or refused; reason; how many) of the rows without a final value, the most frequent first."""
         lost = [row for row in self.rows if row.state in ("failed", "pruned")]

@@ -24,6 +24,7 @@ def search(
     overrides: list[str],
     sampler: str | None,
     budget: str | None,
+    warm_start: str | None,
     dispatcher: str | None,
     workers: int | None,
     gpus: float | None,
@@ -37,7 +38,13 @@ def search(
     Returns:
         0; 1 when nothing was trained successfully; 130 when Ctrl-C ended it.
     """
-    asked = {"search.sampler": sampler, "study.budget": budget, "search.workers": workers, "search.gpus": gpus}
+    asked = {
+        "search.sampler": sampler,
+        "study.budget": budget,
+        "study.warm_start": warm_start,
+        "search.workers": workers,
+        "search.gpus": gpus,
+    }
     asked |= {"search.address": address, "study.storage": storage}
     options = [f"{key}={json.dumps(value)}" for key, value in asked.items() if value is not None]
     searched = Study.load(study, [*overrides, *options])
@@ -72,7 +79,7 @@ def _command(
     for override in overrides:
         words += ["--set", override]
     for key, value in asked.items():
-        words += [f"--{key.partition('.')[2]}", str(value)] if value is not None else []
+        words += [f"--{key.partition('.')[2].replace('_', '-')}", str(value)] if value is not None else []
     words += ["--dispatcher", dispatcher] if dispatcher else []
     return shlex.join(words)
 

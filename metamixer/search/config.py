@@ -36,6 +36,9 @@ class StudySection(_Section):
     budget: Annotated[
         int | str, Field(description="architectures trained (40; refused proposals do not count), or 300epochs, or 2h")
     ] = 40
+    warm_start: Annotated[str | None, Field(min_length=1, description="an earlier run whose trainings are known")] = (
+        None
+    )
     seeds: Annotated[int, Field(ge=1, description="seeds of each searched architecture, one after another")] = 1
     confirm: Annotated[int, Field(ge=1, description="seeds of each front member and baseline")] = 3
     seed: Annotated[int, Field(ge=0)] = 0
@@ -237,8 +240,10 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         advice = f"did you mean {near[0]}? " if near else ""
         return StudyError(f"unknown {path[-1]} {first['input']!r}", place, advice + f"one of: {', '.join(known)}")
     message = first["msg"].removeprefix("Value error, ")
-    if path == ("study", "budget") and message.endswith("trains nothing"):
-        return StudyError(message, place, "give study.budget (--budget) at least 1")
+    if path == ("study", "budget"):
+        if message.endswith("trains nothing"):
+            return StudyError(message, place, "give study.budget (--budget) at least 1")
+        return StudyError(f"{name} = {first['input']!r}: {message}", place, "write --budget 40, 300epochs or 2h")
     return StudyError(f"{name} = {first['input']!r}: {message[0].lower()}{message[1:]}", place)
 
 

@@ -119,7 +119,7 @@ class Driver:
         kept = {}
         for name, costed in baselines.items():
             number = self._known.get(costed.key)
-            if number is not None and self.ledger.rows[number].kind == "trained":
+            if number is not None and self.ledger.rows[number].searched:
                 self.say(f"baseline {name} is the searched architecture {number}; it is not trained again")
             else:
                 kept[name] = costed
@@ -287,7 +287,7 @@ class Driver:
             return True
         numbers, points = [], []
         for other in self.ledger.rows:
-            if other.kind != "trained" or other.state == "failed" or self._bracket(other) != bracket:
+            if not other.searched or other.state == "failed" or self._bracket(other) != bracket:
                 continue
             curve = other.curve if other.finished else self._curves.get(other.number, ())
             accuracy = stopping.accuracy_at(curve, epoch)
@@ -413,14 +413,16 @@ class Driver:
 
     def _adopt(self, row: Row) -> None:
         """Take over a row of the record; running ones are told or run again, so that none stays running."""
-        if row.kind in ("trained", "baseline") and row.key:
+        if (row.searched or row.kind == "baseline") and row.key:
             self._known[row.key] = row.number
         if (row.state == "complete" or row.stopped) and row.seconds is not None:
             self._seconds.append(row.seconds)
         parameters = self.ledger.parameters(row.number)
         if not row.finished:
             row = self._reconcile(row)
-        if row.kind == "trained" or (row.kind == "proposal" and row.state == "pruned"):
+        # A row of an earlier study may lie outside of this space, and then has no parameters that samplers could read.
+        known = row.kind == "trained" or (row.kind == "earlier" and parameters.values)
+        if known or (row.kind == "proposal" and row.state == "pruned"):
             self.proposer.add(row, parameters)
 
     def _reconcile(self, row: Row) -> Row:

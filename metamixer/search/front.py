@@ -54,7 +54,7 @@ def hypervolume(points: ArrayLike, reference: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Point:
-    """One architecture with all its seeds.
+    """One architecture with all its seeds; its `kind` is `trained` or `baseline`.
 
     `number` is the row that trained it first; `accuracy` the mean over its seeds; `error` the standard error of that
     mean (None for one seed). `on_front` says that no searched architecture dominates it, for searched ones alone;
@@ -91,12 +91,12 @@ def summary(rows: Iterable[Row]) -> list[Point]:
     for row in rows:
         if row.state != "complete" or row.accuracy is None or row.cost is None:
             continue
-        if row.kind in ("trained", "baseline"):
+        if row.searched or row.kind == "baseline":
             firsts.append(row)
             seeds[row.number].append(row.accuracy)
         elif row.kind == "replicate" and row.of is not None:
             seeds[row.of].append(row.accuracy)
-    searched = [row for row in firsts if row.kind == "trained"]
+    searched = [row for row in firsts if row.searched]
     means = {row.number: float(np.mean(seeds[row.number])) for row in firsts}
     front = {searched[i].number for i in non_dominated([(means[row.number], row.flops) for row in searched])}
     spread = _pooled([seeds[row.number] for row in firsts])
@@ -121,7 +121,7 @@ def summary(rows: Iterable[Row]) -> list[Point]:
     return [
         Point(
             number=row.number,
-            kind=row.kind,
+            kind="trained" if row.searched else row.kind,
             name=row.name,
             sentence=row.sentence,
             key=row.key,
@@ -145,7 +145,7 @@ def unconfirmed(rows: Iterable[Row], confirm: int) -> list[tuple[int, int]]:
     While replicates of a round are running, the later rounds are not known and nothing is added for them.
     """
     rows = list(rows)
-    firsts = [row for row in rows if row.kind == "trained" and row.state == "complete"]
+    firsts = [row for row in rows if row.searched and row.state == "complete"]
     replicates: dict[int, dict[int, Row]] = defaultdict(dict)
     for row in rows:
         if row.kind == "replicate" and row.of is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # What may be changed when a study is continued: how much is done and where, not what is measured. Spaces and tasks
 # are known by their content.
 CHANGEABLE = {
-    "study": {"name", "storage", "budget", "seeds", "confirm", "keep", "space"},
+    "study": {"name", "storage", "budget", "warm_start", "seeds", "confirm", "keep", "space"},
     "search": {"sampler", "startup", "workers", "threads", "gpus", "address", "time_limit", "references"},
 }
 

@@ -125,13 +125,14 @@ class Ledger:
         return Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
 
     def add(self, row: Row, parameters: Parameters | None = None) -> Row:
-        """Append a row in its state; its number is given here. Complete rows are made by `finish` only."""
+        """Append a row in its state; its number is given here."""
         from optuna.trial import create_trial
 
         parameters = parameters or Parameters()
         row = replace(row, number=len(self.rows))
         trial = create_trial(
             state=_state(row),
+            values=_values(row),
             params=parameters.values,
             distributions=parameters.distributions,
             system_attrs=parameters.notes,
@@ -161,11 +162,10 @@ class Ledger:
 
         # The document goes first: a driver killed between the two finds the result in a running row, and tells it.
         self.rewrite(row)
-        values = [row.accuracy, float(row.flops)] if row.state == "complete" and row.accuracy is not None else None
 
         def write(again: bool) -> None:
             try:
-                self._storage.set_trial_state_values(self._id(row.number), _state(row), values)
+                self._storage.set_trial_state_values(self._id(row.number), _state(row), _values(row))
             except UpdateFinishedTrialError:
                 if not again:
                     raise
@@ -368,6 +368,10 @@ def _trouble(place: Storage, error: Exception) -> RecordError:
 def running(sentence: str, key: str, cost: dict[str, int], **more: Any) -> Row:
     """A row that is about to be trained."""
     return Row(number=-1, state="running", sentence=sentence, key=key, cost=cost, started=time.time(), **more)
+
+
+def _values(row: Row) -> list[float] | None:
+    return [row.accuracy, float(row.flops)] if row.state == "complete" and row.accuracy is not None else None
 
 
 def finite(value: Any) -> bool:

@@ -27,13 +27,14 @@ STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING
 class Row:
     """One trial of the record.
 
-    `kind` is `trained` (counts against the budget), `proposal` (refused before training), `baseline` or `replicate`;
-    `state` is `complete`, `pruned`, `failed` or `running`. A `trained` row that is `pruned` was stopped early: its
-    fidelity is `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params,
-    elementwise, activations for one input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds`
-    the trial's wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock` the seconds
-    that drivers had run, in all their lives, when the row was written last. `weights` is a path relative to the
-    record's folder, None when the file was not kept.
+    `kind` is `trained` (counts against the budget), `proposal` (refused before training), `baseline`, `replicate`, or
+    `earlier` (trained by the study this one started from; `source` says its run and number there). `state` is
+    `complete`, `pruned`, `failed` or `running`. A `trained` row that is `pruned` was stopped early: its fidelity is
+    `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params, elementwise,
+    activations for one input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's
+    wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock` the seconds that drivers
+    had run, in all their lives, when the row was written last. `weights` is a path relative to the record's folder,
+    None when the file was not kept.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Row:
     replicate: int = 0
     of: int | None = None
     name: str | None = None
+    source: str | None = None
     duplicate_of: int | None = None
     attempts: int = 1
     seconds: float | None = None
@@ -76,7 +78,12 @@ class Row:
     @property
     def stopped(self) -> bool:
         """Whether its training was ended early, so that it has no value of full fidelity."""
-        return self.kind == "trained" and self.state == "pruned"
+        return self.searched and self.state == "pruned"
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is the first training of an architecture of the search, here or in an earlier study."""
+        return self.kind in ("trained", "earlier")
 
 
 FIELDS = tuple(name for name in Row.__dataclass_fields__ if name not in ("number", "state"))

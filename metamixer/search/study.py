@@ -113,12 +113,14 @@ class Study:
             workers = devices.workers(search.workers, search.threads, search.gpus)
         space, task = self._space(), self._task()
         self.config = self._with_baselines(task)
+        from metamixer.search import warm
         from metamixer.search.driver import Driver
         from metamixer.search.ledger import Ledger
         from metamixer.search.propose import Proposer
 
         baselines = self._baselines(task)
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
+        earlier = warm.find(self.config, fingerprints, baselines, self.path)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
             ledger = Ledger(self._storage(), settings, fingerprints, view.say, interrupt.wait)
@@ -126,6 +128,9 @@ class Study:
             identity.compare(ledger, settings, fingerprints)
             self._write_configuration()
             study = self.config.study
+            warm.take_over(ledger, earlier, space, task)
+            if earlier:
+                view.say(f"{sum(row.searched for row in earlier)} architectures are known from {study.warm_start}")
             proposer = Proposer(space, task, self.config.limits, search.sampler, search.startup, study.seed)
             stack.enter_context(view)
             driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1)
