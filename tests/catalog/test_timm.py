@@ -256,6 +256,38 @@ def shvit(s: State) -> Iterator[Tensors]:
         yield from (lin(s, f"{at}.c"), norm(s, f"{at}.bn"))
 
 
+def ghost(s: State) -> Iterator[Tensors]:
+    yield from (lin(s, "ghost1.primary_conv.0"), norm(s, "ghost1.primary_conv.1"))
+    yield from (dw(s, "ghost1.cheap_operation.0"), norm(s, "ghost1.cheap_operation.1"))
+    yield from (lin(s, "ghost1.short_conv.0"), norm(s, "ghost1.short_conv.1"))
+    for i in (2, 4):
+        yield from (dw(s, f"ghost1.short_conv.{i}"), norm(s, f"ghost1.short_conv.{i + 1}"))
+    yield from (lin(s, "ghost2.primary_conv.0"), norm(s, "ghost2.primary_conv.1"))
+    yield from (dw(s, "ghost2.cheap_operation.0"), norm(s, "ghost2.cheap_operation.1"))
+
+
+def halonet(s: State) -> Iterator[Tensors]:
+    """Keys and values lie head by head; of its tables timm has rows for distances that no slot has."""
+    heads, block, window = 8, 8, 12
+    k, v = (part.flatten(0, 1) for part in s["self_attn.kv.weight"].flatten(1).unflatten(0, (heads, 2, -1)).unbind(1))
+    tables = (s[f"self_attn.pos_embed.{axis}_rel"][window - block :] for axis in ("height", "width"))
+    yield from (lin(s, "conv1_1x1.conv"), norm(s, "conv1_1x1.bn"))
+    yield from (lin(s, "self_attn.q"), {"weight": k}, dict(zip(("axis0", "axis1"), tables, strict=True)), {"weight": v})
+    yield from (norm(s, "post_attn"), lin(s, "conv3_1x1.conv"), norm(s, "conv3_1x1.bn"))
+
+
+def _ghost_block() -> nn.Module:
+    from timm.models.ghostnet import GhostBottleneck
+
+    return GhostBottleneck(32, 64, 32, mode="attn")
+
+
+def _halonet_block() -> nn.Module:
+    import timm
+
+    return timm.create_model("halonet26t").stages[2][1]
+
+
 def _maxvit_block(partition: str) -> nn.Module:
     from timm.models.maxxvit import MaxxVitTransformerCfg, PartitionAttentionCl
 
@@ -305,7 +337,21 @@ BLOCKS: dict[str, tuple[Callable[[], nn.Module], str, int, Callable[[State], Ite
         " >> relu >> lin(b=0) >> bn) >> res(lin(2C,b=0) >> bn >> relu >> lin(D,b=0) >> bn)",
         128, shvit, False,
     ),
+    "GhostNetV2": (
+        _ghost_block,
+        "res((let y = lin(C,b=0) >> bn >> relu in (y ++ (dw(3,y,b=0) >> bn >> relu)) * (pool(/2) >> lin(2C,b=0) >> bn"
+        " >> dw(1x5,b=0) >> bn >> dw(5x1,b=0) >> bn >> sig >> up))"
+        " >> (let z = lin(D/2,b=0) >> bn in z ++ (dw(3,z,b=0) >> bn)))",
+        32, ghost, False,
+    ),
+    "HaloNet": (
+        _halonet_block,
+        "res(lin(C/4,b=0) >> bn >> relu >> (let q = lin(b=0) in (dot(q,lin(b=0)) -> relq(q) -> softmax -> "
+        "mm(lin(b=0)))@N(12,s=8,zero)@h(8)) >> bn >> relu >> lin(D,b=0) >> bn) >> relu",
+        1024, halonet, False,
+    ),
 }  # fmt: skip
+SIDES = {"HaloNet": 16}  # two blocks of 8 tokens an axis
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -313,8 +359,9 @@ def test_blocks(timm, name):
     make, sentence, channels, read, last = BLOCKS[name]
     theirs = make().eval()
     randomise(theirs)
-    ours = copied(mm.build(sentence, channels, (8, 8)), read(theirs.state_dict())).eval()
-    x = torch.randn(2, 8, 8, channels, generator=torch.Generator().manual_seed(1))
+    side = SIDES.get(name, 8)
+    ours = copied(mm.build(sentence, channels, (side, side)), read(theirs.state_dict())).eval()
+    x = torch.randn(2, side, side, channels, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         wanted = theirs(x) if last else theirs(x.movedim(-1, 1)).movedim(1, -1)
         assert (ours(x) - wanted).abs().max() < 1e-4
