@@ -185,6 +185,25 @@ def test_fused_totals_of_ffnet(name, params, macs):
     assert macs is None or f"{cost.macs / 1e9:.3f}" == macs
 
 
+@pytest.mark.parametrize(
+    ("name", "widths", "depths", "published", "macs"),
+    [
+        ("repmlpnet_t224", (64, 128, 256, 512), (2, 2, 6, 2), 38_331_656, "2.8"),
+        ("repmlpnet_t256", (64, 128, 256, 512), (2, 2, 6, 2), 58_739_336, "4.2"),
+        ("repmlpnet_b224", (96, 192, 384, 768), (2, 2, 12, 2), 68_332_568, "6.7"),
+        ("repmlpnet_b256", (96, 192, 384, 768), (2, 2, 12, 2), 96_568_088, "9.6"),
+        ("repmlpnet_d256", (80, 160, 320, 640), (2, 2, 18, 2), 86_985_200, "8.6"),
+        ("repmlpnet_l256", (96, 192, 384, 768), (2, 2, 18, 2), 117_820_504, "11.6"),
+    ],
+)
+def test_fused_totals_of_repmlpnet(name, widths, depths, published, macs):
+    """The released form keeps the norms of the channel mixers, 7 vectors a unit, and those between stages."""
+    entry = mm.catalog.get(name)
+    fused = mm.cost(fused_sentence(entry.network, entry.channels, entry.grid), entry.channels, entry.grid)
+    kept = 7 * sum(width * depth for width, depth in zip(widths, depths, strict=True)) + sum(widths[1:])
+    assert (fused.params + kept, f"{fused.macs / 1e9:.1f}") == (published, macs)
+
+
 @pytest.mark.parametrize("name", ["ffnet_1", "ffnet_3"])
 def test_whole_ffnets_at_reduced_width(name):
     """All four stages; 128 x 128 is the smallest image on which every weight has an effect."""
