@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from metamixer.compile.modules import Env, SourcesOf, Store
+from metamixer.compile.modules import Env, SourcesOf, Store, put_back
 from metamixer.compile.plan import Path, Plan, chunk
 from metamixer.language.typed import Typed
 from metamixer.language.types import Score
@@ -26,7 +26,7 @@ class Chunked(nn.Module):
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None
-        self.t, self.match = t, chosen.match[1]
+        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
         self.sources = SourcesOf(chosen, path, store, ties)
         self.size = chunk(self.match)
         stages = [step for _, step in chosen.between]
@@ -45,8 +45,7 @@ class Chunked(nn.Module):
             for flat in sources
         )  # (B, heads, chunks, tokens of a chunk, channels of a head)
         out = self.summed(q * self.match.word.scale(self.match), k, v)
-        out = out.flatten(2, 3)[:, :, : score.tokens].transpose(1, 2)
-        return out.reshape(out.shape[0], *score.grid, self.t.out.channels)
+        return put_back(out.flatten(2, 3)[:, :, : score.tokens], score, self.total)
 
     def summed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The sums over values, within chunks and from those before."""

@@ -211,6 +211,8 @@ def _bare(node: Node) -> Node:
 
 def _lin(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
     s, x = t.settings, t.inputs[0]
+    if s["fix"]:  # frozen numbers stay apart
+        return plain
     kind = "sets" if s["sets"] else "lin"
     affine = Affine(kind, (x.channels, s["c"]), s["g"], s["c"], x.grid, _pair(tensors), bool(s["b"]), kids[0])
     return replace(plain, affine=affine)
@@ -218,6 +220,8 @@ def _lin(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
 
 def _conv(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
     s, x = t.settings, t.inputs[0]
+    if s["fix"]:  # frozen numbers stay apart
+        return plain
     source = None if t.context.kind == "stage" else kids[0]
     kernel = tuple(max(sizes) for sizes in zip(*s["kernels"], strict=True))
     rows = s["sets"] or s["c"]
@@ -232,6 +236,8 @@ def _conv(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
 
 def _fconv(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
     s, x = t.settings, t.inputs[0]
+    if s["fix"]:  # frozen numbers stay apart
+        return plain
     affine = Affine(
         "fconv", (x.channels, s["c"]), s["g"], s["c"], x.grid, _pair(tensors), bool(s["b"]), kids[0],
         s["k"], s["s"], s["pads"],

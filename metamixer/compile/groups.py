@@ -30,7 +30,7 @@ class Grouped(nn.Module):
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None
-        self.t, self.match = t, chosen.match[1]
+        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
         self.sources = SourcesOf(chosen, path, store, ties)
         score: Score = self.match.out
         rows, group = torch.unique(torch.as_tensor(table_of(score.parts[0], score)[0]), dim=0, return_inverse=True)
@@ -56,7 +56,8 @@ class Grouped(nn.Module):
         out = nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, scale=self.match.word.scale(self.match)
         )
-        out = out.transpose(1, 2).flatten(2).unflatten(0, (-1, groups)).flatten(1, 2)[:, self.back]
+        out = out.sum(1) if self.total.settings["summed"] else out.transpose(1, 2).flatten(2)
+        out = out.unflatten(0, (-1, groups)).flatten(1, 2)[:, self.back]
         return out.reshape(out.shape[0], *score.grid, self.t.out.channels)
 
     def extra_repr(self) -> str:

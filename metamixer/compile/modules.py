@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from metamixer.compile.plan import Path, Plan, plan
 from metamixer.language.typed import Typed
-from metamixer.language.types import Score
+from metamixer.language.types import Bank, Score
 from metamixer.language.vocabulary import Weight
 from metamixer.words import supports
 from metamixer.words.reads import table_of
@@ -159,6 +159,19 @@ def dropped(x: Tensor, rate: float) -> Tensor:
     return x * kept.to(x.dtype) / (1 - rate)
 
 
+def heads_of(score: Score, *fields: Tensor) -> Iterator[Tensor]:
+    """Fields as (B, heads, tokens or slots, channels of a head)."""
+    for x in fields:
+        yield x.reshape(x.shape[0], -1, score.heads, x.shape[-1] // score.heads).transpose(1, 2)
+
+
+def put_back(out: Tensor, score: Score, total: Typed) -> Tensor:
+    """The results of the heads, (B, heads, tokens, channels of a head), as a field."""
+    out = out.sum(1) if total.settings["summed"] else out.transpose(1, 2)
+    out = out.reshape(out.shape[0], score.tokens, total.out.channels)
+    return out if score.extra else out.reshape(out.shape[0], *score.grid, total.out.channels)
+
+
 class SourcesOf(nn.Module):
     """Query, keys and values of a read; projections of one input run as one matrix product."""
 
@@ -171,12 +184,14 @@ class SourcesOf(nn.Module):
         self.joint = store.joint(found)
         alone = [] if self.joint is not None else found
         self.parts = nn.ModuleList(make(kid, where, store, ties) for kid, where in alone)
+        self.match = match
+        self.bank = store.of(match, (*path, *match_path)) if isinstance(match.inputs[0], Bank) else None
 
     def forward(self, x: Tensor, env: Env) -> tuple[Tensor, ...]:
         if self.joint is not None:
             return self.joint.forward(x)
-        q, k, v = self.parts
-        return q(x, env), k(x, env), v(x, env)
+        q, k, v = (part(x, env) for part in self.parts)
+        return (q if self.bank is None else self.match.word.queries(self.match, self.bank, q, k)), k, v
 
 
 class FusedRead(nn.Module):
@@ -188,7 +203,7 @@ class FusedRead(nn.Module):
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None
-        self.t, self.match = t, chosen.match[1]
+        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
         self.sources = SourcesOf(chosen, path, store, ties)
         self.added = [step for _, step in chosen.between[:-1]]
         self.biases = nn.ModuleList(cast("Weights", store.of(s, (*path, *where))) for where, s in chosen.between[:-1])
@@ -210,17 +225,12 @@ class FusedRead(nn.Module):
         return total if mask is None else total.masked_fill(~mask, float("-inf"))
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
-        q, k, v = self.sources(x, env)
         score: Score = self.match.out
-        q, k, v = (
-            flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2)
-            for flat in (q, k, v)
-        )
+        q, k, v = heads_of(score, *self.sources(x, env))
         out = nn.functional.scaled_dot_product_attention(
             q, k, v, attn_mask=self._mask(env), scale=self.match.word.scale(self.match)
         )
-        out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
-        return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
+        return put_back(out, score, self.total)
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
@@ -233,27 +243,57 @@ class ValuesFirst(nn.Module):
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None
-        self.t, self.match = t, chosen.match[1]
+        self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
         self.between = [step for _, step in chosen.between]
         self.sources = SourcesOf(chosen, path, store, ties)
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
-        q, k, v = self.sources(x, env)
         score: Score = self.match.out
-        q, k, v = (
-            flat.reshape(flat.shape[0], -1, score.heads, flat.shape[-1] // score.heads).transpose(1, 2)
-            for flat in (q, k, v)
-        )
+        q, k, v = heads_of(score, *self.sources(x, env))
         q = q * self.match.word.scale(self.match)
         out = self.between[0].word.values_first(q, k, v) if self.between else q @ (k.mT @ v)
-        out = out.transpose(1, 2).reshape(out.shape[0], score.tokens, self.t.out.channels)
-        return out if score.extra else out.reshape(out.shape[0], *score.grid, self.t.out.channels)
+        return put_back(out, score, self.total)
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
 
 
-READS: dict[str, Callable[..., nn.Module]] = {"fused": FusedRead, "masked": FusedRead, "values first": ValuesFirst}
+class LookedUp(nn.Module):
+    """A read of one slot a head, found without a match against the others; the heads are summed."""
+
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+        super().__init__()
+        assert chosen.match is not None
+        assert chosen.sum is not None
+        (match_path, self.match), (sum_path, self.total) = chosen.match, chosen.sum
+        self.t, self.counted = t, store.counted
+        self.query = make(self.match.kids[0], (*path, *match_path, 0), store, ties)
+        self.weights = store.of(self.total, (*path, *sum_path))
+
+    def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
+        score: Score = self.match.out
+        q = self.query(x, env)
+        slot, weight = self.match.word.best(self.match, q.reshape(-1, score.heads, q.shape[-1] // score.heads))
+        rows = slot + torch.arange(score.heads, device=q.device) * score.slots
+        values: Any = self.weights.values0.flatten(0, 1)  # type: ignore[union-attr,operator]
+        if self.counted:
+            out = (weight.unsqueeze(1) @ values[rows]).squeeze(1)
+        else:
+            out = nn.functional.embedding_bag(rows, values, per_sample_weights=weight, mode="sum")
+        if self.total.settings["b"]:
+            out = out + self.weights.bias
+        return out.reshape(*q.shape[:-1], out.shape[-1])
+
+    def extra_repr(self) -> str:
+        return f"{self.t.text} : {self.t.out}"
+
+
+READS: dict[str, Callable[..., nn.Module]] = {
+    "fused": FusedRead,
+    "masked": FusedRead,
+    "values first": ValuesFirst,
+    "looked up": LookedUp,
+}
 
 
 def make(t: Typed, path: Path, store: Store, ties: Mapping[str, Path]) -> nn.Module:
@@ -284,7 +324,7 @@ def kids_of(t: Typed, path: Path, ties: Mapping[str, Path]) -> list[tuple[Typed,
 def _projects_x(t: Typed) -> bool:
     """Whether an occurrence is a plain projection of x itself."""
     plain = t.word.projection and t.settings["g"] == 1 and not t.settings["sets"]
-    return plain and t.kids[0].word.form == "input"
+    return plain and not t.settings["fix"] and t.kids[0].word.form == "input"
 
 
 def _is_leaf(t: Typed) -> bool:

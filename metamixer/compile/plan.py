@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metamixer.language.typed import Typed
-from metamixer.language.types import Score
+from metamixer.language.types import Bank, Memory, Score
 from metamixer.language.vocabulary import Macro, place_word
 from metamixer.words import supports
 
@@ -23,8 +23,9 @@ class Plan:
         order: ``staged`` (stage by stage, scores first), ``fused`` (scaled dot-product attention in one kernel),
             ``masked`` (the same over all tokens with a mask, where a small neighbourhood is meant: more products in a
             faster kernel; what counts is ``staged``), ``values first`` (sums over values before queries are read;
-            attention-systems.md 3.5), ``chunked`` (the same of what came before, in chunks of tokens), or
-            ``grouped`` (fused, for each group of tokens that share their slots).
+            attention-systems.md 3.5), ``chunked`` (the same of what came before, in chunks of tokens), ``grouped``
+            (fused, for each group of tokens that share their slots), or ``looked up`` (the one slot that counts follows
+            from the query: its values are fetched and summed over the heads).
         match: the stage that makes the scores, with its path below the read.
         between: the stages between.
         sum: the stage that aggregates.
@@ -65,10 +66,13 @@ def plan(t: Typed) -> Plan:
 def _plan(t: Typed) -> Plan:
     steps = stages(t)
     match, total = steps[0][1], steps[-1][1]
-    content = match.word.content and len(match.out.parts) == 1 and match.out.parts[0].memory is not None
-    if len(steps) < 2 or not content or not total.word.sums:
+    if len(steps) < 2 or not match.word.content or len(match.out.parts) > 1 or not total.word.sums:
         return STAGED
     between = tuple(step for step in steps[1:-1] if not step[1].word.neutral)
+    if match.out.parts[0].memory is None:
+        return Plan("looked up", steps[0], between, steps[-1]) if _looks_up(match, between, total) else STAGED
+    if isinstance(total.inputs[1], (Bank, Memory)):
+        return STAGED
     support = match.out.parts[0].place
     words = [step.word for _, step in between]
     if words and words[-1].fused and not between[-1][1].settings["scope"]:
@@ -101,7 +105,7 @@ def runs_on(support: supports.Stack, between: tuple[tuple[Path, Typed], ...]) ->
 
 def chunk(match: Typed) -> int:
     """Tokens of a chunk: about the channels of a head, where the two kinds of products are of one size."""
-    width = match.inputs[0].channels // match.out.heads
+    width = match.settings["width"] // match.out.heads
     return min(128, max(16, 1 << (width - 1).bit_length()))
 
 
@@ -110,9 +114,16 @@ def chunked(match: Typed, total: Typed) -> int:
 
     The last chunk counts in full.
     """
-    size, c, v = chunk(match), match.inputs[0].channels, total.out.channels
+    size, c, v = chunk(match), match.settings["width"], total.inputs[1].channels
     tokens = -(-match.out.tokens // size) * size
     return int(tokens * (size * (c + v) + 2 * c * v // match.out.heads))
+
+
+def _looks_up(match: Typed, between: tuple[tuple[Path, Typed], ...], total: Typed) -> bool:
+    """Whether only the best slot of each head counts, by its softmax, for values that are summed over the heads."""
+    words = [(step.word.fused and not step.settings["scope"], step.word.kept(step)) for _, step in between]
+    static = isinstance(total.inputs[1], Bank) and total.settings["summed"]
+    return match.word.codes(match) and words == [(True, None), (False, 1)] and static
 
 
 def match_first(match: Typed, total: Typed) -> int:
@@ -123,7 +134,7 @@ def match_first(match: Typed, total: Typed) -> int:
 def values_first(match: Typed, total: Typed) -> int:
     """MACs when values are summed first: (tokens + slots) * C of keys * C of values / heads."""
     score: Score = match.out
-    return (score.tokens + score.slots) * match.inputs[0].channels * total.out.channels // score.heads
+    return int((score.tokens + score.slots) * match.settings["width"] * total.inputs[1].channels // score.heads)
 
 
 def macs(t: Typed) -> int:
@@ -137,6 +148,10 @@ def macs(t: Typed) -> int:
         assert chosen.match is not None
         assert chosen.sum is not None
         return chunked(chosen.match[1], chosen.sum[1])
+    if chosen.order == "looked up":
+        assert chosen.match is not None
+        score: Score = chosen.match[1].out
+        return score.tokens * score.heads * int(t.out.channels)
     return sum(step.word.macs(step) for _, step in stages(t))
 
 
@@ -149,4 +164,4 @@ def executed(t: Typed) -> int:
     assert chosen.sum is not None
     match, total = chosen.match[1], chosen.sum[1]
     memory = match.out.parts[0].memory
-    return int(match.out.tokens * supports.tokens_of(memory) * (match.inputs[0].channels + total.out.channels))
+    return int(match.out.tokens * supports.tokens_of(memory) * (match.settings["width"] + total.inputs[1].channels))

@@ -16,6 +16,7 @@ from metamixer.language.nodes import Node, X, chain, joined, make, place, size, 
 from metamixer.language.printer import part_text, text
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.typed import Typed
+from metamixer.language.types import Score
 from metamixer.language.vocabulary import Macro, place_word, words, written_supports
 
 
@@ -37,7 +38,7 @@ def canonical(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> Sente
 
 def canonical_node(t: Typed) -> Node:
     """The canonical form of a checked sentence."""
-    return renamed(_Walk().form(t, 1, object(), {}), {}, 0)
+    return renamed(_Walk().form(t, ONE, object(), {}), {}, 0)
 
 
 def _text(t: Typed) -> str:
@@ -48,7 +49,7 @@ def _text(t: Typed) -> str:
     for kid in t.kids:
         known = kid.cache.get("part")
         if known is None:
-            form = renamed(t.word.written(t, (_Walk().form(kid, 1, object(), {}),)), {}, 0)
+            form = renamed(t.word.written(t, (_Walk().form(kid, ONE, object(), {}),)), {}, 0)
             kids = form.kids if form.op == "seq" else () if form is X else (form,)
             known = kid.cache["part"] = tuple(part_text(kid, "seq") for kid in kids)
         parts += known
@@ -70,11 +71,15 @@ class _Binding:
     inline: bool
 
 
+Heads = tuple[int, bool]  # how many heads a read has, and whether they are summed
+ONE: Heads = (1, False)
+
+
 class _Walk:
     def __init__(self) -> None:
         self._given: Counter[str] = Counter()
 
-    def form(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool = False) -> Node:
+    def form(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool = False) -> Node:
         """Canonical form of an occurrence.
 
         Args:
@@ -92,7 +97,7 @@ class _Walk:
             known = t.cache["form", heads, staged] = self._form(t, heads, x, {}, staged)
         return known
 
-    def _form(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
+    def _form(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         how = t.word.form
         if how == "let":
             return self._let(t, heads, x, env, staged)
@@ -103,18 +108,18 @@ class _Walk:
             return self.form(t.kids[0], heads, x, binding.env) if binding.inline else word(binding.name)
         if how == "bound":
             binding = env[t.settings["name"]]
-            return (
-                self.form(binding.value, heads, x, binding.env)
-                if binding.inline and binding.x is x
-                else word(binding.name)
-            )
+            # scores would come under the support of the read that uses them
+            placed = isinstance(t.out, Score) and t.context.place is not None
+            if binding.inline and binding.x is x and not placed:
+                return self.form(binding.value, heads, x, binding.env)
+            return word(binding.name)
         if isinstance(t.word, Macro):
             return self.form(t.kids[0], heads, x, env, staged)
-        own = t.context.heads if not staged and t.word.headed(t) else heads
+        own = (t.context.heads, t.context.summed) if not staged and t.word.headed(t) else heads
         forms = []
         for i, kid in enumerate(t.kids):
             if how == "place" and i:  # what the place chooses by stands outside, at one head
-                forms.append(self.form(kid, 1, x, env))
+                forms.append(self.form(kid, ONE, x, env))
                 continue
             forms.append(self.form(kid, own, object() if t.word.rebinds(t) else x, env, how == "read"))
             if how in ("chain", "repeat") and forms[-1] is not X:
@@ -125,17 +130,18 @@ class _Walk:
         support = t.context.place
         if support and (how == "read" or t.word.content) and not any(place_word(p).chooses(p) for p in support):
             node = place(node, written_supports(support))
-        return place(node, word("h", size(own))) if own != heads else node
+        return place(node, word("hsum" if own[1] else "h", size(own[0]))) if own != heads else node
 
-    def _let(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
+    def _let(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         """A value that is used once, or costs nothing, is put in place where x is the x of the binding."""
         name, value, body = t.settings["name"], t.kids[0], t.kids[1]
         bound = self.form(value, heads, x, env)
-        binding = _Binding(value, x, env, self._name(bound), _uses(body, name) == 1 or not _costs(value))
+        inline = not value.word.stays and (_uses(body, name) == 1 or not _costs(value))
+        binding = _Binding(value, x, env, self._name(bound), inline)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
         return make("let", (binding.name,), (bound, inner)) if binding.name in inner.names else inner
 
-    def _tie(self, t: Typed, heads: int, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
+    def _tie(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         """Weights that are used once are put in place."""
         name, body = t.settings["name"], t.kids[0]
         first = _first_use(body, name)

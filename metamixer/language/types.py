@@ -54,12 +54,14 @@ class Score(NamedTuple):
         grid, extra: the tokens that ask.
         heads: number of heads.
         parts: the memories that the slots come from, in order.
+        cut: whether some slots are left out; they lie at minus infinity.
     """
 
     grid: tuple[int, ...]
     extra: int
     heads: int
     parts: tuple[Slots, ...]
+    cut: bool = False
 
     @property
     def tokens(self) -> int:
@@ -140,7 +142,7 @@ class Context(NamedTuple):
         width: channels on entry to the innermost scope, the letter ``D``.
         scope: grid on entry to the innermost scope.
         kind: what the position asks for: term, stage, place, size or flag.
-        heads: heads of the reads inside; ``heads_sum`` tells that they are summed, not put side by side.
+        heads: heads of the reads inside; ``summed`` tells that they are summed, not put side by side.
         place: the support of the read that this phrase is, if any.
         state: what the stages before this one made; None outside of stages.
         env: bound names, inner ones last.
@@ -152,6 +154,7 @@ class Context(NamedTuple):
     scope: tuple[int, ...]
     kind: str = "term"
     heads: int = 1
+    summed: bool = False
     place: tuple[Place, ...] | None = None
     state: Type = None
     env: tuple[tuple[str, Bound], ...] = ()
@@ -188,6 +191,8 @@ def field_of(value: Type, what: str = "this phrase") -> Field:
     """The value read as a field; a score over a bank is one with a channel per slot."""
     if type(value) is Field:
         return value
+    if type(value) is Score and value.cut:
+        raise Mismatch(f"{what} is a score with slots left out, not a field", "aggregate values with it: .. -> mm(lin)")
     if type(value) is Score and value.as_field:
         return Field(value.grid, value.channels, value.extra)
     if type(value) is Score:

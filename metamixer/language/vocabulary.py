@@ -112,6 +112,8 @@ class Word:
     sums: ClassVar[bool] = False  # aggregates values with scores
     fused: ClassVar[bool] = False  # with content scores it is what scaled_dot_product_attention computes
     additive: ClassVar[bool] = False  # adds to scores what does not depend on the input
+    selects: ClassVar[bool] = False  # a comparison of numbers decides what is kept: results jump where two are equal
+    stays: ClassVar[bool] = False  # a bound value that is not put in place where it is used once
     marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: values may be summed first (rule 3.5)
 
     # Declared properties that derived attributes follow from.
@@ -144,6 +146,22 @@ class Word:
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         """What is known of the results' signs: ``signed``, ``positive`` or (over the slots) ``convex``."""
         return "positive" if self.nonnegative else "signed"
+
+    def queries(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
+        """Of a match: its queries, (B, tokens, channels), from its sources and the weights of a bank of queries."""
+        raise NotImplementedError
+
+    def codes(self, t: Typed) -> bool:
+        """Of a match: whether the best slot follows from the query alone; see ``best``."""
+        return False
+
+    def best(self, t: Typed, q: Any) -> tuple[Any, Any]:
+        """Of a match with ``codes``: for queries (.., channels of a head) the best slot, and its softmax over all."""
+        raise NotImplementedError
+
+    def kept(self, t: Typed) -> int | None:
+        """Of a stage that leaves slots out: how many it keeps for each token and head."""
+        return None
 
     def values_first(self, q: Any, k: Any, v: Any) -> Any:
         """What a marginal normaliser of the scores ``q k^T`` makes of values, without forming the scores.

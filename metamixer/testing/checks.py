@@ -18,6 +18,7 @@ from metamixer.cost import cost
 from metamixer.language import Sentence, check, parse
 from metamixer.language.canonical import canonical as canonical_form
 from metamixer.reference import reference
+from metamixer.words.sharing import inside
 
 # Largest deviation from the float64 reference, as max|y - ref| / max|ref|.
 FLOAT32, FLOAT64 = 1e-5, 1e-10
@@ -49,6 +50,11 @@ class Subject:
         tokens = (self.out.tokens,) if self.out.extra else self.out.grid
         self.shape = (BATCH, *tokens, self.out.channels)
         self.x = torch.randn(BATCH, *self.grid, channels, generator=torch.Generator().manual_seed(seed))
+
+    @property
+    def selects(self) -> bool:
+        """Whether a comparison of numbers decides what the network keeps."""
+        return any(part.word.selects for part in inside(self.sentence.typed(self.channels, self.grid)))
 
     @cached_property
     def net(self) -> nn.Module:
@@ -149,7 +155,8 @@ def counts(subject: Subject) -> None:
     if counted.params != params:
         raise AssertionError(f"{subject}: cost says {counted.params} parameters, the module has {params}")
     other = build(subject.sentence, subject.channels, subject.grid, counted=True).eval()
-    if [type(part) for part in other.modules()] != [type(part) for part in subject.net.modules()]:
+    kinds = [[(type(part), getattr(part, "counted", False)) for part in net.modules()] for net in (other, subject.net)]
+    if kinds[0] != kinds[1]:
         other = other.double()
         for path, weights in subject.double.store.weights.items():  # type: ignore[union-attr,operator]
             other.store.weights[path].load_state_dict(weights.state_dict())  # type: ignore[union-attr,index]
@@ -183,10 +190,15 @@ def counts_at_full_size(sentence: Sentence, channels: int, grid: tuple[int, ...]
 
 
 def agrees(subject: Subject) -> None:
-    """The module computes what the dense reference computes, in float32 and in float64."""
+    """The module computes what the dense reference computes, in float32 and in float64.
+
+    Words that select are compared in float64 only: in float32 two candidates that are nearly equal change places.
+    """
     with torch.no_grad():
         single = subject.net(subject.x)
     for y, bound in ((single, FLOAT32), (subject.made, FLOAT64)):
+        if bound == FLOAT32 and subject.selects:
+            continue
         found = deviation(y, subject.expected)
         if not found <= bound:  # also when it is not a number
             raise AssertionError(f"{subject}: {y.dtype} deviates from the reference by {found:.1e} > {bound:.0e}")

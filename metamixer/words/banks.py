@@ -1,14 +1,32 @@
-"""Banks: learned or fixed slots, and kernels; the word that reads a bank owns its weights."""
+"""Banks: slots and kernels that do not depend on the input.
+
+The word that reads a bank owns its weights: ``dot(lin,#16)`` its keys, ``mm(#16)`` its values, ``conv(x,#7)`` its
+kernel. A bank that is bound (``let c=#16 in ..``), or that begins a read, is a value of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Context, Mismatch, Type
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+from metamixer.language.types import Bank, Context, Field, Mismatch, Score, Slots, Type
+from metamixer.language.vocabulary import (
+    Demand,
+    Done,
+    Evaluate,
+    KindOf,
+    Plain,
+    Spans,
+    Weight,
+    Word,
+    on_grid,
+    one,
+    register,
+    words,
+)
 
 
 @register
@@ -25,9 +43,7 @@ class BankSource(Word):
         value = done[0]
         if isinstance(value, Bank):
             return Done(value)
-        if not isinstance(value, tuple) or value[0] == "/" or min(value) < 1:
-            raise Mismatch("a bank has at least one slot, or a kernel size", "write #16, #3C or #7x1")
-        return Done(Bank(value))
+        return Done(Bank(_slots(value)))
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         bank: Bank = t.out
@@ -38,16 +54,188 @@ class BankSource(Word):
         return None
 
 
-@register
-class Rep(Word):
-    """``#rep(k1,k2,..)``: a kernel that is a sum of batch-normed kernels while training, one after fusion."""
+def _slots(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, tuple) or value[0] == "/" or min(value) < 1:
+        raise Mismatch("a bank has at least one slot, or a kernel size", "write #16, #3C or #7x1")
+    return value
 
-    name, kinds = "rep", ("bank",)
+
+class SpecialBank(Word):
+    """A word behind ``#``: sizes -> a bank that is not merely learned.
+
+    Attributes:
+        trained: whether its numbers are trained.
+        coded: whether its keys follow from its sizes; see ``keys`` and ``nearest``.
+        kernel: whether it can be the kernel of a convolution.
+    """
+
+    kinds = ("bank",)
+    trained = True
+    coded = False
+    kernel = False
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if any(key is not None for key in node.data[1]):
+            raise Mismatch(f"{self.name} takes sizes only")
         if len(done) < len(node.kids):
             return Demand(len(done), ctx._replace(kind="size"))
-        if not done or any(key is not None for key in node.data[1]) or any(min(k) < 1 or k[0] == "/" for k in done):
+        return Done(self.bank(done))
+
+    def bank(self, sizes: tuple[Any, ...]) -> Bank:
+        """The bank of these sizes."""
+        raise NotImplementedError
+
+    def keys(self, bank: Bank) -> Any:
+        """Of a coded bank: array (slots, channels of a head) of its keys, the same in every head."""
+        raise NotImplementedError
+
+    def nearest(self, bank: Bank, q: Any) -> tuple[Any, Any]:
+        """Of a coded bank: for queries (.., channels of a head) the slot with the largest <q, key>, and its softmax
+        over all slots.
+        """
+        raise NotImplementedError
+
+
+def special(bank: Bank) -> SpecialBank | None:
+    """The word that makes a bank special."""
+    if not bank.how:
+        return None
+    found = words()[bank.how]
+    assert isinstance(found, SpecialBank)
+    return found
+
+
+def frozen(value: Any) -> int | None:
+    """What ``fix=`` says: 1, or nothing where weights are trained."""
+    return None if value is None or not one(value, "fix") else 1
+
+
+def trained(bank: Bank) -> bool:
+    """Whether a bank's numbers are trained."""
+    word = special(bank)
+    return word is None or word.trained
+
+
+@register
+class Rep(SpecialBank):
+    """``#rep(k1,k2,..)``: a kernel that is a sum of batch-normed kernels while training, one after fusion."""
+
+    name = "rep"
+    kernel = True
+
+    def bank(self, sizes: tuple[Any, ...]) -> Bank:
+        if not sizes or any(min(k) < 1 or k[0] == "/" for k in sizes):
             raise Mismatch("rep takes kernel sizes", "write #rep(7,3)")
-        largest = max(done, key=lambda k: (max(k), k))
-        return Done(Bank(largest, "rep", tuple(done)))
+        largest = max(sizes, key=lambda k: (max(k), k))
+        return Bank(largest, "rep", sizes)
+
+
+@register
+class Fixed(SpecialBank):
+    """``#fix(M)``: a bank that keeps the random numbers it starts with (RandFormer, arXiv 2210.13452)."""
+
+    name = "fix"
+    trained = False
+    kernel = True
+
+    def bank(self, sizes: tuple[Any, ...]) -> Bank:
+        if len(sizes) != 1:
+            raise Mismatch("fix takes one size", "write #fix(N)")
+        return Bank(_slots(sizes[0]), "fix", sizes)
+
+
+@register
+class Cube(SpecialBank):
+    """``#cube(t)``: the 2^t corners of {-1, 1}^t as keys of every head of t channels (MemoryFormer, arXiv 2411.12992).
+
+    Slot s has 1 in channel i where bit i of s is set. With ``-> softmax -> top(1) -> mm(#M)@hsum(C/t)`` the corner
+    is found by signs and its weight is ``prod 1 / (1 + exp(-2|z|))``: no product with the keys is formed.
+    """
+
+    name = "cube"
+    coded = True
+    trained = False
+
+    def bank(self, sizes: tuple[Any, ...]) -> Bank:
+        t = one(sizes[0], "the number of channels") if len(sizes) == 1 else 0
+        if not 1 <= t <= 16:
+            raise Mismatch("cube takes the channels of a head, 1 to 16", "write #cube(8)")
+        return Bank((2**t,), "cube", ((t,),))
+
+    def keys(self, bank: Bank) -> Any:
+        import numpy as np
+
+        t = bank.values[0][0]
+        return (np.arange(2**t)[:, None] >> np.arange(t) & 1) * 2.0 - 1.0
+
+    def nearest(self, bank: Bank, q: Any) -> tuple[Any, Any]:
+        import torch
+
+        bits = 2 ** torch.arange(q.shape[-1], device=q.device)
+        return ((q > 0) * bits).sum(-1), (2 * q.abs()).sigmoid().prod(-1)
+
+
+class BankValue(Plain):
+    """A bank as a value of its own; it owns its weights. Its second source tells the size of the batch."""
+
+    sources = ("bank", "x")
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        return kids[0]
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return (None, None)
+
+
+def alone(name: str, bank: Node) -> Node:
+    """A bank as the value that the word ``name`` makes of it."""
+    return word(name, make("slot", 0, (bank,)))
+
+
+@register
+class BoundBank(BankValue):
+    """``let c=#M``: M tokens of the width of x."""
+
+    name, stays = "bank tokens", True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        bank: Bank = sources[0]
+        if special(bank) not in (None, words()["fix"]):
+            raise Mismatch(f"#{bank.how} cannot be bound", "bind #16 or #fix(16)")
+        return Done(Field(bank.size, ctx.x.channels))
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        shape = (*t.out.grid, t.out.channels)
+        return (Weight("tokens", shape, "normal", t.out.channels**-0.5, trained(t.inputs[0])),)
+
+    def dense(self, t: Typed, w: Any, bank: Any, x: Any) -> Any:
+        return w.tokens.repeat(x.shape[0], *(1 for _ in w.tokens.shape))
+
+
+@register
+class PositionScores(BankValue):
+    """``#J -> .. -> mm(v)``: coefficients that belong to positions, the same for every input.
+
+    Under a support, J for each head, one for each slot: the same for all tokens. Over all of the memory, J for each
+    head and token.
+    """
+
+    name = "position scores"
+    reads = True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        bank, x = sources[0], on_grid(ctx.x, "a bank of coefficients")
+        if special(bank) not in (None, words()["fix"]):
+            raise Mismatch(f"#{bank.how} holds no coefficients", "write #9 or #fix(9)")
+        grid = tuple(1 for _ in x.grid) if ctx.place else x.grid
+        return Done(Score(grid, 0, ctx.heads, (Slots(prod(bank.size)),)))
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        learned = trained(t.inputs[0])
+        return (Weight("scores", (*t.out.grid, t.out.channels), "normal", 0.02 if learned else 1.0, learned),)
+
+    def dense(self, t: Typed, w: Any, bank: Any, x: Any) -> Any:
+        return w.scores.repeat(x.shape[0], *(1 for _ in w.scores.shape))

@@ -9,6 +9,7 @@ from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import Done, Plain, Span, Spans, Weighing, Weight, on_grid, one, per_axis, register
+from metamixer.words.banks import frozen, special, trained
 from metamixer.words.combinators import elements
 from metamixer.words.sources import sharing
 
@@ -100,14 +101,14 @@ class Conv(Plain):
     """``conv(q,#k)``: depthwise convolution, a position score over the neighbourhood k with one head a channel.
 
     Zero padding keeps the grid (stride ``s`` shrinks it); ``c`` a multiple of the width gives several results a
-    channel; with ``sets=S`` channel i uses kernel i mod S. ``#rep(7,3)`` is a sum of batch-normed kernels. MACs:
-    tokens out * k * c, padding included.
+    channel; with ``sets=S`` channel i uses kernel i mod S; ``fix=1`` or ``#fix(3)`` keeps the random numbers it starts
+    with. ``#rep(7,3)`` is a sum of batch-normed kernels. MACs: tokens out * k * c, padding included.
     """
 
     name, kinds = "conv", ("term", "stage")
     counted = "tokens * c * k, for each kernel of a sum"
     sources = roles = ("q", "k")
-    keywords = {"s": (1,), "c": None, "b": (0,), "sets": None}
+    keywords = {"s": (1,), "c": None, "b": (0,), "sets": None, "fix": None}
     channelwise = True
 
     def spans(self, t: Typed) -> tuple[Spans, ...]:
@@ -120,11 +121,12 @@ class Conv(Plain):
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         q, bank = on_grid(field_of(sources[0], "the query of conv"), "conv"), sources[1]
-        if not isinstance(bank, Bank) or bank.how not in ("", "rep"):
+        how = special(bank) if isinstance(bank, Bank) else None
+        if not isinstance(bank, Bank) or (how is not None and not how.kernel):
             raise Mismatch("the kernel of conv is a bank", "write conv(lin,#7)")
         if not q.grid:
             raise Mismatch("conv needs a grid")
-        kernels = [per_axis(size, q.grid, "the kernel") for size in (bank.values if bank.how else (bank.size,))]
+        kernels = [per_axis(size, q.grid, "the kernel") for size in bank.values or (bank.size,)]
         stride = per_axis(settings["s"], q.grid, "the stride")
         for length, step, *widths in zip(q.grid, stride, *kernels, strict=True):
             if max(widths) > 2 * length - 1:
@@ -139,11 +141,20 @@ class Conv(Plain):
             raise Mismatch(f"c={c} is no multiple of the width {q.channels}")
         grid = tuple(-(-length // s) for length, s in zip(q.grid, stride, strict=True))
         b, sets = one(settings["b"], "b"), sharing(settings["sets"], c, "channels")
-        if bank.how and (b or sets):
-            raise Mismatch("a sum of normed kernels has shifts of its own", "leave out b= and sets=")
+        normed, fixed = bank.how == "rep", frozen(settings["fix"]) if trained(bank) else 1
+        if normed and (b or sets or fixed):
+            raise Mismatch("a sum of normed kernels has shifts of its own", "leave out b=, sets= and fix=")
         return Done(
             Field(grid, c),
-            {"kernels": tuple(kernels), "normed": bool(bank.how), "s": stride, "c": c, "b": b, "sets": sets},
+            {
+                "kernels": tuple(kernels),
+                "normed": normed,
+                "s": stride,
+                "c": c,
+                "b": b,
+                "sets": sets,
+                "fix": fixed,
+            },
         )
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
@@ -152,10 +163,10 @@ class Conv(Plain):
         return super().written(t, (*kids[:-1], make("bank", None, (bank,))))
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
-        rows = t.settings["sets"] or t.out.channels
+        rows, learned = t.settings["sets"] or t.out.channels, not t.settings["fix"]
         found: list[Weight] = []
         for i, kernel in enumerate(t.settings["kernels"]):
-            found.append(Weight(f"kernel{i}", (rows, 1, *kernel), "normal", prod(kernel) ** -0.5))
+            found.append(Weight(f"kernel{i}", (rows, 1, *kernel), "normal", prod(kernel) ** -0.5, learned))
             if t.settings["normed"]:
                 found += [
                     Weight(f"scale{i}", (rows,), "fill", 1.0),
@@ -163,7 +174,7 @@ class Conv(Plain):
                     Weight(f"mean{i}", (rows,), "fill", 0.0, False),
                     Weight(f"variance{i}", (rows,), "fill", 1.0, False),
                 ]
-        return (*found, *((Weight("bias", (rows,), "fill", 0.0),) if t.settings["b"] else ()))
+        return (*found, *((Weight("bias", (rows,), "fill", 0.0, learned),) if t.settings["b"] else ()))
 
     def macs(self, t: Typed) -> int:
         return int(elements(t.out) * sum(prod(kernel) for kernel in t.settings["kernels"]))

@@ -63,7 +63,7 @@ class Depthwise(Macro):
     name = "dw"
     sizes = {"k": REQUIRED}
     sources = roles = ("x",)
-    keywords = {"s": (1,), "c": None, "b": (1,), "sets": None}
+    keywords = {"s": (1,), "c": None, "b": (1,), "sets": None, "fix": None}
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         keywords = {key: size(value) for key, value in settings.items() if key in self.keywords and value is not None}
@@ -75,11 +75,12 @@ class Patches(Macro):
 
     sizes = {"p": REQUIRED, "c": REQUIRED}
     sources = roles = ("x",)
-    keywords = {"b": (1,)}
+    keywords = {"b": (1,), "fix": None}
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
-        p = size(settings["p"])
-        return word("fconv", p, size(settings["c"]), sources[0], s=p, b=size(settings["b"]))
+        p, fix = size(settings["p"]), settings["fix"]
+        more = {} if fix is None else {"fix": size(fix)}
+        return word("fconv", p, size(settings["c"]), sources[0], s=p, b=size(settings["b"]), **more)
 
 
 @register

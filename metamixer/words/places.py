@@ -60,10 +60,20 @@ class Heads(PlaceWord):
         n = one(settings["n"], "the number of heads")
         if n < 1:
             raise Mismatch("there is at least one head")
-        return Done((Place("h", (n,)),))
+        return Done((Place(self.name, (n,)),))
 
     def inside(self, ctx: Context, place: Place) -> Context:
-        return ctx._replace(heads=place.values[0])
+        return ctx._replace(heads=place.values[0], summed=False)
+
+
+@register
+class SummedHeads(Heads):
+    """``@hsum(n)``: the reads inside work in n heads, whose results are summed (MemoryFormer, arXiv 2411.12992)."""
+
+    name = "hsum"
+
+    def inside(self, ctx: Context, place: Place) -> Context:
+        return ctx._replace(heads=place.values[0], summed=place.values[0] > 1)
 
 
 @register

@@ -33,6 +33,7 @@ from metamixer.language.vocabulary import (
     words,
 )
 from metamixer.words import supports
+from metamixer.words.banks import PositionScores, SpecialBank, alone, special, trained
 from metamixer.words.combinators import neutral
 from metamixer.words.supports import CHOSEN, Stack
 
@@ -45,7 +46,9 @@ class Read(Word):
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
-            return Demand(0, ctx if _matches(node.kids[0]) else ctx._replace(place=None))
+            head = node.kids[0]
+            begin = alone(PositionScores.name, head) if head.op == "bank" else 0
+            return Demand(begin, ctx if _matches(head) else ctx._replace(place=None))
         if len(done) == len(node.kids):
             return Done(done[-1])
         return Demand(len(done), ctx._replace(kind="stage", state=done[-1]))
@@ -61,7 +64,7 @@ class Read(Word):
             before = stages[-1].data[0] if stages and stages[-1].op == "word" else ""
             known = words().get(kid.data[0]) if kid.op == "word" else None  # a bound name is no word
             if known is not None and before in known.behind:
-                stages[-1] = make("word", (known.behind[before], (), kid.data[2], 0))
+                stages[-1] = make("word", (known.behind[before], *kid.data[1:]), kid.kids)
             else:
                 stages.append(kid)
         return chain("read", stages)
@@ -208,6 +211,22 @@ def parts_of(value: Any, kind: Type) -> list[tuple[Any, Any]]:
     return [(value, kind)]
 
 
+def kept(score: Score, state: Any) -> Any:
+    """Coefficients with 0 for slots that were left out."""
+    return state.masked_fill(state == float("-inf"), 0.0) if score.cut else state
+
+
+def kinds_of(score: Score, kind: Type) -> list[Type]:
+    """The types (fields or banks) of the memories of a source of this score."""
+    return [part for _, part in parts_of([None] * len(score.parts), kind)]
+
+
+def coded_by(kind: Type) -> SpecialBank | None:
+    """The word that tells the keys of a bank which has no weights of its own."""
+    found = special(kind) if isinstance(kind, Bank) else None
+    return found if found is not None and found.coded else None
+
+
 @register
 class Union(Word):
     """``a & b``: memories side by side, for one read; a part may carry its own support: ``k@N(3) & p``."""
@@ -244,26 +263,42 @@ class ContentScore(Plain):
     counted = "tokens * slots * C"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
-        q = field_of(sources[0], "the query")
-        heads, b = ctx.heads, one(settings["b"], "b")
+        heads, b, memory = ctx.heads, one(settings["b"], "b"), memory_of(sources[1], ctx)
+        q = self._query(sources[0], memory)
         if q.channels % heads:
             raise Mismatch(
                 f"{heads} heads do not divide {q.channels} channels",
                 f"take a divisor of {q.channels}, such as {_divisor(q.channels, heads)}",
             )
-        parts = tuple(self._slots(q, part, place) for part, place in memory_of(sources[1], ctx).parts)
+        parts = tuple(self._slots(q, part, place, heads) for part, place in memory.parts)
         supports.made_for(ctx.place, heads)
         if supports.lasting(ctx.place) != ctx.place and len(parts) > 1:
             raise Mismatch("rand draws among the keys of one memory", "leave out rand, or the other memories")
         score = Score(q.grid, q.extra, heads, parts)
-        if b and not score.as_field:
-            raise Mismatch("b=1 needs a bank of keys", "bias belongs to the slots of a bank: dot0(x,#3C,b=1)")
-        return Done(score, {"b": b if score.as_field else None})
+        if b and (not score.as_field or any(coded_by(part) for part, _ in memory.parts)):
+            raise Mismatch("b=1 needs a learned bank of keys", "bias belongs to the slots of a bank: dot0(x,#3C,b=1)")
+        return Done(score, {"b": b if score.as_field else None, "width": q.channels})
 
-    def _slots(self, q: Field, k: Field | Bank, place: tuple[Any, ...] | None) -> Slots:
+    def _query(self, q: Type, memory: Memory) -> Field:
+        """A bank of queries takes the width of the keys; its tokens are those of the result."""
+        if not isinstance(q, Bank):
+            return field_of(q, "the query")
+        widths = [part.channels for part, _ in memory.parts if isinstance(part, Field)]
+        if not widths or special(q) not in (None, words()["fix"]):
+            raise Mismatch("a bank of queries meets keys that follow from the input", "write att(#1,lin,lin)")
+        return Field(q.size, widths[0])
+
+    def _slots(self, q: Field, k: Field | Bank, place: tuple[Any, ...] | None, heads: int) -> Slots:
         if isinstance(k, Bank):
-            if len(k.size) != 1 or k.how:
+            coded = coded_by(k)
+            if len(k.size) != 1 or not (coded or special(k) in (None, words()["fix"])):
                 raise Mismatch("a bank of keys has one size", "write #16 or #3C")
+            if coded and len(coded.keys(k)[0]) != q.channels // heads:
+                wanted = len(coded.keys(k)[0])
+                raise Mismatch(
+                    f"the keys of #{k.how} have {wanted} channels, a head has {q.channels // heads}",
+                    f"write @hsum(C/{wanted}) behind the read",
+                )
             return Slots(k.size[0])
         if k.channels != q.channels:
             raise Mismatch(f"query and keys differ in width: {q.channels} and {k.channels}")
@@ -273,22 +308,30 @@ class ContentScore(Plain):
         return True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
-        width, score = t.inputs[0].channels, t.out
+        width, score, q = t.settings["width"], t.out, t.inputs[0]
+        deviation = (score.heads / width) ** 0.5
+        asked = (
+            [Weight("queries", (score.tokens, width), "normal", width**-0.5, trained(q))] if isinstance(q, Bank) else []
+        )
         keys = [
-            Weight(f"keys{i}", (part.number, width), "normal", (score.heads / width) ** 0.5)
-            for i, part in enumerate(score.parts)
-            if part.memory is None
+            Weight(f"keys{i}", (part.number, width), "normal", deviation, trained(kind))
+            for i, (part, kind) in enumerate(zip(score.parts, kinds_of(score, t.inputs[1]), strict=True))
+            if part.memory is None and not coded_by(kind)
         ]
-        return (*keys, *((Weight("bias", (score.slots,), "fill", 0.0),) if t.settings["b"] else ()))
+        return (*asked, *keys, *((Weight("bias", (score.slots,), "fill", 0.0),) if t.settings["b"] else ()))
 
     def needs(self, t: Typed) -> tuple[str, ...]:
         return needs(t)
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
-        return tables(t.out)
+        found = tables(t.out)
+        for i, kind in enumerate(kinds_of(t.out, t.inputs[1])):
+            if coded := coded_by(kind):
+                found[f"codes{i}"] = coded.keys(kind)
+        return found
 
     def macs(self, t: Typed) -> int:
-        return int(t.out.tokens * t.out.slots * t.inputs[0].channels)
+        return int(t.out.tokens * t.out.slots * t.settings["width"])
 
     def spans(self, t: Typed) -> tuple[Spans, ...]:
         return (aligned(t.inputs[0], t.out), reached(t.out.parts, t.out.grid))
@@ -300,13 +343,13 @@ class ContentScore(Plain):
         return "signed" if "signed" in signs else "positive"
 
     def scale(self, t: Typed) -> float:
-        return float((t.inputs[0].channels // t.out.heads) ** -0.5) if self.scaled else 1.0
+        return float((t.settings["width"] // t.out.heads) ** -0.5) if self.scaled else 1.0
 
     def apply(self, t: Typed, w: Any, q: Any, k: Any, chosen: Any = None) -> Any:
         from torch.nn.functional import linear
 
         score, scale = t.out, self.scale(t)
-        if not score.as_field or score.heads > 1 or len(score.parts) > 1:
+        if not score.as_field or score.heads > 1 or len(score.parts) > 1 or coded_by(t.inputs[1]):
             return self.dense(t, w, q, k, chosen)
         return linear(q, w.keys0 if scale == 1.0 else w.keys0 * scale, w.bias if t.settings["b"] else None)
 
@@ -314,12 +357,15 @@ class ContentScore(Plain):
         import torch
 
         # products are written with @: einsum makes one over a single channel a multiplication, which no counter sees
-        score, field = t.out, t.inputs[0]
-        queries = heads_split(flat(q, field), score.heads) * self.scale(t)
+        score = t.out
+        queries = heads_split(self.queries(t, w, q, k), score.heads) * self.scale(t)
         found = []
         for i, (part, (value, kind)) in enumerate(zip(score.parts, parts_of(k, t.inputs[1]), strict=True)):
             if part.memory is None:
-                keys = getattr(w, f"keys{i}").reshape(part.number, score.heads, -1)
+                if coded_by(kind):
+                    keys = getattr(w, f"codes{i}").to(queries.dtype).unsqueeze(1).expand(-1, score.heads, -1)
+                else:
+                    keys = getattr(w, f"keys{i}").reshape(part.number, score.heads, -1)
                 found.append(queries @ keys.permute(1, 2, 0))
             elif not gathers(part):
                 found.append(queries @ heads_split(flat(value, kind), score.heads).mT)
@@ -330,6 +376,21 @@ class ContentScore(Plain):
         match = torch.cat(found, -1) if len(found) > 1 else found[0]
         match = match + w.bias if t.settings["b"] else match
         return match.transpose(1, 2).reshape(*q.shape[:-1], score.channels) if score.as_field else match
+
+    def codes(self, t: Typed) -> bool:
+        return coded_by(t.inputs[1]) is not None
+
+    def best(self, t: Typed, q: Any) -> tuple[Any, Any]:
+        coded = coded_by(t.inputs[1])
+        assert coded is not None
+        return coded.nearest(t.inputs[1], q * self.scale(t))
+
+    def queries(self, t: Typed, w: Any, q: Any, k: Any) -> Any:
+        """(B, tokens, channels): the field of queries, or a bank of them for every input that the keys come from."""
+        if not isinstance(t.inputs[0], Bank):
+            return flat(q, t.inputs[0])
+        batch = next(value.shape[0] for value, kind in parts_of(k, t.inputs[1]) if isinstance(kind, Field))
+        return w.queries.repeat(batch, 1, 1)
 
 
 def reached(parts: tuple[Slots, ...], grid: tuple[int, ...]) -> Spans:

@@ -1,17 +1,18 @@
-"""Positions that meet the query: logits of the distance between a token and a slot along each axis."""
+"""Relative positions: what scores gain from the distance between a token and a slot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from math import prod
 from typing import Any, ClassVar
 
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Weighing, Weight, register
+from metamixer.language.vocabulary import Done, Weighing, Weight, on_grid, register
 from metamixer.words import supports
 from metamixer.words.activations import Activation
-from metamixer.words.reads import flat, gathers, heads_split
+from metamixer.words.reads import flat, gathers, heads_split, slots_of
 from metamixer.words.supports import Stack
 
 
@@ -49,15 +50,14 @@ class QueryPositions(Activation):
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         width = t.inputs[1].channels // t.out.heads
-        sizes = [len(axis) for axis, _ in _distances(_stack(t.out), t.out.grid)]
+        sizes = _sizes(_stack(t.out), t.out.grid)
         return tuple(Weight(f"axis{i}", (size, width), "normal", width**-0.5) for i, size in enumerate(sizes))
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
         return {f"at{i}": index for i, (_, index) in enumerate(_distances(_stack(t.out), t.out.grid))}
 
     def macs(self, t: Typed) -> int:
-        distances = sum(len(axis) for axis, _ in _distances(_stack(t.out), t.out.grid))
-        return int(t.out.tokens * t.inputs[1].channels * distances)
+        return t.out.tokens * int(t.inputs[1].channels) * sum(_sizes(_stack(t.out), t.out.grid))
 
     def apply(self, t: Typed, w: Any, s: Any, q: Any) -> Any:
         queries = heads_split(flat(q, t.inputs[1]), t.out.heads)
@@ -81,13 +81,79 @@ def _stack(score: Score) -> Stack | None:
     return score.parts[0].place if gathers(score.parts[0]) else None
 
 
+def _sizes(stack: Stack | None, grid: tuple[int, ...]) -> list[int]:
+    """For each axis how many distances occur."""
+    return [len(axis) for axis, _ in _distances(stack, grid)] if stack else [2 * length - 1 for length in grid]
+
+
 @lru_cache(maxsize=256)
 def _distances(stack: Stack | None, grid: tuple[int, ...]) -> tuple[tuple[Any, Any], ...]:
     """For each axis the distances that occur, and which of them that of each slot is, (tokens, slots)."""
     import numpy as np
 
     found = []
-    for shift in supports.distances(stack, grid):
+    for shift, length in zip(supports.distances(stack, grid), grid, strict=True):
+        if not stack:  # all that there are
+            found.append((np.arange(1 - length, length), shift + length - 1))
+            continue
         axis, index = np.unique(shift, return_inverse=True)
         found.append((axis, index.reshape(shift.shape)))
     return tuple(found)
+
+
+@register
+class RelativeBias(Activation):
+    """``rel``: a learned bias for every head and distance between token and slot (Swin, arXiv 2103.14030).
+
+    A table holds the distances that occur: 2L - 1 an axis over all of the grid, 2k - 1 under ``@N(k)``.
+    """
+
+    name, additive = "rel", True
+    relative = spares = True
+    kinds = ("stage",)
+
+    def headed(self, t: Typed) -> bool:
+        return True
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        value = sources[0]
+        score = value if isinstance(value, Score) and not value.as_field else over_own_grid(value, ctx)
+        if len(score.parts) != 1 or score.parts[0].memory != (score.grid, 0):
+            raise Mismatch("rel needs scores of a grid over itself", "write dot(lin,lin) -> rel -> softmax -> mm(lin)")
+        place = _stack(score)
+        if place and (supports.chosen(place) or supports.by_head(place)):
+            raise Mismatch("rel needs slots that are the same for all heads and inputs", "leave out rel")
+        return Done(value, {"score": score})
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        score: Score = t.settings["score"]
+        return (Weight("offsets", (score.heads, prod(_sizes(_stack(score), score.grid))), "normal", 0.02),)
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        import numpy as np
+
+        score: Score = t.settings["score"]
+        found = _distances(_stack(score), score.grid)
+        index = np.ravel_multi_index([index for _, index in found], [len(axis) for axis, _ in found])
+        return {"index": np.broadcast_to(index, (score.tokens, score.slots)).copy()}
+
+    def bias(self, t: Typed, w: Any) -> Any:
+        return w.offsets[:, w.index]
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        bias, score = self.bias(t, w), t.settings["score"]
+        if isinstance(t.out, Score) and not t.out.as_field:
+            return s + bias
+        return s + bias.transpose(0, 1).reshape(*score.grid, score.channels)
+
+
+def over_own_grid(value: Type, ctx: Context) -> Score:
+    """A field of coefficients, for the slots that the read's place gives each token of the field itself."""
+    field = on_grid(field_of(value, "the source of rel"), "rel")
+    score = Score(field.grid, 0, ctx.heads, (slots_of(field, field, ctx.place),))
+    if field.channels != score.channels:
+        raise Mismatch(
+            f"{field.channels} channels are no coefficients of {ctx.heads} heads over {score.slots} slots",
+            f"coefficients have {score.channels} channels here",
+        )
+    return score

@@ -21,6 +21,7 @@ from metamixer.language.vocabulary import (
     per_axis,
     register,
 )
+from metamixer.words.banks import frozen
 from metamixer.words.combinators import elements
 from metamixer.words.convolutions import convolve, same_padding, shifted_sum
 
@@ -37,7 +38,7 @@ class FullConv(Plain):
     counted = "tokens * C * c / g * k"
     sizes = {"k": REQUIRED, "c": REQUIRED}
     sources = roles = ("x",)
-    keywords = {"s": (1,), "g": (1,), "b": (1,), "pad": None}
+    keywords = {"s": (1,), "g": (1,), "b": (1,), "pad": None, "fix": None}
 
     def spans(self, t: Typed) -> tuple[Spans, ...]:
         axes = zip(t.settings["s"], t.settings["k"], t.settings["pads"], strict=True)
@@ -76,14 +77,16 @@ class FullConv(Plain):
             "s": s,
             "g": g,
             "b": one(settings["b"], "b"),
+            "fix": frozen(settings["fix"]),
             "pad": None if pads == default else pad,
         }
         return Done(Field(grid, c), resolved | {"pads": tuple(pads)})
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         fan_in, kernel = t.inputs[0].channels // t.settings["g"], t.settings["k"]
-        bias = (Weight("bias", (t.out.channels,), "fill", 0.0),) if t.settings["b"] else ()
-        return (Weight("weight", (t.out.channels, fan_in, *kernel), "normal", (fan_in * prod(kernel)) ** -0.5), *bias)
+        trained, shape = not t.settings["fix"], (t.out.channels, fan_in, *kernel)
+        bias = (Weight("bias", (t.out.channels,), "fill", 0.0, trained),) if t.settings["b"] else ()
+        return (Weight("weight", shape, "normal", (fan_in * prod(kernel)) ** -0.5, trained), *bias)
 
     def macs(self, t: Typed) -> int:
         return int(elements(t.out) * t.inputs[0].channels // t.settings["g"] * prod(t.settings["k"]))

@@ -7,13 +7,17 @@ the view) inside; it chooses among the slots that supports to its right leave.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from metamixer.language.nodes import Node, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Place, Score, Type, field_of
 from metamixer.language.vocabulary import REQUIRED, Done, Spans, on_grid, one, register
 from metamixer.words import supports
+from metamixer.words.coefficients import largest, shortened
+from metamixer.words.combinators import elements, sequence
 from metamixer.words.places import Masking, Support
+from metamixer.words.reads import absent, needs
 from metamixer.words.supports import Ground, cells, tokens_of
 from metamixer.words.views import View
 
@@ -34,22 +38,47 @@ def within(table: Any, w: Any) -> Any:
     return table.where(left.gather(-1, table.clamp(min=0)) & (table >= 0), -1)
 
 
-class TopSlots(Support):
-    """``@top(n,score)``: of the slots the n that another score, of the tokens or of coarser ones, likes best.
+@register
+class Top(Support):
+    """``-> top(n)``: the n largest scores of each token and head; ``@top(n,score)``: the n slots a score likes best.
 
-    The score is one of a query over keys, or a field with a channel for each slot; where its tokens or its slots are
-    fewer, each stands for an equal part of the grid (or of the sequence in memory). It has one head, or as many as
-    the read. Sources: BiFormer, arXiv 2303.08810; Sparsifiner, arXiv 2303.13755; LongHeads, arXiv 2402.10685.
+    As a stage the other slots are absent: no normaliser behind it counts them, and their coefficient is 0. As a term
+    the n largest channels of each token are kept, the others become 0 (MoH, arXiv 2410.11842).
+
+    As a place: the score is one of a query over keys, or a field with a channel for each slot; where its tokens or its
+    slots are fewer, each stands for an equal part of the grid (or of the sequence in memory). It has one head, or as
+    many as the read. Sources: BiFormer, arXiv 2303.08810; Sparsifiner, arXiv 2303.13755; LongHeads, arXiv 2402.10685.
     """
 
     name = "top"
+    kinds: ClassVar[tuple[str, ...]] = ("term", "stage", "place")
     sizes = {"n": REQUIRED}
     sources = roles = ("score",)
+    reads = selects = True
+
+    def headed(self, t: Typed) -> bool:
+        return t.context.kind == "stage"
+
+    def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
+        return "signed" if signs[0] == "signed" else "positive"
+
+    def kept(self, t: Typed) -> int | None:
+        return int(t.settings["n"]) if t.context.kind == "stage" else None
+
+    def needs(self, t: Typed) -> tuple[str, ...]:
+        return needs(t) if t.context.kind == "stage" else ()
+
+    def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
+        if t.context.kind == "place" or t.settings["n"] < t.settings["slots"]:
+            return super().written(t, kids)
+        return word("id") if t.context.kind == "stage" else sequence(kids)
 
     def chooses(self, place: Place) -> bool:
         return True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        if ctx.kind != "place":
+            return shortened(sources[0], one(settings["n"], "the number of slots"), ctx)
         score, ground = sources[0], (ctx.x.grid, ctx.x.extra)
         if isinstance(score, Score):
             if len(score.parts) != 1 or score.parts[0].place:
@@ -79,17 +108,24 @@ class TopSlots(Support):
         return int(n * (tokens_of(ground) // tokens_of(coarse)))
 
     def elementwise(self, t: Typed) -> int:
+        if t.context.kind != "place":
+            return elements(t.out)
         _, _, asks, memory, heads = t.out[0].values
         return int(heads * tokens_of(asks) * tokens_of(memory))
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
         import numpy as np
 
+        if t.context.kind != "place":
+            masked = absent(t.out) if isinstance(t.out, Score) and not t.out.as_field else None
+            return {} if masked is None else {"absent": masked}
         _, ground, asks, memory, _ = t.out[0].values
         members = np.argsort(cells(ground, memory, "top"), kind="stable").reshape(tokens_of(memory), -1)
         return {"members": members, "rows": cells(ground, asks, "top"), **around(t)}
 
-    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+    def dense(self, t: Typed, w: Any, s: Any, chosen: Any = None) -> Any:
+        if t.context.kind != "place":
+            return largest(t, w, s, chosen)
         n, _, asks, memory, heads = t.out[0].values
         s, slots = s.detach(), tokens_of(memory)
         if s.ndim != 4 or not isinstance(t.inputs[0], Score) or t.inputs[0].as_field:
@@ -98,9 +134,6 @@ class TopSlots(Support):
             s = s[:, :, w.rows].masked_fill(~w.left[:, :, w.members].any(-1), float("-inf"))
             return within(w.members[s.topk(n, -1).indices].flatten(-2), w)
         return w.members[s.topk(n, -1).indices].flatten(-2)[:, :, w.rows]
-
-
-register(TopSlots)
 
 
 @register
@@ -172,6 +205,7 @@ class Clusters(Support):
     """
 
     name = "clus"
+    selects = True
     counted = "tokens * centres * C, twice unless queries and keys are both x"
     sizes = {"n": REQUIRED}
     sources = roles = ("c", "q", "k")
@@ -222,6 +256,7 @@ class Sorted(View):
     """
 
     name = "sort"
+    selects = True
     counted = "tokens * centres * C"
     sources = roles = ("c", "x")
 

@@ -9,6 +9,7 @@ from metamixer.language.nodes import Node
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bound, Context, Field, Mismatch, Score, Type
 from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+from metamixer.words.banks import BoundBank, alone
 
 
 def check_name(name: str) -> None:
@@ -30,9 +31,10 @@ class Let(Word):
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
             check_name(node.data[0])
-            return Demand(0, ctx.source())
+            value = node.kids[0]
+            return Demand(alone(BoundBank.name, value) if value.op == "bank" else 0, ctx.source())
         if not isinstance(done[0], (Field, Score)):
-            raise Mismatch(f"let binds fields and scores; {node.data[0]} is neither", None, node.kids[0])
+            raise Mismatch(f"let binds fields, scores and banks; {node.data[0]} is none of them", None, node.kids[0])
         if len(done) == 1:
             return Demand(1, ctx.bind(node.data[0], Bound("let", done[0])))
         return Done(done[1], {"name": node.data[0]})

@@ -24,6 +24,7 @@ from metamixer.language.vocabulary import (
     per_axis,
     register,
 )
+from metamixer.words.banks import frozen
 from metamixer.words.combinators import elements, unplaced
 
 
@@ -56,13 +57,14 @@ def sharing(value: Any, rows: int, what: str) -> int | None:
 class Linear(Plain):
     """``lin(c, g=1, b=1)``: the same matrix for every token, ``(.., C) -> (.., c)``; default width that of its source.
 
-    With ``sets=S`` token i (inside ``@T``: channel i) uses matrix i mod S of S. MACs: tokens * C * c / g.
+    With ``sets=S`` token i (inside ``@T``: channel i) uses matrix i mod S of S; with ``fix=1`` the random numbers it
+    starts with are kept. MACs: tokens * C * c / g.
     """
 
     name = "lin"
     sizes = {"c": None}
     sources = roles = ("x",)
-    keywords = {"g": (1,), "b": (1,), "sets": None}
+    keywords = {"g": (1,), "b": (1,), "sets": None, "fix": None}
     projection = True
     counted = "tokens * C * c / g"
 
@@ -81,13 +83,15 @@ class Linear(Plain):
         sets = None if sets == 1 else sets  # one matrix for all tokens is what lin is
         if sets and g > 1:
             raise Mismatch("lin takes groups or sets, not both")
-        return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b"), "sets": sets})
+        fixed = frozen(settings["fix"])
+        return Done(x._replace(channels=c), {"c": c, "g": g, "b": one(settings["b"], "b"), "sets": sets, "fix": fixed})
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         fan_in, c = t.inputs[0].channels // t.settings["g"], t.settings["c"]
         sets = (t.settings["sets"],) if t.settings["sets"] else ()
-        bias = (Weight("bias", (*sets, c), "fill", 0.0),) if t.settings["b"] else ()
-        return (Weight("weight", (*sets, c, fan_in), "normal", fan_in**-0.5), *bias)
+        trained = not t.settings["fix"]
+        bias = (Weight("bias", (*sets, c), "fill", 0.0, trained),) if t.settings["b"] else ()
+        return (Weight("weight", (*sets, c, fan_in), "normal", fan_in**-0.5, trained), *bias)
 
     def macs(self, t: Typed) -> int:
         return t.out.tokens * t.settings["c"] * t.inputs[0].channels // t.settings["g"]

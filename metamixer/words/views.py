@@ -156,6 +156,8 @@ class At(Word):
         for place in reversed(places):
             if place.word == "h":
                 heads = place.values[0]
+            elif place.word == "hsum":
+                heads = 1
             elif place_word(place).rewidth and place.word != "seg" and heads > 1:
                 result += [Place("seg", (heads,)), Place("h", (1,))]
                 heads = 1

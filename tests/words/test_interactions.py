@@ -157,4 +157,5 @@ class TestDepthwise(WordContract):
         ("dw(3,s=2,c=2C)", 4, (5, 4)),
         ("dw(2)", 4, (3, 3)),
         ("dw(3,lin(6))", 4, (3, 3)),
+        ("dw(3,fix=1)", 4, (3, 3)),
     )

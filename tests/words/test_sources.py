@@ -57,6 +57,8 @@ class TestLinear(WordContract):
         ("lin(6,sets=3,b=0)", 4, (3, 5)),
         ("lin(sets=2)@T", 4, (5, 3)),
         ("lin(3,sets=5)", 1, (5,)),
+        ("lin(6,fix=1) >> relu >> lin", 4, (5,)),
+        ("att(lin(fix=1),lin(b=0,fix=1),lin)@h(2)", 4, (3, 2)),
     )
 
 
