@@ -211,7 +211,7 @@ class FusedRead(nn.Module):
         mask = None
         if part.place is not None and part.memory is not None:
             tokens = supports.tokens_of(part.memory)
-            mask = torch.as_tensor(supports.present(table_of(part, self.match.out), tokens))
+            mask = torch.as_tensor(supports.present(table_of(part, self.match.out), tokens))[None]
         self.register_buffer("mask", mask, persistent=False)
         self.needs = self.match.word.needs(self.match)
 

@@ -113,7 +113,7 @@ MISFITS = [
     ("lin(C/3)", 5, "C/3 is 64/3 here, not a whole number", "nothing is rounded"),
     ("lin(30,g=4)", 1, "4 groups do not divide 64 -> 30 channels", "g must divide both"),
     ("gn(3)", 1, "3 groups do not divide 64 channels", "take a divisor of 64"),
-    ("let a = #rep(3) in a", 9, "#rep cannot be bound", "bind #16"),
+    ("let a = #rep(3) in a", 1, "#rep cannot be bound", "bind #16"),
     ("dw", 1, "dw needs a size: k", "dw(k, x, s=1"),
     ("lin(3,4)", 7, "lin takes 1 size, this is one too many", ""),
     ("lin(k=3)", 7, "lin has no keyword k=", "it takes g, b"),

@@ -17,7 +17,7 @@ class TestTop(WordContract):
         ("(dot(lin,lin) -> top(4) -> mm(lin))@h(2)", 4, (2, 1, 3)),
         ("(dot0(x,#6) -> top(2) -> softmax -> mm(#6))@h(2)", 4, (3, 2)),
         ("(dot(lin,lin) -> top(2) -> softmax -> mm(lin))@causal@h(2)", 4, (5,)),
-        ("(dot(lin,lin) -> top(2) -> softmax -> mm(lin))@top(3,dot(lin,lin))@h(2)", 4, (6,)),
+        ("(dot(lin,lin) -> top(2) -> softmax -> mm(lin))@top(3,dot(x,x))@h(2)", 4, (6,)),
         ("(dot(lin,lin) -> rel -> top(3) -> rel -> softmax -> mm(lin))@N(3,mask)", 4, (4, 3)),
         ("(lin(18) -> top(4) -> softmax -> mm(lin))@N(3)@h(2)", 4, (4, 3)),
         ("(lin(6) >> softmax >> top(2) >> l1) * lin(6)", 4, (5,)),
@@ -37,7 +37,7 @@ class TestTimes(WordContract):
         ("(dot(lin,lin) -> times(dot(lin,lin) -> sig) -> softmax -> mm(lin))@N(3)@h(2)", 4, (4, 3)),
         ("(dot(lin,lin) -> times(dot(lin,lin)) -> mm(lin))@causal", 4, (5,)),
         ("dot(lin,lin) -> softmax[blk(3)] -> times(dot(lin,last@blk(3)) -> softmax) -> mm(lin)", 4, (6,)),
-        ("(dot(lin,lin) -> times(dot(lin,lin) -> sig) -> mm(lin))@top(2,dot(lin,lin))@h(2)", 4, (5,)),
+        ("(dot(lin,lin) -> times(dot(lin,lin) -> sig) -> mm(lin))@top(2,dot(x,x))@h(2)", 4, (5,)),
         ("(dot(lin,lin & #2) -> times(dot(lin,lin & #2)) -> softmax -> mm(lin & #2))@h(2)", 4, (2, 1, 3)),
         ("let s = dot(lin,lin)@h(2) in s -> times(s -> softmax -> top(2)) -> mm(lin)", 4, (5,)),
     )
