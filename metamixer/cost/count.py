@@ -130,7 +130,9 @@ def _counts(t: Typed, order: str) -> Counts:
 def _own(t: Typed, order: str) -> int:
     macs = t.word.macs(t)
     score = t.settings.get("score", t.out)
-    if order != "dense" or not macs or not isinstance(score, Score) or not any(part.place for part in score.parts):
+    if order != "dense" or not macs or not isinstance(score, Score) or not (t.word.content or t.word.sums):
+        return macs
+    if not any(part.place for part in score.parts):
         return macs
     slots = score.heads * score.tokens * score.slots
     return macs // slots * sum(_present(part, score) for part in score.parts)

@@ -229,3 +229,12 @@ def test_dense_counts_leave_masked_slots_out(sentence, channels, tokens, slots):
     projections = 3 * tokens * channels**2
     found = mm.cost(sentence, channels, (tokens,), "dense").macs
     assert found == projections + 2 * slots * channels
+
+
+def test_products_that_are_not_of_slots_count_in_full_in_the_dense_order():
+    """relq multiplies queries with a row for each distance: 2 k - 1 of them under N(k)."""
+    with_rows, without = (
+        mm.cost(f"(dot(x,x) -> {rows}softmax -> mm(x))@N(3,mask)", 4, (16,), "dense").macs
+        for rows in ("relq(x) -> ", "")
+    )
+    assert with_rows - without == 16 * 4 * 3
