@@ -253,7 +253,7 @@ class Walk:
                 facts.permutation = False
                 if _everywhere(part):
                     facts.shifts = None
-                for steps in supports.steps(part.place):
+                for steps in supports.steps(part.place, t.out.grid):
                     if steps and inputs[0].axes is not None:
                         facts.bind(inputs[0].axes, steps)
         return mixes

@@ -444,7 +444,7 @@ class PlaceWord(Plain):
         rows = self.table(place, (grid, 0), (grid, 0), 1)[0]
         return [np.where(rows >= 0, axis[np.maximum(rows, 0)] - axis[:, None], 0) for axis in here]
 
-    def steps(self, place: Place) -> tuple[int, ...]:
+    def steps(self, place: Place, grid: tuple[int, ...]) -> tuple[int, ...]:
         """Shifts of the memory along each axis that shift the slots alike; () for any."""
         return ()
 

@@ -161,7 +161,8 @@ def _branches(tree: Typed) -> list[tuple[int, Typed]]:
 
     Those are bare inputs and banks, and a chain that is all there is inside.
     """
-    kids = [kid for kid in tree.kids if kid.node is not X and isinstance(kid.out, (Field, Score))]
+    shown = (kid for kid in tree.kids if isinstance(kid.out, (Field, Score)) or kid.context.kind == "place")
+    kids = [kid for kid in shown if kid.node is not X]
     runs = [(len(list(same)), kid) for kid, same in groupby(kids)]
     if len(runs) == 1 and runs[0][0] == 1 and runs[0][1].word.form in ("chain", "read"):
         return _branches(runs[0][1])
@@ -223,13 +224,13 @@ def _short(tree: Typed) -> str:
     if isinstance(tree.out, Score):
         heads = f" × {tree.out.heads} heads" if tree.out.heads > 1 else ""
         return f"{tree.out.tokens}→{tree.out.slots} scores{heads}"
-    return shape(tree.out)
+    return "chooses" if tree.context.kind == "place" else shape(tree.out)
 
 
 def _type(tree: Typed) -> dict[str, Any]:
     if isinstance(tree.out, Field):
         return {"grid": list(tree.out.grid), "channels": tree.out.channels, "extra": tree.out.extra}
-    return {"score": str(tree.out)}
+    return {"place": tree.text} if tree.context.kind == "place" else {"score": str(tree.out)}
 
 
 def _console() -> Any:

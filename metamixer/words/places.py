@@ -25,7 +25,7 @@ from metamixer.language.vocabulary import (
     written_supports,
 )
 from metamixer.words import supports
-from metamixer.words.supports import BY_HEAD, BY_HEAD_ADVICE, Ground, Stack, cells, tokens_of
+from metamixer.words.supports import BY_HEAD, BY_HEAD_ADVICE, NEVER, Ground, Stack, cells, tokens_of
 
 EDGES = ("clamp", "mask", "zero", "wrap", "causal")
 
@@ -156,7 +156,7 @@ class Neighbourhood(Support):
         axes = [np.asarray(_positions(*numbers, edge)) for numbers in zip(grid, k, s, d, strict=True)]
         return _spread([axis - np.arange(len(axis))[:, None] for axis in axes], grid)
 
-    def steps(self, place: Place) -> tuple[int, ...]:
+    def steps(self, place: Place, grid: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(s * d if s > 1 else 1 for s, d in zip(place.values[1], place.values[2], strict=True))
 
     def absents(self, place: Place) -> bool:
@@ -279,8 +279,9 @@ class Stride(Support):
             rows[head, 0, : len(slots)] = slots
         return rows
 
-    def steps(self, place: Place) -> tuple[int, ...]:
-        return (place.values[0] * place.values[1],)
+    def steps(self, place: Place, grid: tuple[int, ...]) -> tuple[int, ...]:
+        row = prod(grid[1:])  # tokens by which a shift along the first axis moves
+        return (lcm(place.values[0] * place.values[1], row) // row, *(NEVER for _ in grid[1:]))
 
     def support(self, place: Place) -> Node:
         return word("stride", size(place.values[0]), b=size(place.values[1]))
@@ -380,8 +381,8 @@ class Either(Support):
             for axis in zip(*found, strict=True)
         )
 
-    def steps(self, place: Place) -> tuple[int, ...]:
-        found = [steps for stack in place.values for steps in supports.steps(stack) if steps]
+    def steps(self, place: Place, grid: tuple[int, ...]) -> tuple[int, ...]:
+        found = [steps for stack in place.values for steps in supports.steps(stack, grid) if steps]
         return tuple(lcm(*axis) for axis in zip(*found, strict=True)) if found else ()
 
     def support(self, place: Place) -> Node:

@@ -190,9 +190,9 @@ def distances(stack: Stack | None, grid: tuple[int, ...]) -> list[Any]:
     return [np.where(rows >= 0, axis[np.maximum(rows, 0)] - axis[:, None], 0) for axis in here]
 
 
-def steps(stack: Stack) -> list[tuple[int, ...]]:
-    """Of each support the shifts of the memory that shift its slots alike; () for any."""
-    return [place_word(place).steps(place) for place in stack]
+def steps(stack: Stack, grid: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Of each support the shifts along each axis that shift its slots alike; () for any."""
+    return [place_word(place).steps(place, grid) for place in stack]
 
 
 def cells(fine: Ground, coarse: Ground, what: str) -> Any:

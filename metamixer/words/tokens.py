@@ -92,8 +92,8 @@ class First(Support):
 
         return np.arange(place.values[0])[None, None]
 
-    def steps(self, place: Place) -> tuple[int, ...]:
-        return (NEVER,)
+    def steps(self, place: Place, grid: tuple[int, ...]) -> tuple[int, ...]:
+        return (NEVER,) * len(grid)
 
     def absents(self, place: Place) -> bool:
         return False
