@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,29 @@ def test_arrows_point_one_way(room):
 def test_rooms_keep_away_from(room):
     found = {(path.name, name.split(".")[0]) for path in files(room) for name in imports(path)}
     assert not [pair for pair in found if pair[1] in NEVER[room]]
+
+
+def modules_made(path: Path) -> list[str]:
+    """Classes of modules that a file defines, and layers of torch.nn that it makes."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            bases = [ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases]
+            found += [node.name for base in bases if base in ("Module", "ModuleList", "ModuleDict", "Sequential")]
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if re.fullmatch(r"(torch\.)?nn\.[A-Z]\w*", name) and not name.endswith("Loss"):
+                found.append(name)
+    return found
+
+
+def test_networks_are_sentences():
+    """Outside of the words and the compiler nothing makes a module; a task may have a head or a loss of its own."""
+    made = {room: [name for path in files(room) for name in modules_made(path)] for room in rooms()}
+    assert made.pop("compile")  # the check sees modules where there are some
+    made.pop("words")
+    made.pop("tasks")
+    assert not {room: names for room, names in made.items() if names}
 
 
 @pytest.mark.parametrize("room", LOADS_NOT)
