@@ -20,6 +20,7 @@ from metamixer.language.nodes import X
 from metamixer.language.typed import Typed
 from metamixer.language.types import Field, Score
 from metamixer.report.costs import MASKED, stages
+from metamixer.report.lines import lines
 from metamixer.report.picture import shorten
 from metamixer.report.sketch import shape, sketch
 
@@ -69,10 +70,14 @@ def show(sentence: str, channels: int, grid: tuple[int, ...], svg: Path | None, 
 
 
 def show_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> None:
-    """Prints a sentence with its tree, types, costs and attributes for one input."""
-    console = _console()
+    """Prints a sentence with its picture, tree, types, costs and attributes for one input."""
+    console, tree = _console(), sentence.typed(channels, grid)
     _print_text(console, str(sentence))
-    _print_network(console, sentence.typed(channels, grid), cost(sentence, channels, grid))
+    console.print()
+    for line in lines(sketch(tree), console.width):
+        console.print(line, markup=False, no_wrap=True)
+    console.print()
+    _print_network(console, tree, cost(sentence, channels, grid))
 
 
 def draw_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...], svg: Path) -> None:
