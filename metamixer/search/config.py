@@ -86,6 +86,13 @@ class SearchSection(_Section):
         str | None, Field(min_length=1, description="a running Ray cluster, host:port; default: this machine alone")
     ] = None
     time_limit: Annotated[float | None, Field(gt=0, description="seconds of one trial")] = 120
+    memory_limit: Annotated[
+        float | None, Field(gt=0, description="megabytes of a worker's process; a trial that makes it larger is ended")
+    ] = None
+    retry_out_of_memory: Annotated[
+        int,
+        Field(ge=0, le=10, description="times a trial that ran out of memory is tried again, each at half the batch"),
+    ] = 0
     evaluate: Annotated[str, Field(pattern=r"^[\w.]+:\w+$", description="what trains, as package.module:function")] = (
         "metamixer.training.evaluate:evaluate"
     )

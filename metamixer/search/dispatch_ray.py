@@ -30,7 +30,7 @@ from metamixer import tasks
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search.devices import gpu_count
 from metamixer.search.driver import Driver, Nothing
-from metamixer.search.evaluator import resolve, run, versions
+from metamixer.search.evaluator import Evaluate, resolve, run, versions
 from metamixer.search.interrupt import Interrupt
 from metamixer.search.lease import process_started
 from metamixer.tasks import Arrays
@@ -167,13 +167,34 @@ def _trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
     )
     job = json.loads(config["job"])
     if arrays is None:
-        tune.report({"outcome": json.dumps(run(evaluate, job, report))})
+        _outcome(_run(evaluate, job, report))
         return
     tasks.get(job["task"]["name"]).receive(arrays)
     with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
         file = Path(folder, "weights")
-        result = run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, report)
-        tune.report({"outcome": json.dumps(result), "weights": file.read_bytes() if file.is_file() else None})
+        result = _run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, report)
+        _outcome(result, {"weights": file.read_bytes() if file.is_file() else None})
+
+
+def _run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+    """The result of a trial; None if the driver was told that it cannot run here."""
+    from ray import tune
+
+    try:
+        return run(evaluate, job, report)
+    except ResourceError as error:
+        tune.report({"refused": pickle.dumps(error)})
+        return None
+
+
+def _outcome(result: dict[str, Any] | None, more: dict[str, Any] | None = None) -> None:
+    from ray import tune
+
+    if result is None:
+        return
+    tune.report({"outcome": json.dumps(result), **(more or {})})
+    if (result.get("reason") or "").startswith("memory limit"):
+        os._exit(0)  # what leaked stays in this process: the next trial gets another
 
 
 def _name(trial: Any) -> str:

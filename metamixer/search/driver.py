@@ -219,7 +219,7 @@ class Driver:
 
     def _repeat(self, row: Row, replicate: int) -> Row:
         costed = Costed(row.sentence, row.key or "", row.cost or {})
-        return self._start(costed, kind="replicate", of=row.number, replicate=replicate, name=row.name)
+        return self._start(costed, kind="replicate", of=row.number, replicate=replicate, name=row.name, batch=row.batch)
 
     def _start(
         self,
@@ -255,13 +255,18 @@ class Driver:
             "number": row.number,
             "sentence": row.sentence,
             "task": {"name": self.config.study.task},
-            "training": self.config.training.model_dump(mode="json"),
+            "training": self._recipe(row),
             "seed": row.seed,
             "threads": self.config.search.threads,
             "device": self._device,
             "time_limit": self.config.search.time_limit,
+            "memory_limit": self.config.search.memory_limit,
             "weights": str(self._weights(row.number).resolve()) if keep else None,
         }
+
+    def _recipe(self, row: Row) -> dict[str, Any]:
+        recipe = self.config.training.model_dump(mode="json")
+        return recipe if row.batch is None else {**recipe, "batch_size": row.batch}
 
     # -- what workers say
 
@@ -307,6 +312,8 @@ class Driver:
         """A trial ended, well or not; the row becomes final."""
         seen, _, versions = self._forget(number)
         row = self.ledger.rows[number]
+        if result.get("reason") == "out of memory" and self._halve(row):
+            return
         accuracy, loss = result.get("accuracy"), result.get("loss")
         reason = result.get("reason")
         curve = list(result.get("curve") or [])
@@ -340,6 +347,21 @@ class Driver:
                 weights=str(weights.relative_to(self.folder)) if state == "complete" and weights.is_file() else None,
             )
         )
+
+    def _halve(self, row: Row) -> bool:
+        """Try a trial that ran out of memory again at half the batch, if it may be; whether it is."""
+        whole = self.config.training.batch_size
+        batch = (row.batch or whole) // 2
+        # Sizes that are odd are rounded down, so the number of halvings is counted from the recipe's.
+        halved = 1
+        while whole >> halved > batch:
+            halved += 1
+        if batch < 1 or halved > self.config.search.retry_out_of_memory:
+            return False
+        self.say(f"trial {row.number}: out of memory; it is tried again with batches of {batch}")
+        self.ledger.rewrite(replace(row, batch=batch, clock=self.seconds))
+        self._again.append(row.number)
+        return True
 
     def stopped(self, number: int) -> None:
         """A trial was stopped early, as `epoch` asked for, by a dispatcher that ends it without a result."""

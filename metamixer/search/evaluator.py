@@ -13,7 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from metamixer.errors import StudyError
+from metamixer.errors import ResourceError, StudyError
+from metamixer.search.memory import limited
 
 Evaluate = Callable[[dict[str, Any], Callable[[dict[str, Any]], bool | None]], dict[str, Any]]
 
@@ -48,10 +49,16 @@ def versions() -> dict[str, str]:
 
 
 def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], bool | None]) -> dict[str, Any]:
-    """The result of one trial. `evaluate` returns failures as data; one that raises all the same has failed, too."""
+    """The result of one trial. `evaluate` returns failures as data; one that raises all the same has failed, too.
+
+    Raises:
+        ResourceError: This process holds more than `job["memory_limit"]` before the trial begins.
+    """
     start = time.monotonic()
     try:
-        return evaluate(job, report)
+        return limited(evaluate, job, report)
+    except ResourceError:
+        raise  # not the trial's fault
     except Exception as error:
         return {
             "state": "failed",

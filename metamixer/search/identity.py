@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 # are known by their content.
 CHANGEABLE = {
     "study": {"name", "storage", "budget", "warm_start", "seeds", "confirm", "keep", "space"},
-    "search": {"sampler", "startup", "workers", "threads", "gpus", "address", "time_limit", "references"},
+    "search": {
+        "sampler",
+        "startup",
+        "workers",
+        "threads",
+        "gpus",
+        "address",
+        "time_limit",
+        "memory_limit",
+        "retry_out_of_memory",
+        "references",
+    },
 }
 
 _CHANGED = {

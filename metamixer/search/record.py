@@ -33,8 +33,9 @@ class Row:
     `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params, elementwise,
     activations for one input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's
     wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock` the seconds that drivers
-    had run, in all their lives, when the row was written last. `weights` is a path relative to the record's folder,
-    None when the file was not kept.
+    had run, in all their lives, when the row was written last. `batch` is the batch size it was trained with where
+    that is not the recipe's, for lack of memory. `weights` is a path relative to the record's folder, None when it was
+    not kept.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Row:
     of: int | None = None
     name: str | None = None
     source: str | None = None
+    batch: int | None = None
     duplicate_of: int | None = None
     attempts: int = 1
     seconds: float | None = None

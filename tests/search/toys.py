@@ -86,6 +86,28 @@ def ill(job: Job, report: Report) -> dict[str, Any]:
     return result
 
 
+def hungry(job: Job, report: Report) -> dict[str, Any]:
+    """Every second trial needs batches of 16 at most."""
+    result = fast(job, report)
+    if job["number"] % 2 and job["training"]["batch_size"] > 16:
+        return {**result, "state": "failed", "reason": "out of memory", "accuracy": None}
+    return result
+
+
+kept: list[bytearray] = []
+
+
+def leaking(job: Job, report: Report) -> dict[str, Any]:
+    """Trial 1 takes more and more memory; what it took stays with its process, if that is a worker."""
+    result = fast(job, report)
+    taken = kept if os.environ.get("TOY_KEEPS") else []
+    deadline = time.monotonic() + 60
+    while job["number"] == 1 and time.monotonic() < deadline:
+        taken.append(bytearray(b"x") * (8 * 2**20))
+        time.sleep(0.01)
+    return result
+
+
 def broken(job: Job, report: Report) -> dict[str, Any]:
     raise ZeroDivisionError("by design")
 
