@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
-
-from metamixer.search.record import Row
 
 Unit = Literal["trainings", "epochs", "hours"]
 _UNITS: dict[str, Unit] = {
@@ -45,20 +42,9 @@ class Budget:
         """As it is written in a study file or after `--budget`."""
         return f"{self.amount:g}" + {"trainings": "", "epochs": "epochs", "hours": "h"}[self.unit]
 
-    def spent(self, rows: Iterable[Row], epochs: int, hours: float) -> float:
-        """How much of it is gone.
-
-        Args:
-            rows: The record.
-            epochs: Epochs of a full training.
-            hours: Hours that drivers ran.
-        """
-        if self.unit == "hours":
-            return hours
-        searched = [row for row in rows if row.kind == "trained"]
-        if self.unit == "trainings":
-            return len(searched)
-        return sum((row.epochs or 0) if row.finished else epochs for row in searched)
+    def spent(self, trainings: int, epochs: int, hours: float) -> float:
+        """How much of it is gone: searched architectures, their epochs, or hours that drivers ran."""
+        return {"trainings": float(trainings), "epochs": float(epochs), "hours": hours}[self.unit]
 
     def allows(self, spent: float, epochs: int) -> bool:
         """Whether one more training may begin."""

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from metamixer.search.ledger import Parameters, finite, running
 from metamixer.search.progress import Progress, Running
 from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposer, derived
 from metamixer.search.record import Row
+from metamixer.search.standing import Standing
 
 # A worker that died may have been a victim of chance; a trial that kills twice is the reason.
 ATTEMPTS = 2
@@ -104,15 +106,16 @@ class Driver:
         self._ended_early: set[int] = set()
         self._lives: dict[int, int] = {}
         self._known: dict[str, int] = {}
-        self._front: list[front.Point] = []
-        self._seconds: list[float] = []
+        self._standing = Standing()
+        self._unseeded: list[tuple[int, int]] = []
+        self._seconds = 0.0
+        self._trials = 0
         self._began = clock.monotonic()
         # What the drivers before had run is what they wrote into their rows.
         self._before = max((row.clock or 0.0 for row in ledger.rows), default=0.0)
         for row in list(ledger.rows):
             self._adopt(row)
         self.baselines = self._without_searched(baselines)
-        self._refresh()
 
     def _without_searched(self, baselines: Mapping[str, Costed]) -> dict[str, Costed]:
         """The baselines to train: one that was added later may be an architecture the search had already found."""
@@ -140,22 +143,17 @@ class Driver:
         return Nothing.DONE
 
     def _next_baseline(self) -> Row | None:
-        present = {row.name for row in self.ledger.rows if row.kind == "baseline"}
         for name, costed in self.baselines.items():
-            if name not in present:
+            if name not in self._standing.baselines:
                 return self._start(costed, kind="baseline", name=name)
         return None
 
     def _next_seed(self) -> Row | None:
         """A searched architecture that has not all of its seeds yet."""
-        if self.config.study.seeds == 1:
-            return None
-        present = {(row.of, row.replicate) for row in self.ledger.rows if row.kind == "replicate"}
-        for row in self.ledger.rows:
-            if row.kind == "trained" and row.state == "complete":
-                for replicate in range(1, self.config.study.seeds):
-                    if (row.number, replicate) not in present:
-                        return self._repeat(row, replicate)
+        while self._unseeded:
+            number, replicate = heappop(self._unseeded)
+            if replicate not in self._standing.replicates(number):
+                return self._repeat(self.ledger.rows[number], replicate)
         return None
 
     @property
@@ -166,7 +164,8 @@ class Driver:
     @property
     def spent(self) -> float:
         """How much of the budget is gone."""
-        return self.budget.spent(self.ledger.rows, self.config.training.epochs, self.seconds / 3600)
+        epochs = self._standing.spent_epochs(self.config.training.epochs)
+        return self.budget.spent(self._standing.kinds["trained"], epochs, self.seconds / 3600)
 
     @property
     def _spent_all(self) -> bool:
@@ -195,23 +194,24 @@ class Driver:
                 started=self.clock.time(),
                 clock=self.seconds,
             )
-            self.proposer.add(self.ledger.add(refused, proposal.parameters), proposal.parameters)
+            refused = self.ledger.add(refused, proposal.parameters)
+            self._put(refused)
+            self.proposer.add(refused, proposal.parameters)
         self.exhausted = True
         self.say(
             f"the space seems used up: {PRIOR_REFUSALS} draws in a row were known, over a limit or ill-typed;"
-            f" the search ends with {self._count('trained')} architectures; the budget was {self.budget}"
+            f" the search ends with {self._standing.kinds['trained']} architectures; the budget was {self.budget}"
         )
         return None
 
     def _next_replicate(self) -> Row | None:
         # Baselines are repeated in any case: they fill the workers while the last searched ones finish.
-        for row in self.ledger.rows:
-            if row.kind == "baseline" and row.state == "complete":
-                present = {r.replicate for r in self.ledger.rows if r.of == row.number}
+        for number in sorted(self._standing.baselines.values()):
+            if self.ledger.rows[number].state == "complete":
                 for replicate in range(1, self.config.study.confirm):
-                    if replicate not in present:
-                        return self._repeat(row, replicate)
-        if any(row.kind == "trained" and not row.finished for row in self.ledger.rows):
+                    if replicate not in self._standing.replicates(number):
+                        return self._repeat(self.ledger.rows[number], replicate)
+        if any(row.kind == "trained" for row in self._standing.open.values()):
             return None
         for number, replicate in front.unconfirmed(self.ledger.rows, self.config.study.confirm):
             return self._repeat(self.ledger.rows[number], replicate)
@@ -241,6 +241,7 @@ class Driver:
             ),
             parameters,
         )
+        self._put(row)
         if parameters is not None:
             self.proposer.add(row, parameters)
         if of is None:
@@ -423,13 +424,25 @@ class Driver:
         self._ended_early.discard(row.number)
         row = replace(row, clock=self.seconds)
         self.ledger.finish(row)
+        self._put(row)
         if row.kind == "trained":
             self.proposer.tell(row)
-        if row.seconds is not None and row.state != "failed":
-            self._seconds.append(row.seconds)
+        self._time(row)
         self.ended += 1
-        self._refresh()
         self._tidy()
+
+    def _time(self, row: Row) -> None:
+        """Trials that ended well tell how long the others will take."""
+        if row.seconds is not None and (row.state == "complete" or row.stopped):
+            self._seconds += row.seconds
+            self._trials += 1
+
+    def _put(self, row: Row) -> None:
+        """A row was added, or has ended."""
+        self._standing.put(row)
+        if row.kind == "trained" and row.state == "complete":
+            for replicate in range(1, self.config.study.seeds):
+                heappush(self._unseeded, (row.number, replicate))
 
     # -- what is left from a driver before
 
@@ -437,11 +450,11 @@ class Driver:
         """Take over a row of the record; running ones are told or run again, so that none stays running."""
         if (row.searched or row.kind == "baseline") and row.key:
             self._known[row.key] = row.number
-        if (row.state == "complete" or row.stopped) and row.seconds is not None:
-            self._seconds.append(row.seconds)
+        self._time(row)
         parameters = self.ledger.parameters(row.number)
         if not row.finished:
             row = self._reconcile(row)
+        self._put(row)
         # A row of an earlier study may lie outside of this space, and then has no parameters that samplers could read.
         known = row.kind == "trained" or (row.kind == "earlier" and parameters.values)
         if known or (row.kind == "proposal" and row.state == "pruned"):
@@ -470,63 +483,55 @@ class Driver:
 
     def progress(self) -> Progress:
         """Counts, the front and an estimate of the time left."""
-        rows = self.ledger.rows
-        confirm = self.config.study.confirm
-        trained = [row for row in rows if row.kind == "trained"]
-        done = sum(row.finished for row in rows if row.kind != "proposal")
-        members = sum(point.on_front for point in self._front)
-        budget = self._expected(trained)
-        seeds = self.config.study.seeds
-        replicated = {row.of for row in rows if row.kind == "replicate"} if seeds == 1 else set()
-        known = {row.number for row in rows if row.kind == "baseline"}
-        entered = {point.number for point in self._front if point.on_front} | (replicated - known - {None})
-        jobs = budget * seeds + len(self.baselines) * confirm + len(entered) * max(0, confirm - seeds)
+        standing, study = self._standing, self.config.study
+        searched, done = standing.kinds["trained"], standing.finished["trained"]
+        budget = self._expected(searched)
+        entered = set(standing.front)
+        if study.seeds == 1:
+            entered |= standing.replicated.keys() - standing.baselines.values()
+        jobs = budget * study.seeds + len(self.baselines) * study.confirm
+        jobs += len(entered) * max(0, study.confirm - study.seeds)
+        jobs_done = done + standing.finished["baseline"] + standing.finished["replicate"]
         seconds = None
-        if self._seconds:
-            seconds = sum(self._seconds) / len(self._seconds) * max(0, jobs - done) / self.workers
-        searched = [(point.accuracy, point.flops) for point in self._front if point.kind == "trained"]
+        if self._trials:
+            seconds = self._seconds / self._trials * max(0, jobs - jobs_done) / self.workers
+        points = standing.points
         floor, ceiling = self.ledger.settings["reference_point"]
         phase = "search"
-        if self._spent_all and all(row.finished for row in trained):
+        if self._spent_all and done == searched:
             phase = "confirm"
-        elif not trained and self.baselines:
+        elif not searched and self.baselines:
             phase = "baselines"
         return Progress(
             phase=phase,
-            trained=sum(row.finished for row in trained),
+            trained=done,
             budget=budget,
-            jobs_done=done,
-            jobs=max(jobs, done),
-            failed=sum(row.state == "failed" for row in rows),
-            refused=sum(row.kind == "proposal" for row in rows),
+            jobs_done=jobs_done,
+            jobs=max(jobs, jobs_done),
+            failed=standing.failed,
+            refused=standing.kinds["proposal"],
             running=tuple(self._running.values()),
-            best=max((accuracy for accuracy, _ in searched), default=None),
-            front=members,
-            hypervolume=front.hypervolume(searched, (floor, ceiling)) / ((1 - floor) * ceiling),
+            best=max((accuracy for accuracy, _ in points), default=None),
+            front=len(points),
+            hypervolume=front.hypervolume(points, (floor, ceiling)) / ((1 - floor) * ceiling),
             disk=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
             seconds_left=seconds,
-            stopped=sum(row.stopped for row in rows),
+            stopped=standing.stopped,
             spent="" if self.budget.unit == "trainings" else f"{self.spent:.3g} of {self.budget}",
         )
 
-    def _expected(self, trained: list[Row]) -> int:
+    def _expected(self, searched: int) -> int:
         """How many architectures will have been trained when the budget is spent."""
         if self.exhausted:
-            return len(trained)
+            return searched
         if self.budget.unit == "trainings":
-            return max(int(self.budget.amount), len(trained))
+            return max(int(self.budget.amount), searched)
         left = max(0.0, self.budget.amount - self.spent)
-        epochs = [row.epochs for row in trained if row.finished and row.epochs]
         if self.budget.unit == "epochs":
-            return len(trained) + int(left / (sum(epochs) / len(epochs) if epochs else self.config.training.epochs))
-        each = sum(self._seconds) / len(self._seconds) if self._seconds else 0.0
-        return len(trained) + (int(left * 3600 * self.workers / each) if each else 0)
-
-    def _refresh(self) -> None:
-        self._front = front.summary(self.ledger.rows)
-
-    def _count(self, kind: str) -> int:
-        return sum(row.kind == kind for row in self.ledger.rows)
+            done = self._standing.finished["trained"]
+            return searched + int(left / (self._standing.epochs / done if done else self.config.training.epochs))
+        each = self._seconds / self._trials if self._trials else 0.0
+        return searched + (int(left * 3600 * self.workers / each) if each else 0)
 
     # -- weights
 
@@ -539,12 +544,16 @@ class Driver:
         confirming = self._spent_all and not final
         if self.config.study.keep == "all" or confirming or not folder.is_dir():
             return
-        kept = {point.number for point in self._front if point.on_front or point.kind == "baseline"}
-        wanted = {row.number for row in self.ledger.rows if row.number in kept or row.of in kept or not row.finished}
+        kept = {*self._standing.front, *self._standing.baselines.values()}
         for file in folder.iterdir():
             name = file.name.lstrip(".").partition(".")[0]
             unfinished = file.name.startswith(".")
-            if name.isdigit() and ".safetensors" in file.name and (int(name) not in wanted or (final and unfinished)):
+            if not name.isdigit() or ".safetensors" not in file.name:
+                continue
+            number = int(name)
+            row = self.ledger.rows[number] if number < len(self.ledger.rows) else None
+            wanted = number in self._standing.open or (row is not None and (number in kept or row.of in kept))
+            if not wanted or (final and unfinished):
                 file.unlink(missing_ok=True)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from metamixer.errors import StudyError
 from metamixer.search import budget, record
 from metamixer.search.config import StudyConfig
+from metamixer.search.standing import Standing
 
 if TYPE_CHECKING:
     from metamixer.language import Space
@@ -84,7 +85,8 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
         )
     asked = budget.parse(settings["study"]["budget"])
     # Hours that are over are no mistake: a study that is done is started again, and has nothing to do.
-    spent = asked.spent(ledger.rows, settings["training"]["epochs"], hours=0.0)
+    standing = Standing(ledger.rows)
+    spent = asked.spent(standing.kinds["trained"], standing.spent_epochs(settings["training"]["epochs"]), hours=0.0)
     if spent > asked.amount:
         has = f"{spent:g} architectures" if asked.unit == "trainings" else f"spent {spent:g} {asked.unit}"
         limit = f"{asked.amount:g}" if asked.unit == "trainings" else str(asked)

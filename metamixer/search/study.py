@@ -107,10 +107,10 @@ class Study:
         if search.address is not None and chosen == "inline":
             raise StudyError("trials in this process need no cluster", "--address", "leave out one of the two")
         workers = search.workers
+        if search.address is None:
+            workers = devices.workers(search.workers, search.threads, search.gpus)
         if chosen == "inline":
             workers = 1
-        elif search.address is None:
-            workers = devices.workers(search.workers, search.threads, search.gpus)
         space, task = self._space(), self._task()
         self.config = self._with_baselines(task)
         from metamixer.search import warm

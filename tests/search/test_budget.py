@@ -75,5 +75,5 @@ def test_what_early_stopping_saves_is_spent_on_more_architectures(load: Load) ->
 
 def test_hours_say_when_no_more_begins() -> None:
     two = Budget(2, "hours")
-    assert two.allows(two.spent([], epochs=9, hours=1.99), epochs=9)
-    assert not two.allows(two.spent([], epochs=9, hours=2.0), epochs=9)
+    assert two.allows(two.spent(0, epochs=9, hours=1.99), epochs=9)
+    assert not two.allows(two.spent(0, epochs=9, hours=2.0), epochs=9)
