@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from metamixer.language.nodes import Node, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Place, Score, Type, field_of
-from metamixer.language.vocabulary import REQUIRED, Done, Spans, on_grid, one, register
+from metamixer.language.vocabulary import REQUIRED, Demand, Done, KindOf, Spans, on_grid, one, register
 from metamixer.words import supports
 from metamixer.words.coefficients import largest, shortened
 from metamixer.words.combinators import elements, sequence
@@ -134,6 +134,57 @@ class Top(Support):
             s = s[:, :, w.rows].masked_fill(~w.left[:, :, w.members].any(-1), float("-inf"))
             return within(w.members[s.topk(n, -1).indices].flatten(-2), w)
         return w.members[s.topk(n, -1).indices].flatten(-2)[:, :, w.rows]
+
+
+@register
+class Adjacency(Masking):
+    """``@adj(score)``: the slots of which a score over all tokens, or a field with a channel for each, is positive.
+
+    Such as the edges of a graph, where the field tells them. Tokens without a slot read nothing: zeros. Counted are all
+    slots, as under other masks. Source: graph transformer, arXiv 2012.09699.
+    """
+
+    name = "adj"
+    sources = roles = ("score",)
+
+    def chooses(self, place: Place) -> bool:
+        return True
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        if not node.kids:
+            raise Mismatch("adj needs the phrase that tells which slots are there", "write @adj(lin(N))")
+        return super().step(node, ctx, done, kind_of)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        score, ground = sources[0], (ctx.x.grid, ctx.x.extra)
+        heads, slots, memory = 1, 0, ground
+        if isinstance(score, Score) and len(score.parts) == 1 and not score.parts[0].place:
+            heads, slots, memory = score.heads, score.slots, score.parts[0].memory or ground
+        elif not isinstance(score, Score):
+            slots = field_of(score, "the score of adj").channels
+        if slots != tokens_of(ground) or memory != ground or (score.grid, score.extra) != ground:
+            raise Mismatch(f"adj takes a number for each of {ctx.x.tokens} slots of {ctx.x.tokens} tokens, not {score}")
+        return Done((Place(self.name, (ground, heads)),))
+
+    def fits(self, place: Place, asks: Ground, memory: Ground) -> None:
+        if not asks == memory == place.values[0]:
+            raise Mismatch("adj needs query and keys on the grid of x")
+
+    def made_for(self, place: Place) -> int:
+        return int(place.values[1])
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.inputs[0])
+
+    def constants(self, t: Typed) -> Mapping[str, Any]:
+        return around(t)
+
+    def dense(self, t: Typed, w: Any, s: Any) -> Any:
+        (_, heads), tokens = t.out[0].values, t.x.tokens
+        if not isinstance(t.inputs[0], Score) or t.inputs[0].as_field:
+            s = s.reshape(s.shape[0], tokens, heads, tokens).transpose(1, 2)
+        present = s.detach() > 0
+        return present & w.left if hasattr(w, "left") else present
 
 
 @register

@@ -29,6 +29,16 @@ class TestTop(WordContract):
     )
 
 
+class TestAdjacency(WordContract):
+    word = "adj"
+    examples = (
+        ("att(lin,lin,lin)@adj(lin(N))@h(2)", 4, (7,)),
+        ("att(lin,lin,lin)@adj(dot(lin,lin)@h(2))@causal@h(2)", 4, (2, 3)),
+        ("(dot0(lin,lin) -> gelu -> mm(lin))@(adj(lin(N)) | N(1))", 4, (2, 2, 2)),
+        ("cls >> att(lin,lin,lin)@adj(lin(5))", 4, (4,)),
+    )
+
+
 class TestRandom(WordContract):
     word = "rand"
     examples = (
@@ -164,6 +174,19 @@ def test_catanets_groups_are_runs_of_tokens_sorted_by_centre():
     assert torch.allclose(y.flatten(1, 2), expected, atol=1e-12)
 
 
+def test_a_graph_transformer_reads_along_edges():
+    """arXiv 2012.09699 without edge features: softmax over the neighbours of a node, which are where its row is 1."""
+    nodes, n = 6, 2
+    edges = torch.rand(2, nodes, nodes, dtype=torch.float64) < 0.4
+    edges[:, 0] = False  # a node without neighbours
+    x = torch.cat([torch.randn(2, nodes, 4, dtype=torch.float64), edges.double()], -1)
+    y, held = run("[4: x | att(lin(4),lin(4),lin(4))@adj(x)@h(2)]", x)
+    q, k, v = (heads(lin(x[..., 4:], pair), n) for pair in held["lin"])
+    expected = attend(q, k, v, edges[:, None])
+    expected[:, 0] = 0.0
+    assert torch.allclose(y[..., 4:], expected, atol=1e-12)
+
+
 def test_a_place_of_all_slots_is_no_place():
     """The law top(|J|) = id, for whatever score."""
     x = torch.randn(2, 6, 8, dtype=torch.float64)
@@ -225,6 +248,8 @@ def test_costs_of_routing_follow_the_published_formula():
             "no support that depends on the data",
         ),
         ("att(lin,lin,lin)@rand(2)", "a share of the keys"),
+        ("att(lin,lin,lin)@adj", "the phrase that tells"),
+        ("att(lin,lin,lin)@adj(lin(3))", "a number for each of 8 slots"),
         ("att(lin,lin,lin)@rand(.5)@N(3)", "rand stands alone"),
         ("lin@rand(.5)", "binds a read"),
         ("att(lin,lin,lin)@sort(#4)", "bind them"),
