@@ -34,15 +34,16 @@ def rungs(epochs: int, first: int, reduction: int, bracket: int = 0) -> tuple[in
 
 
 def goes_on(own: int, points: Sequence[tuple[float, float]], reduction: int) -> bool:
-    """Whether a trial is among the best 1/`reduction` of those that reached its rung.
+    """Whether a trial goes on from a rung: nothing there dominates it, or it is among the best 1/`reduction`.
 
     Args:
         own: Its place in `points`.
         points: (accuracy, flops) of all trials that reached the rung.
         reduction: One of so many goes on. The first `reduction - 1` to arrive always do: there is nothing to compare.
 
-    Layer after layer of non-dominated points is taken. Where a layer does not fit whole, its points are taken by an
-    epsilon-net: the most accurate one, then always the one farthest from those taken.
+    The best are taken by layers of non-dominated points. Where a layer does not fit whole, its points are taken by an
+    epsilon-net: the most accurate one, then always the one farthest from those taken. The first layer goes on even
+    where it is larger than its share: a front is what is looked for, and with few trials most of a rung may be one.
     """
     if len(points) < reduction:
         return True
@@ -53,7 +54,7 @@ def goes_on(own: int, points: Sequence[tuple[float, float]], reduction: int) -> 
     while taken < places:
         layer = left[front.non_dominated(array[left])]
         if own in layer:
-            if taken + len(layer) <= places:
+            if taken == 0 or taken + len(layer) <= places:
                 return True
             spread = layer[_net(array[layer], array)]
             return taken + int(np.flatnonzero(spread == own)[0]) < places
