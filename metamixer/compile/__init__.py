@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from torch import nn
 
     from metamixer.language import Sentence
+    from metamixer.language.types import Given
 
 
-def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...], counted: bool = False) -> nn.Module:
+def build(
+    sentence: Sentence | str, channels: int, grid: tuple[int, ...], counted: bool = False, context: Given = None
+) -> nn.Module:
     """The network of a sentence: ``(B, *grid, channels) -> (B, *grid', channels')``, float32, freshly initialised.
 
     Args:
@@ -21,6 +24,8 @@ def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...], counte
         grid: length of each axis of the input.
         counted: build the form whose products are exactly those that ``metamixer.cost`` counts, for checks with a
             counter; the default may spend more of them in a faster kernel (a mask for a small neighbourhood).
+        context: further inputs, as for ``check``; the module takes the tensor of ``ctx`` as second argument, or a
+            mapping of names to tensors.
 
     Raises:
         LanguageError: the sentence does not fit that input.
@@ -29,7 +34,7 @@ def build(sentence: Sentence | str, channels: int, grid: tuple[int, ...], counte
     from metamixer.language import parse
 
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
-    return Network(sentence.typed(channels, tuple(grid)), counted)
+    return Network(sentence.typed(channels, tuple(grid), context), counted)
 
 
 __all__ = ["build", "fuse", "fused_sentence"]

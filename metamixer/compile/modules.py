@@ -334,7 +334,7 @@ def _is_leaf(t: Typed) -> bool:
 
 
 class Network(nn.Module):
-    """The module of a whole sentence, (B, *grid, channels) -> (B, *grid', channels').
+    """The module of a whole sentence, (B, *grid, channels) -> (B, *grid', channels'); it may take further inputs.
 
     Attributes:
         typed: the checked sentence.
@@ -347,5 +347,10 @@ class Network(nn.Module):
         self.store = Store(counted)
         self.body = make(t, (), self.store, {})
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.body(x, {})
+    def forward(self, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
+        return self.body(x, named(context))
+
+
+def named(context: Tensor | Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
+    """Further inputs by name; a tensor alone is ``ctx``."""
+    return {} if context is None else {"ctx": context} if isinstance(context, Tensor) else context

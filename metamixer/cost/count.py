@@ -14,7 +14,7 @@ from metamixer.compile.plan import executed, stages
 from metamixer.compile.plan import macs as planned
 from metamixer.language import Sentence, parse
 from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Score, Slots
+from metamixer.language.types import Field, Given, Score, Slots
 from metamixer.words import supports
 
 
@@ -62,7 +62,9 @@ Counts = tuple[int, int, int, int]
 READS = {"planned": planned, "executed": executed}
 
 
-def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: str = "planned") -> Cost:
+def cost(
+    sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: str = "planned", context: Given = None
+) -> Cost:
     """Cost of a sentence for an input of ``channels`` channels on ``grid``.
 
     Args:
@@ -72,12 +74,13 @@ def cost(sentence: Sentence | str, channels: int, grid: tuple[int, ...], order: 
         order: ``planned`` (as the module evaluates it), ``dense`` (scores first, absent slots left out), or
             ``executed`` (as planned, but with every product that the module's kernels run: where a small neighbourhood
             is faster as a masked product over all tokens they are more).
+        context: further inputs, as for ``check``.
 
     Raises:
         LanguageError: the sentence does not fit that input.
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
-    t = sentence.typed(channels, tuple(grid))
+    t = sentence.typed(channels, tuple(grid), context)
     return Cost(*counts(t, order), tuple([Row(path, part.text, *counts(part, order)) for path, part in parts(t)]))
 
 

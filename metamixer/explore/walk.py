@@ -143,7 +143,7 @@ class Walk:
             return x
         if how == "bound":
             self.facts.used[self.side] |= self.needs[t.settings["name"]]
-            return env[t.settings["name"]]
+            return env.get(t.settings["name"], Value(None))  # a further input reads nothing of x
         if how == "let":
             name, needs = t.settings["name"], self.needs
             bound = self._beside(t.kids[0], x, env, BOUND)

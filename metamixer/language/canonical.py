@@ -16,24 +16,25 @@ from metamixer.language.nodes import Node, X, chain, joined, make, place, size, 
 from metamixer.language.printer import part_text, text
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.typed import Typed
-from metamixer.language.types import Score
+from metamixer.language.types import Given, Score, inputs
 from metamixer.language.vocabulary import Macro, place_word, words, written_supports
 
 
-def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None) -> str:
+def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None, context: Given = None) -> str:
     """See ``Sentence.key``."""
     if channels is None or grid is None:
         return _hash(text(symbolic(sentence.node)))
-    t = sentence.typed(channels, tuple(grid))
+    t = sentence.typed(channels, tuple(grid), context)
     known = t.cache.get("key")
     if known is None:
-        known = t.cache["key"] = _hash(f"{channels} {tuple(grid)} {_text(t)}")
+        used = sorted((name, field) for name, field in inputs(context).items() if name in sentence.node.names)
+        known = t.cache["key"] = _hash(" ".join([f"{channels} {tuple(grid)}", *map(str, used), _text(t)]))
     return known
 
 
-def canonical(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> Sentence:
+def canonical(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> Sentence:
     """The canonical form for this input, as a sentence."""
-    return Sentence(canonical_node(sentence.typed(channels, tuple(grid))))
+    return Sentence(canonical_node(sentence.typed(channels, tuple(grid), context)))
 
 
 def canonical_node(t: Typed) -> Node:
@@ -107,6 +108,8 @@ class _Walk:
             binding = env[t.settings["name"]]
             return self.form(t.kids[0], heads, x, binding.env) if binding.inline else word(binding.name)
         if how == "bound":
+            if t.settings["name"] not in env:  # an input
+                return t.node
             binding = env[t.settings["name"]]
             # scores would come under the support of the read that uses them
             placed = isinstance(t.out, Score) and t.context.place is not None
@@ -184,7 +187,7 @@ def _costs(t: Typed) -> bool:
     return bool(t.word.weights(t)) or t.word.macs(t) > 0 or any(_costs(kid) for kid in t.kids)
 
 
-NAMES = "abcdefgijklmnopqrstuvwyz"
+NAMES = "abcdfgijklmnopqrstuvwyz"  # e is left to a field of edges
 
 
 def renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:

@@ -174,7 +174,8 @@ class Reach:
                 depth[rule] = depth.get(rule, 0) + 1
                 if depth[rule] > self.max_depth:
                     return None
-            inner.append(ctx.enter()._replace(env=(), depth=tuple(sorted(depth.items()))))
+            given = tuple(item for item in ctx.env if item[1].given)
+            inner.append(ctx.enter()._replace(env=given, depth=tuple(sorted(depth.items()))))
         return tuple(inner)
 
     def step(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> list[Demand] | Outcome | None:

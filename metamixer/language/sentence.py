@@ -9,7 +9,7 @@ from metamixer.language.nodes import DEEPEST, Node, chain
 from metamixer.language.parse import Spans, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed, check_node
-from metamixer.language.types import Field, Mismatch, field_of, start
+from metamixer.language.types import Field, Given, Mismatch, field_of, start
 
 LARGEST = 100_000  # phrases of one network, repetitions written out
 
@@ -38,13 +38,13 @@ class Sentence:
         """This sentence followed by other phrases, such as a task's head."""
         return Sentence(chain("seq", [self.node, *words]))
 
-    def typed(self, channels: int, grid: tuple[int, ...]) -> Typed:
-        """The checked tree for an input of ``channels`` channels on ``grid``.
+    def typed(self, channels: int, grid: tuple[int, ...], context: Given = None) -> Typed:
+        """The checked tree for an input of ``channels`` channels on ``grid``, and further ones.
 
         Raises:
             LanguageError: the sentence does not fit that input, or has choices left.
         """
-        where = start(channels, tuple(grid))
+        where = start(channels, tuple(grid), context)
         try:
             node = self.node
             if node.choices:
@@ -70,14 +70,14 @@ class Sentence:
             raise self.error(Mismatch("the sentence repeats more than can be followed", "write e^1000")) from None
         return tree
 
-    def key(self, channels: int | None = None, grid: tuple[int, ...] | None = None) -> str:
+    def key(self, channels: int | None = None, grid: tuple[int, ...] | None = None, context: Given = None) -> str:
         """Hash of the canonical form (syntax.md, section 6): equal for equal architectures.
 
         With an input type sizes are numbers; without one they stay symbolic and fewer laws apply.
         """
         from metamixer.language.canonical import key
 
-        return key(self, channels, grid)
+        return key(self, channels, grid, context)
 
     def error(self, mismatch: Mismatch) -> LanguageError:
         """What does not fit, with its place in this sentence's text."""
@@ -101,11 +101,18 @@ def parse(source: str) -> Sentence:
     return Sentence(node, source, spans)
 
 
-def check(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> Field:
+def check(sentence: Sentence | str, channels: int, grid: tuple[int, ...], context: Given = None) -> Field:
     """The output type for an input field ``(B, *grid, channels)``.
+
+    Args:
+        sentence: an architecture (no choices left).
+        channels: channels of the input.
+        grid: length of each axis of the input.
+        context: a second input, the ``ctx`` of the sentence: ``Field(grid, channels)``; several by their names, which
+            the sentence writes ``ctx(name)``.
 
     Raises:
         LanguageError: the sentence does not fit that input.
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
-    return field_of(sentence.typed(channels, grid).out)
+    return field_of(sentence.typed(channels, grid, context).out)

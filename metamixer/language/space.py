@@ -23,7 +23,7 @@ from metamixer.language.printer import text
 from metamixer.language.reach import Outcome, Reach
 from metamixer.language.sentence import Sentence
 from metamixer.language.typed import UNKNOWN, check_node
-from metamixer.language.types import Field, Mismatch, Score, start
+from metamixer.language.types import Field, Given, Mismatch, Score, start
 from metamixer.language.vocabulary import words
 
 
@@ -177,7 +177,14 @@ class Space:
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
-    def draw(self, rng: random.Random, channels: int, grid: tuple[int, ...], choose: Choose | None = None) -> Draw:
+    def draw(
+        self,
+        rng: random.Random,
+        channels: int,
+        grid: tuple[int, ...],
+        choose: Choose | None = None,
+        context: Given = None,
+    ) -> Draw:
         """One architecture for an input of ``channels`` channels on ``grid``.
 
         Args:
@@ -186,11 +193,12 @@ class Space:
             grid: length of each axis of the input.
             choose: answers each choice ``(name, Choice) -> value`` from left to right; the value must be viable
                 (``Choice.repair`` finds a viable one). By default the prior over the viable alternatives is drawn.
+            context: further inputs, as for ``check``.
 
         Raises:
             SpaceError: no sentence of the space fits the input.
         """
-        root, contexts = self._root(channels, grid)
+        root, contexts = self._root(channels, grid, context)
         with self._bounded():
             ruled = self._drawer.plan(root, self._drawer.goal({contexts: self._ends(root, contexts)}))
         assert isinstance(ruled, Ruled)
@@ -200,7 +208,7 @@ class Space:
                 node, _ = drawing.rule(ruled, self.start)
             sentence = Sentence(node)
             try:
-                sentence.typed(channels, grid)
+                sentence.typed(channels, grid, context)
             except LanguageError:  # weights tied over unequal grids: seen only when the whole is drawn
                 if choose is not None:
                     raise
@@ -220,12 +228,12 @@ class Space:
 
         return self.draw(random.Random(0), channels, grid, choose)
 
-    def size(self, channels: int, grid: tuple[int, ...]) -> int:
+    def size(self, channels: int, grid: tuple[int, ...], context: Given = None) -> int:
         """Number of well-typed derivations for this input, exact.
 
         Different derivations may be one architecture; ``profile`` tells how many draws are distinct.
         """
-        root, contexts = self._root(channels, grid)
+        root, contexts = self._root(channels, grid, context)
         with self._bounded():
             outcomes = self.reach.outcomes(root, contexts)
             return sum(outcomes[end] for end in self._ends(root, contexts))
@@ -268,8 +276,8 @@ class Space:
                 values.setdefault(f"{rule.split('~')[0].split('[')[0]}#{number}", Counter())[value] += 1
         return Profile(draws, len(keys), tuple(sorted(macs)), tuple(sorted(params)), within, values)
 
-    def _root(self, channels: int, grid: tuple[int, ...]) -> tuple[Node, tuple[Any, ...]]:
-        return word(self.start), (start(channels, tuple(grid)),)
+    def _root(self, channels: int, grid: tuple[int, ...], context: Given) -> tuple[Node, tuple[Any, ...]]:
+        return word(self.start), (start(channels, tuple(grid), context),)
 
     def _ends(self, root: Node, contexts: tuple[Any, ...]) -> frozenset[Outcome]:
         ends = frozenset(end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0]))
@@ -283,6 +291,8 @@ class Space:
     def _offence(self, node: Node, contexts: tuple[Any, ...]) -> tuple[Node, str]:
         """A short phrase that cannot be typed, and why."""
         reach = self.reach
+        if node.op == "slot":
+            return self._offence(node.kids[0], contexts)
         if node.op == "choice":
             return min((self._offence(kid, contexts) for kid in node.kids), key=lambda found: len(text(found[0])))
         if (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -124,6 +125,7 @@ class Bound(NamedTuple):
     """What a bound name stands for: a value (its type), or a set of weights or a draw (their phrase).
 
     ``uses`` lists, for a draw with choices left, under which circumstances it was used and with what result.
+    ``given`` tells a further input from a value that the sentence binds.
     """
 
     kind: str
@@ -132,6 +134,7 @@ class Bound(NamedTuple):
     env: tuple[tuple[str, Any], ...] = ()
     uses: frozenset[Any] = frozenset()
     depth: tuple[tuple[str, int], ...] = ()
+    given: bool = False
 
 
 class Context(NamedTuple):
@@ -167,6 +170,14 @@ class Context(NamedTuple):
         return None
 
     def bind(self, name: str, bound: Bound) -> Context:
+        """The context inside of a binder.
+
+        Raises:
+            Mismatch: the name is that of an input.
+        """
+        hidden = self.find(name) if self.env else None
+        if hidden is not None and hidden.given:
+            raise Mismatch(f"the binding {name} has the name of an input", "choose another name")
         return self._replace(env=(*self.env, (name, bound)))
 
     def enter(self, x: Field | None = None) -> Context:
@@ -200,6 +211,15 @@ def field_of(value: Type, what: str = "this phrase") -> Field:
     raise Mismatch(f"{what} is no field of tokens")
 
 
-def start(channels: int, grid: tuple[int, ...]) -> Context:
-    """Where a whole sentence stands."""
-    return Context(Field(tuple(grid), channels), channels, tuple(grid))
+Given = Field | Mapping[str, Field] | None
+
+
+def inputs(context: Given) -> dict[str, Field]:
+    """The further inputs of a sentence by name; a field alone is ``ctx``."""
+    return {} if context is None else {"ctx": context} if isinstance(context, Field) else dict(context)
+
+
+def start(channels: int, grid: tuple[int, ...], context: Given = None) -> Context:
+    """Where a whole sentence stands, for an input and further ones."""
+    env = tuple((name, Bound("let", field, given=True)) for name, field in sorted(inputs(context).items()))
+    return Context(Field(tuple(grid), channels), channels, tuple(grid), env=env)

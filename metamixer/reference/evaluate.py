@@ -32,7 +32,7 @@ class Network(Protocol):
     def store(self) -> Store: ...
 
 
-def evaluate(net: Network, x: Tensor) -> Tensor:
+def evaluate(net: Network, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
     """See ``metamixer.reference.reference``."""
     store = net.store.weights
 
@@ -58,4 +58,6 @@ def evaluate(net: Network, x: Tensor) -> Tensor:
         return t.word.dense(t, weights(t, path), *inputs, *(env[name] for name in t.word.needs(t)))
 
     with torch.no_grad():
-        return value(net.typed, (), {}, x.double(), {}, None)
+        given = {"ctx": context} if isinstance(context, Tensor) else context or {}
+        env = {name: tensor.double() for name, tensor in given.items()}
+        return value(net.typed, (), {}, x.double(), env, None)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cached_property
+from typing import Any
 from zlib import crc32
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from metamixer.compile import build
 from metamixer.cost import cost
 from metamixer.language import Sentence, check, parse
 from metamixer.language.canonical import canonical as canonical_form
+from metamixer.language.types import Given, inputs
 from metamixer.reference import reference
 from metamixer.words.sharing import inside
 
@@ -35,33 +38,48 @@ class Subject:
         channels: channels of the input.
         grid: length of each axis of the input.
         seed: decides weights and input.
+        context: types of further inputs.
 
     Attributes:
         sentence, channels, grid: as given, parsed.
         x: input, (BATCH, *grid, channels), float32.
+        further: further inputs by name.
         out: the declared output type.
         shape: shape of the module's output, by the declared type.
     """
 
-    def __init__(self, sentence: Sentence | str, channels: int, grid: tuple[int, ...], seed: int = 0) -> None:
+    def __init__(
+        self, sentence: Sentence | str, channels: int, grid: tuple[int, ...], seed: int = 0, context: Given = None
+    ) -> None:
         self.sentence = parse(sentence) if isinstance(sentence, str) else sentence
         self.channels, self.grid, self.seed = channels, tuple(grid), seed
-        self.out = check(self.sentence, channels, self.grid)
+        self.context = inputs(context)
+        self.out = check(self.sentence, channels, self.grid, self.context)
         tokens = (self.out.tokens,) if self.out.extra else self.out.grid
         self.shape = (BATCH, *tokens, self.out.channels)
-        self.x = torch.randn(BATCH, *self.grid, channels, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        self.x = torch.randn(BATCH, *self.grid, channels, generator=generator)
+        self.further = {
+            name: torch.randn(BATCH, *field.grid, field.channels, generator=generator)
+            for name, field in self.context.items()
+        }
+
+    def given(self, dtype: torch.dtype, rows: slice = slice(None)) -> tuple[Any, ...]:
+        """The arguments of the network: its input, and further ones if there are any."""
+        further = {name: value[rows].to(dtype) for name, value in self.further.items()}
+        return (self.x[rows].to(dtype), further) if further else (self.x[rows].to(dtype),)
 
     @property
     def selects(self) -> bool:
         """Whether a comparison of numbers decides what the network keeps."""
-        return any(part.word.selects for part in inside(self.sentence.typed(self.channels, self.grid)))
+        return any(part.word.selects for part in inside(self.sentence.typed(self.channels, self.grid, self.context)))
 
     @cached_property
     def net(self) -> nn.Module:
         """The network in float32 and evaluation mode, with parameters and buffers away from their neutral values."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            net = build(self.sentence, self.channels, self.grid)
+            net = build(self.sentence, self.channels, self.grid, context=self.context)
             randomise(net)
         return net.eval()
 
@@ -73,12 +91,12 @@ class Subject:
     @cached_property
     def expected(self) -> Tensor:
         """What the dense reference computes for ``x`` with the weights of ``net``."""
-        return reference(self.net, self.x)  # type: ignore[arg-type]
+        return reference(self.net, *self.given(torch.float64))  # type: ignore[arg-type]
 
     @cached_property
     def made(self) -> Tensor:
         """What the network computes for ``x`` in float64, with a graph behind it."""
-        made: Tensor = self.double(self.x.double())
+        made: Tensor = self.double(*self.given(torch.float64))
         return made
 
     def __repr__(self) -> str:
@@ -150,23 +168,23 @@ def counts(subject: Subject) -> None:
 
     The counted form, where it is another one, computes the same.
     """
-    counted = cost(subject.sentence, subject.channels, subject.grid)
+    counted = cost(subject.sentence, subject.channels, subject.grid, context=subject.context)
     params = sum(parameter.numel() for parameter in subject.net.parameters())
     if counted.params != params:
         raise AssertionError(f"{subject}: cost says {counted.params} parameters, the module has {params}")
-    other = build(subject.sentence, subject.channels, subject.grid, counted=True).eval()
+    other = build(subject.sentence, subject.channels, subject.grid, counted=True, context=subject.context).eval()
     kinds = [[(type(part), getattr(part, "counted", False)) for part in net.modules()] for net in (other, subject.net)]
     if kinds[0] != kinds[1]:
         other = other.double()
         for path, weights in subject.double.store.weights.items():  # type: ignore[union-attr,operator]
             other.store.weights[path].load_state_dict(weights.state_dict())  # type: ignore[union-attr,index]
         with torch.no_grad():
-            found = deviation(other(subject.x.double()), subject.expected)
+            found = deviation(other(*subject.given(torch.float64)), subject.expected)
         if not found <= FLOAT64:
             raise AssertionError(f"{subject}: the counted form deviates from the reference by {found:.1e}")
     meta = other.float().to("meta")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        meta(torch.empty(1, *subject.grid, subject.channels, device="meta"))
+        meta(*tree_map(lambda value: value.to("meta"), subject.given(torch.float32, slice(1))))
     if counter.get_total_flops() != 2 * counted.macs:
         raise AssertionError(f"{subject}: cost says {2 * counted.macs} FLOPs, torch counts {counter.get_total_flops()}")
     rows = counted.breakdown
@@ -195,7 +213,7 @@ def agrees(subject: Subject) -> None:
     Words that select are compared in float64 only: in float32 two candidates that are nearly equal change places.
     """
     with torch.no_grad():
-        single = subject.net(subject.x)
+        single = subject.net(*subject.given(torch.float32))
     for y, bound in ((single, FLOAT32), (subject.made, FLOAT64)):
         if bound == FLOAT32 and subject.selects:
             continue
@@ -239,7 +257,7 @@ def _moved(subject: Subject, steps: dict[str, Tensor], times: float) -> Tensor:
     with torch.no_grad():
         for name, step in steps.items():
             net.get_parameter(name).add_(step, alpha=times)
-    return reference(net, subject.x)  # type: ignore[arg-type]
+    return reference(net, *subject.given(torch.float64))  # type: ignore[arg-type]
 
 
 def _owns(net: nn.Module) -> bool:
@@ -249,7 +267,7 @@ def _owns(net: nn.Module) -> bool:
 def trains(subject: Subject) -> None:
     """One step in training mode, in float32: finite result and gradients."""
     net = deepcopy(subject.net).train()
-    y = net(subject.x)
+    y = net(*subject.given(torch.float32))
     if _owns(net):
         y.square().mean().backward()
     tensors = [y, *(p.grad for p in net.parameters() if p.grad is not None)]
@@ -261,38 +279,40 @@ def batch_independent(subject: Subject) -> None:
     """In evaluation mode a row of a batch gives what it gives alone."""
     with torch.no_grad():
         for i in range(BATCH):
-            alone = subject.double(subject.x[i : i + 1].double())
+            alone = subject.double(*subject.given(torch.float64, slice(i, i + 1)))
             if deviation(alone, subject.made[i : i + 1]) > FLOAT64:
                 raise AssertionError(f"{subject}: row {i} of a batch differs from the same row alone")
 
 
 def exports(subject: Subject) -> None:
     """torch.export takes the module, and the exported program agrees with it."""
-    exported = torch.export.export(subject.net, (subject.x,)).module()
+    given = subject.given(torch.float32)
+    exported = torch.export.export(subject.net, given).module()
     with torch.no_grad():
-        found = deviation(exported(subject.x), subject.net(subject.x))
+        found = deviation(exported(*given), subject.net(*given))
     if found > FLOAT32:
         raise AssertionError(f"{subject}: the exported program deviates by {found:.1e}")
 
 
 def canonical(subject: Subject) -> None:
     """The canonical form is a sentence, its own canonical form, and the same function at the same cost and key."""
-    channels, grid = subject.channels, subject.grid
-    form = canonical_form(subject.sentence, channels, grid)
+    channels, grid, context = subject.channels, subject.grid, subject.context
+    form = canonical_form(subject.sentence, channels, grid, context)
     if parse(str(form)) != form:
         raise AssertionError(f"the canonical form of {subject}, {form}, does not read back")
-    if (again := canonical_form(form, channels, grid)) != form:
+    if (again := canonical_form(form, channels, grid, context)) != form:
         raise AssertionError(f"the canonical form of {subject} is not at rest: {form}, then {again}")
-    if form.key(channels, grid) != subject.sentence.key(channels, grid):
+    if form.key(channels, grid, context) != subject.sentence.key(channels, grid, context):
         raise AssertionError(f"{subject} and its canonical form {form} differ in key")
-    before, after = cost(subject.sentence, channels, grid), cost(form, channels, grid)
-    if (before.macs, before.params) != (after.macs, after.params) or check(form, channels, grid) != subject.out:
+    before, after = (cost(one, channels, grid, context=context) for one in (subject.sentence, form))
+    same = (before.macs, before.params) == (after.macs, after.params)
+    if not same or check(form, channels, grid, context) != subject.out:
         raise AssertionError(f"{subject} and its canonical form {form} differ in cost or type")
-    nets = [build(sentence, channels, grid).double().eval() for sentence in (subject.sentence, form)]
+    nets = [build(one, channels, grid, context=context).double().eval() for one in (subject.sentence, form)]
     for net in nets:
         fill_by_shape(net)
     with torch.no_grad():
-        y, expected = (net(subject.x.double()) for net in nets)
+        y, expected = (net(*subject.given(torch.float64)) for net in nets)
     if not deviation(y, expected) <= FLOAT64:
         raise AssertionError(f"{subject} and its canonical form {form} are different functions")
 
@@ -300,7 +320,9 @@ def canonical(subject: Subject) -> None:
 EVERY = (round_trip, shapes, counts, agrees, differentiable, batch_independent, canonical)
 
 
-def check_sentence(sentence: Sentence | str, channels: int, grid: tuple[int, ...], seed: int = 0) -> Subject:
+def check_sentence(
+    sentence: Sentence | str, channels: int, grid: tuple[int, ...], seed: int = 0, context: Given = None
+) -> Subject:
     """All checks of this module but the slow ones (`exports`, `trains`), on one network.
 
     Args:
@@ -308,12 +330,13 @@ def check_sentence(sentence: Sentence | str, channels: int, grid: tuple[int, ...
         channels: channels of the input.
         grid: length of each axis of the input.
         seed: decides weights and input.
+        context: types of further inputs.
 
     Raises:
         AssertionError: one of them does not hold; the message names sentence, input and what differs.
         LanguageError: the sentence does not fit the input.
     """
-    subject = Subject(sentence, channels, grid, seed)
+    subject = Subject(sentence, channels, grid, seed, context)
     for one in EVERY:
         one(subject)
     return subject

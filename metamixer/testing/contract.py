@@ -10,19 +10,21 @@ from typing import ClassVar
 import pytest
 
 from metamixer.errors import LanguageError
-from metamixer.language import check, parse
+from metamixer.language import Field, check, parse
 from metamixer.language.nodes import walk
 from metamixer.language.typed import SIGNS
 from metamixer.language.vocabulary import Word, words
 from metamixer.testing import checks
 from metamixer.testing.checks import Subject
 
-Example = tuple[str, int, tuple[int, ...]]
+# a sentence, channels and grid of its input, and the types of further inputs by name
+Example = tuple[str, int, tuple[int, ...]] | tuple[str, int, tuple[int, ...], tuple[tuple[str, Field], ...]]
 
 
 @lru_cache(maxsize=8)
 def _subject(example: Example) -> Subject:
-    return Subject(*example)
+    text, channels, grid, *further = example
+    return Subject(text, channels, grid, context=dict(*further))
 
 
 class WordContract:
@@ -34,7 +36,8 @@ class WordContract:
 
     Attributes:
         word: the word's name, as in the table of words.
-        examples: sentences that use it, each with the channels and the grid of an input. They should reach every
+        examples: sentences that use it, each with the channels and the grid of an input, and the types of further
+            inputs where it reads them: ``(("ctx", Field((5,), 4)),)``. They should reach every
             setting and edge of the word, on grids of one, two and three axes but those that it refuses; the first one
             is seen to be refused there.
     """
@@ -44,7 +47,7 @@ class WordContract:
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "subject" in metafunc.fixturenames:
-            ids = [f"{text} [{'x'.join(map(str, grid))}x{channels}]" for text, channels, grid in self.examples]
+            ids = [f"{text} [{'x'.join(map(str, grid))}x{channels}]" for text, channels, grid, *_ in self.examples]
             metafunc.parametrize("subject", self.examples, indirect=True, ids=ids)
 
     @pytest.fixture
@@ -55,14 +58,14 @@ class WordContract:
         assert (type(words()[self.word]).__doc__ or "").strip()
 
     def test_every_example_uses_the_word(self) -> None:
-        for sentence, _, _ in self.examples:
+        for sentence, *_ in self.examples:
             used = {SIGNS.get(node.op) or node.data[0] for node in walk(parse(sentence).node)}
             assert self.word in used, sentence
 
     def test_examples_stand_on_every_grid_that_the_word_does(self) -> None:
         refused = words()[self.word].refuses
-        assert {len(grid) for _, _, grid in self.examples} == {1, 2, 3} - refused.keys()
-        text, channels, grid = self.examples[0]
+        assert {len(grid) for _, _, grid, *_ in self.examples} == {1, 2, 3} - refused.keys()
+        text, channels, grid, *_ = self.examples[0]
         for axes, why in refused.items():
             assert why
             with pytest.raises(LanguageError, match=re.escape(why)):

@@ -43,6 +43,31 @@ class Input(Word):
         return x
 
 
+@register
+class Given(Word):
+    """``ctx``: the second input, a field that comes with x; ``ctx(e)``: a further input by its name.
+
+    ``check``, ``cost`` and ``build`` take its type as ``context=Field(grid, channels)`` (several inputs: a mapping of
+    names), the module its tensor as second argument. Views apply to it where it stands on the grid of x.
+    """
+
+    name, form = "ctx", "bound"
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        unplaced(ctx, "ctx")
+        if len(node.kids) > 1 or any(kid.op != "word" or kid.kids for kid in node.kids):
+            raise Mismatch("ctx takes the name of an input", "write ctx, or ctx(e)")
+        name = node.kids[0].data[0] if node.kids else self.name
+        bound = ctx.find(name)
+        if bound is None or not bound.given:
+            how = "context=Field(grid, channels)" if name == self.name else f"context={{'{name}': Field(..)}}"
+            raise Mismatch(f"the input {name} is not given", f"pass {how} to check, cost and build")
+        return Done(bound.type, {"name": name})
+
+    def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
+        return env[t.settings["name"]]
+
+
 def sharing(value: Any, rows: int, what: str) -> int | None:
     """The number of weight sets that rows share, row i using set i mod S; None where nothing is said."""
     if value is None:
