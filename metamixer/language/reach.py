@@ -125,7 +125,9 @@ class Reach:
     def narrowed(self, node: Node, ctx: Context) -> Context:
         """The context without what the phrase cannot see, so that equal questions are asked once."""
         if ctx.env:
-            ctx = ctx._replace(env=tuple(item for item in ctx.env if item[0] in node.names))
+            rules = bool(node.names & self._names)  # their bodies may read further inputs
+            env = (item for item in ctx.env if item[0] in node.names or (rules and item[1].given))
+            ctx = ctx._replace(env=tuple(env))
         if ctx.depth:
             counted = self._counted.get(node)
             if counted is None:

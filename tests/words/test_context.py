@@ -67,7 +67,7 @@ def test_rules_see_further_inputs():
     other = mm.Field((6,), 12)
     with pytest.raises(SpaceError, match="the input ctx is not given"):
         space.draw(random.Random(0), 8, (4,))
-    assert space.size(8, (4,), other) == 4  # keys have the width of queries, values have either
+    assert space.size(8, (4,), other) == 2  # keys have the width of queries
     drawn = space.draw(random.Random(0), 8, (4,), context=other)
     assert mm.check(drawn.sentence, 8, (4,), other) == mm.Field((4,), 8)
     assert "lin(8,ctx)" in str(drawn.sentence)
