@@ -71,7 +71,8 @@ POINTS = {
     "before a commit": 12,
     "after a commit": 12,
     "result written, state not": 4,
-    "state written": 4,
+    "a row half written": 6,
+    "told": 4,
     "an epoch": 8,
     "trained, not told": 4,
 }
@@ -115,9 +116,9 @@ def _set_points(point: str, count: int) -> None:
     """Put the point where the process is to be killed around the functions it lies in."""
     import optuna
     from optuna.storages import RDBStorage
-    from sqlalchemy.orm import Session
+    from sqlalchemy.engine.default import DefaultDialect
 
-    from metamixer.search import driver, lease
+    from metamixer.search import driver, lease, tables
     from metamixer.search.samplers import Repairing
 
     lease.RENEW_SECONDS = 0.02
@@ -131,10 +132,11 @@ def _set_points(point: str, count: int) -> None:
     _wrap(lease, "_now", None, at("lease read, not written"))
     _wrap(optuna.Study, "ask", None, at("asked, nothing suggested"))
     _wrap(Repairing, "sample_independent", None, at("suggested a part"))
-    _wrap(Session, "commit", at("before a commit"), at("after a commit"))
-    _wrap(RDBStorage, "set_trial_state_values", at("result written, state not"), at("state written"))
+    _wrap(tables, "_insert_values", at("a row half written"), None)
+    _wrap(DefaultDialect, "do_commit", at("before a commit"), at("after a commit"))
+    _wrap(tables, "finish", at("result written, state not"), None)
+    _wrap(driver.Driver, "_end", at("trained, not told"), at("told"))
     _wrap(driver.Driver, "epoch", None, at("an epoch"))
-    _wrap(driver.Driver, "finished", at("trained, not told"), None)
 
 
 def run(arguments: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from metamixer.errors import RecordError
-from metamixer.search import lease, record
+from metamixer.search import lease, record, tables
 from metamixer.search.lease import Lease, immediate
 from metamixer.search.record import Row
 from metamixer.search.storage import Storage
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
-    from optuna.trial import TrialState
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
 
@@ -36,7 +35,6 @@ LOCK_SECONDS = 10.0
 # How long a database that went away is waited for, and how often it is tried.
 AWAY_SECONDS, RETRY_SECONDS = 600.0, 2.0
 OBJECTIVES = ("accuracy", "flops")
-_STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 
 
 @dataclass(frozen=True)
@@ -78,14 +76,10 @@ class Ledger:
         Raises:
             RecordError: The record cannot be read or written, is none, is locked, or another search runs on it.
         """
-        from sqlalchemy import event
-
         self.place = place if isinstance(place, Storage) else Storage(file=Path(place))
         self._say, self._wait = say, wait
-        self._stumbled = False
         with self._speaking():
             self._storage, study = _open(self.place)
-            event.listen(self._storage.engine, "handle_error", self._stumble)
             self._study = self._storage.get_study_id_from_name(study.study_name)
             self._leasing = immediate(_engine(self.place))
             self._lease = Lease(self._leasing, self._study, str(self.place))
@@ -104,8 +98,11 @@ class Ledger:
                 self.close()
                 raise
         self.rows = [record.to_row(t.number, record.STATES[t.state.name], t.user_attrs.get("row")) for t in trials]
-        self._trials = {trial.number: trial for trial in trials}
-        self._ids: dict[int, int] = {}
+        self._ids = {trial.number: trial._trial_id for trial in trials}
+        self._parameters = {
+            trial.number: Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
+            for trial in trials
+        }
 
     def close(self) -> None:
         """Give the lease back and close the record."""
@@ -121,105 +118,65 @@ class Ledger:
 
     def parameters(self, number: int) -> Parameters:
         """What a row was added with."""
-        trial = self._trials[number]
-        return Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
+        return self._parameters[number]
 
     def add(self, row: Row, parameters: Parameters | None = None) -> Row:
         """Append a row in its state; its number is given here."""
-        from optuna.trial import create_trial
-
         parameters = parameters or Parameters()
         row = replace(row, number=len(self.rows))
-        trial = create_trial(
-            state=_state(row),
-            values=_values(row),
-            params=parameters.values,
-            distributions=parameters.distributions,
-            system_attrs=parameters.notes,
-            user_attrs={"row": _document(row)},
-        )
 
-        def write(again: bool) -> int:
-            self._lease.check()
+        def write(db: Connection, again: bool) -> int:
             if again:
                 # The connection may have gone between the server's commit and its answer.
-                try:
-                    return self._storage.get_trial_id_from_study_id_trial_number(self._study, row.number)
-                except KeyError:
-                    pass
-            return self._storage.create_new_trial(self._study, trial)
+                there = tables.number_to_id(db, self._study, row.number)
+                if there is not None:
+                    return there
+            return tables.insert(db, self._study, row, parameters.values, parameters.distributions, parameters.notes)
 
         self._ids[row.number] = self._write(write)
-        self._trials[row.number] = trial
+        self._parameters[row.number] = parameters
         self.rows.append(row)
-        if self._stumbled:
-            self._write(lambda again: self._settle(row))
         return row
 
     def finish(self, row: Row) -> None:
         """Write a running row's final content and state; accuracy and FLOPs become Optuna's values if complete."""
-        from optuna.exceptions import UpdateFinishedTrialError
 
-        # The document goes first: a driver killed between the two finds the result in a running row, and tells it.
-        self.rewrite(row)
-
-        def write(again: bool) -> None:
-            try:
-                self._storage.set_trial_state_values(self._id(row.number), _state(row), _values(row))
-            except UpdateFinishedTrialError:
-                if not again:
-                    raise
+        def write(db: Connection, again: bool) -> None:
+            tables.rewrite(db, self._ids[row.number], row)
+            tables.finish(db, self._ids[row.number], row)
 
         self._write(write)
         self.rows[row.number] = row
 
     def rewrite(self, row: Row) -> None:
         """Write the document of a row that is still running."""
-
-        def write(again: bool) -> None:
-            self._lease.check()
-            self._storage.set_trial_user_attr(self._id(row.number), "row", _document(row))
-
-        self._write(write)
+        self._write(lambda db, again: tables.rewrite(db, self._ids[row.number], row))
         self.rows[row.number] = replace(row, state="running")
 
     def set_references(self, accuracies: dict[str, float]) -> None:
         """Store the accuracies of reference classifiers on the same arrays."""
         self.references = accuracies
-        self._write(lambda again: self._storage.set_study_user_attr(self._study, "references", accuracies))
+        self._note("references", accuracies)
 
     def extend(self, settings: dict[str, Any]) -> None:
         """Replace the settings: a raised budget, another number of workers."""
         self.settings = settings
-        self._write(lambda again: self._storage.set_study_user_attr(self._study, "settings", settings))
+        self._note("settings", settings)
 
-    def _stumble(self, context: Any) -> None:
-        self._stumbled = True
+    def _note(self, key: str, value: Any) -> None:
+        self._try(lambda again: self._storage.set_study_user_attr(self._study, key, value))
 
-    def _settle(self, row: Row) -> None:
-        """After an error: Optuna by itself tries a transaction again whose commit failed.
+    def _write(self, write: Callable[[Connection, bool], T]) -> T:
+        """The result of `write` in a transaction, see `_try`."""
 
-        If only the server's answer was lost, the row stands there twice: the first is it, the second a proposal.
-        """
-        self._stumbled = False
-        written, number = self._ids[row.number], len(self.rows)
-        self._ids[row.number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, row.number)
-        if self._ids[row.number] == written:
-            return
-        self._ids[number] = written
-        twin = replace(row, number=number)
-        if not row.finished:
-            twin = Row(number, "pruned", "proposal", reason="written twice while the database was away")
-            self._storage.set_trial_user_attr(written, "row", _document(twin))
-            self._storage.set_trial_state_values(written, _state(twin))
-        self.rows.append(twin)
+        def begin(again: bool) -> T:
+            self._lease.check()
+            with self._storage.engine.begin() as db:
+                return write(db, again)
 
-    def _id(self, number: int) -> int:
-        if number not in self._ids:
-            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
-        return self._ids[number]
+        return self._try(begin)
 
-    def _write(self, write: Callable[[bool], T]) -> T:
+    def _try(self, write: Callable[[bool], T]) -> T:
         """The result of `write`, tried again while the database is away; it is told whether it was tried before."""
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
@@ -260,16 +217,6 @@ class Ledger:
             yield
         except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
             raise _trouble(self.place, error) from error
-
-
-def _state(row: Row) -> TrialState:
-    from optuna.trial import TrialState
-
-    return TrialState[_STATES[row.state]]
-
-
-def _document(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in record.FIELDS}
 
 
 def _open(place: Storage) -> tuple[RDBStorage, Study]:
@@ -368,10 +315,6 @@ def _trouble(place: Storage, error: Exception) -> RecordError:
 def running(sentence: str, key: str, cost: dict[str, int], **more: Any) -> Row:
     """A row that is about to be trained."""
     return Row(number=-1, state="running", sentence=sentence, key=key, cost=cost, started=time.time(), **more)
-
-
-def _values(row: Row) -> list[float] | None:
-    return [row.accuracy, float(row.flops)] if row.state == "complete" and row.accuracy is not None else None
 
 
 def finite(value: Any) -> bool:

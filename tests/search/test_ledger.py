@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from metamixer.errors import RecordError
-from metamixer.search import lease, ledger, record
+from metamixer.search import lease, ledger, record, tables
 from metamixer.search.ledger import Ledger, Parameters, running
 
 SETTINGS = {"study": {"name": "s"}, "reference_point": [0.1, 100.0]}
@@ -66,6 +66,52 @@ def test_optuna_reads_the_same_record(book: Ledger, path: Path) -> None:
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.trials[0].values == [0.5, 20.0]
     assert study.trials[0].user_attrs["row"]["sentence"] == "lin"
+
+
+def test_the_tables_are_those_that_optuna_writes(book: Ledger, path: Path) -> None:
+    """The same trial, written by Optuna's own add_trial and tell, leaves the same in every table."""
+    import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    values = {"a": "x", "b": 3, "c": 0.5}
+    domains = {
+        "a": CategoricalDistribution(("x", "y")),
+        "b": IntDistribution(1, 9, step=2),
+        "c": FloatDistribution(0, 1),
+    }
+    row = book.add(
+        running("lin", "k", COST, kind="trained", choices={"a": "x"}),
+        Parameters(values, domains, {"n:generation": 2}),  # type: ignore[arg-type]
+    )
+    done = replace(row, state="complete", accuracy=0.5)
+    book.finish(done)
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
+    study.add_trial(
+        optuna.create_trial(
+            state=optuna.trial.TrialState.RUNNING,
+            params=values,
+            distributions=domains,  # type: ignore[arg-type]
+            system_attrs={"n:generation": 2},
+            user_attrs={"row": tables.document(done)},
+        )
+    )
+    study.tell(1, [0.5, 20.0])
+    with closing(sqlite3.connect(path)) as db:
+        names = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE name LIKE 'trial%' AND type='table'")
+        ]
+        for name in names:
+            kept = [column for _, column, *_ in db.execute(f"PRAGMA table_info({name})")]
+            other = {"number", "datetime_start", "datetime_complete"}
+            kept = [column for column in kept if column not in other and not column.endswith("_id")]
+            ours, theirs = (
+                sorted(db.execute(f"SELECT {', '.join(kept)} FROM {name} WHERE trial_id = ?", (trial,)).fetchall())
+                for trial in (1, 2)
+            )
+            assert ours == theirs, name
+        ended = db.execute("SELECT datetime_complete >= datetime_start FROM trials").fetchall()
+    assert ended == [(1,), (1,)]
+    assert len(names) >= 6
 
 
 def test_settings_are_of_the_first_start(path: Path) -> None:
