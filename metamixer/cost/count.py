@@ -81,7 +81,14 @@ def cost(
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
     t = sentence.typed(channels, tuple(grid), context)
-    return Cost(*counts(t, order), tuple([Row(path, part.text, *counts(part, order)) for path, part in parts(t)]))
+    return Cost(*counts(t, order), tuple([_row(path, part, order) for path, part in parts(t)]))
+
+
+def _row(path: tuple[int, ...], part: Typed, order: str) -> Row:
+    known = part.cache.get(("row", order))
+    if known is None:
+        known = part.cache["row", order] = (part.text, *counts(part, order))
+    return Row(path, *known)
 
 
 def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], Typed]]:
@@ -99,10 +106,9 @@ def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], T
 
 def counts(t: Typed, order: str = "planned") -> Counts:
     """(macs, params, elementwise, activations) of an occurrence with all below it."""
-    key = ("counts", order)
-    known = t.cache.get(key)
+    known: Counts | None = t.cache.get(order)
     if known is None:
-        known = t.cache[key] = _counts(t, order)
+        known = t.cache[order] = _counts(t, order)
     return known
 
 

@@ -28,14 +28,14 @@ class Choice:
 
     def draw(self, rng: random.Random) -> Value:
         """A viable alternative by the prior."""
-        viable = self.viable
-        if len(viable) == 1:
-            return viable[0]
-        edges = self._edges
-        return viable[bisect(edges, rng.random() * edges[-1], 0, len(edges) - 1)]
+        edges = self.edges
+        if len(edges) == 1:
+            return self.viable[0]
+        return self.viable[bisect(edges, rng.random() * edges[-1], 0, len(edges) - 1)]
 
     @cached_property
-    def _edges(self) -> list[float]:
+    def edges(self) -> list[float]:
+        """Sums of the weights of the viable alternatives up to each of them."""
         weight = dict(zip(self.domain, self.weights, strict=True))
         return list(accumulate(weight[value] for value in self.viable))
 

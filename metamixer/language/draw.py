@@ -83,38 +83,40 @@ class Drawing:
             step = ruled.start = self._next(expanded(self.drawer, ruled), None)
         body: Body | None = None
         answers: list[Any] = []
-        phrases: list[Node] = []
-        while step.end is None:
+        phrases: tuple[Node, ...] = ()
+        while True:
+            choice = step.choice
             answer: Any
-            if step.rule is not None:
-                answer = self.rule(step.rule, path + step.name)
-                if ruled.holes:
-                    phrases.append(answer[0])
-                    answer = answer[1]
-            else:
-                choice, name = step.choice, path + step.name
-                assert choice is not None
+            if choice is not None:
+                name = path + step.name
                 answer = choice.draw(self.rng) if self.choose is None else self._asked(name, choice)
                 self.taken[name] = answer
+            elif step.rule is not None:
+                answer = self.rule(step.rule, path + step.name)
+                if ruled.holes:
+                    phrases += answer[:1]
+                    answer = answer[1]
+            else:
+                break
             answers.append(answer)
             following = step.then.get(answer)
             if following is None:
+                given = with_holes(answers)
                 if body is None:
                     body = expanded(self.drawer, ruled)
-                    given = with_holes(answers)
                     for earlier in (None, *given[:-1]):
                         body.send(earlier)
-                following = self._next(body, with_holes(answers)[-1])
+                following = self._next(body, given[-1])
                 self.drawer.remember(step, answer, following)
             step = following
+        assert step.end is not None
         if not phrases:
             return step.end
-        key = tuple(phrases)
-        known: Drawn | None = step.then.get(key)
+        known: Drawn | None = step.then.get(phrases)
         if known is None:
             known = within(ruled, filled(step.end[0], phrases)), step.end[1]
             if not ruled.anew:
-                self.drawer.remember(step, key, known)
+                self.drawer.remember(step, phrases, known)
         return known
 
     def phrase(self, node: Node, goal: Goal) -> Drawn:
@@ -254,12 +256,17 @@ def filled(node: Node, phrases: Sequence[Node]) -> Node:
         return phrases[node.data]
     if not _holes(node):
         return node
-    kids = tuple([filled(kid, phrases) for kid in node.kids])
     if node.op == "copies":
-        return repeated(kids)
+        return repeated([filled(kid, phrases) for kid in node.kids])
+    kids: list[Node] = []
+    for kid in node.kids:
+        if kid.op == "copies" and node.op == "seq":
+            kids += runs([filled(copy, phrases) for copy in kid.kids])
+        else:
+            kids.append(filled(kid, phrases))
     if node.op == "seq" and X in kids:
-        kids = tuple(kid for kid in kids if kid is not X) or (X,)
-    return joined(node, kids)
+        kids = [kid for kid in kids if kid is not X] or [X]
+    return joined(node, tuple(kids))
 
 
 def _holes(node: Node) -> bool:
@@ -282,15 +289,20 @@ def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
 
 
 def repeated(copies: Sequence[Node]) -> Node:
-    """Copies in sequence, equal neighbours as a power."""
-    runs: list[tuple[Node, int]] = []
-    for copy in copies:
-        if runs and runs[-1][0] is copy:
-            runs[-1] = (copy, runs[-1][1] + 1)
-        else:
-            runs.append((copy, 1))
-    phrases = [copy if n == 1 else make("power", None, (copy, size(n))) for copy, n in runs]
+    """Copies in sequence."""
+    phrases = runs(copies)
     return chain("seq", phrases) if phrases else X
+
+
+def runs(copies: Sequence[Node]) -> list[Node]:
+    """Copies in sequence, equal neighbours as a power."""
+    found: list[tuple[Node, int]] = []
+    for copy in copies:
+        if found and found[-1][0] is copy:
+            found[-1] = (copy, found[-1][1] + 1)
+        else:
+            found.append((copy, 1))
+    return [copy if n == 1 else make("power", None, (copy, size(n))) for copy, n in found]
 
 
 def substitute(node: Node, name: str, value: Node) -> Node:

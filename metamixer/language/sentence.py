@@ -36,7 +36,10 @@ class Sentence:
 
     def then(self, *words: Node) -> Sentence:
         """This sentence followed by other phrases, such as a task's head."""
-        return Sentence(chain("seq", [self.node, *words]))
+        longer = chain("seq", [self.node, *words])
+        if self.node.op == "seq" and longer is not self.node:
+            longer.cache["begun"] = self.node  # what is known of this one holds for the longer one
+        return Sentence(longer)
 
     def typed(self, channels: int, grid: tuple[int, ...], context: Given = None) -> Typed:
         """The checked tree for an input of ``channels`` channels on ``grid``, and further ones.

@@ -213,7 +213,14 @@ def _chain(word: Word, node: Node, ctx: Context, inner: Context) -> Typed:
     """Sub-phrases that each read what the one before made: what ``word.step`` would ask for, without asking."""
     kids: list[Typed] = []
     x = inner.x
-    for kid in node.kids:
+    begun: Node | None = node.cache.get("begun")
+    known = begun.cache.get(ctx) if begun is not None else None
+    if type(known) is Typed and known.word is word:
+        kids += known.kids
+        if known.out != x:
+            x = known.out
+            inner = inner._replace(x=x)
+    for kid in node.kids[len(kids) :]:
         typed = check_node(kid, inner)
         out = field_of(typed.out if type(typed) is Typed else typed)
         if out != x:
