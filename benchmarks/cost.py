@@ -3,9 +3,10 @@
     python benchmarks/cost.py            a table
     python benchmarks/cost.py --check    exit 1 below a bar
 
-One core, from a cold start: reading the space is part of the time. Bars: 2,000 legal networks a second, 99 % of them
-distinct, at least 150 phrases in the median sentence, and ``mm.build`` of one without memory (on the device ``meta``)
-in 150 ms.
+One core, from a cold start: reading the space is part of the time, garbage collection too. What is judged is the time
+of this process on its core; the time on the wall, which other load on the machine lengthens, stands beside it. Bars:
+2,000 legal networks a second, 99 % of them distinct, at least 150 phrases in the median sentence, and ``mm.build`` of
+one without memory (on the device ``meta``) in 150 ms.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ CHANNELS, GRID, CLASSES = 3, (224, 224), 1000
 SAMPLE = 1000  # sentences kept, for the median
 
 
-def drawn(number: int) -> tuple[list[mm.Sentence], set[str], list[float]]:
-    """The first networks, all keys, and the time that had passed after each. A draw that does not fit would raise."""
+def drawn(number: int) -> tuple[list[mm.Sentence], set[str], list[tuple[float, float]]]:
+    """The first networks, all keys, and the time (of the core, on the wall) that had passed after each.
+
+    A draw that does not fit would raise.
+    """
     from metamixer.language.nodes import size, word
 
-    start, rng = time.process_time(), random.Random(0)
+    start, wall, rng = time.process_time(), time.perf_counter(), random.Random(0)
     space = mm.Space.load("vision")
-    sentences, keys, passed = [], set(), []
+    sentences: list[mm.Sentence] = []
+    keys: set[str] = set()
+    passed: list[tuple[float, float]] = []
     for _ in range(number):
         sentence = space.draw(rng, CHANNELS, GRID).sentence.then(word("mean"), word("lin", size(CLASSES)))
         mm.check(sentence, CHANNELS, GRID)
@@ -38,7 +44,7 @@ def drawn(number: int) -> tuple[list[mm.Sentence], set[str], list[float]]:
         mm.cost(sentence, CHANNELS, GRID)
         if len(sentences) < SAMPLE:
             sentences.append(sentence)
-        passed.append(time.process_time() - start)
+        passed.append((time.process_time() - start, time.perf_counter() - wall))
     return sentences, keys, passed
 
 
@@ -62,13 +68,14 @@ def main() -> int:
     options = parser.parse_args()
     sentences, keys, passed = drawn(options.number)
     phrases = statistics.median(sum(1 for _ in walk(sentence.node)) for sentence in sentences)
-    print(f"{'networks':>10} {'seconds':>9} {'a second':>9}   (from the cold start)")
-    for number in (100, 1000, 5000, options.number):
+    print(f"{'networks':>10} {'core s':>9} {'a second':>9} {'wall s':>9} {'a second':>9}   (from the cold start)")
+    for number in sorted({100, 1000, 5000, options.number}):
         if number <= options.number:
-            print(f"{number:>10,} {passed[number - 1]:>9.2f} {number / passed[number - 1]:>9,.0f}")
-    rate, distinct, build = options.number / passed[-1], len(keys) / options.number, build_ms(sentences[:20])
+            times = (f"{seconds:>9.2f} {number / seconds:>9,.0f}" for seconds in passed[number - 1])
+            print(f"{number:>10,}", *times)
+    rate, distinct, build = options.number / passed[-1][0], len(keys) / options.number, build_ms(sentences[:20])
     bars = [
-        ("legal networks a second", rate, RATE, rate >= RATE),
+        ("legal networks a second of core", rate, RATE, rate >= RATE),
         ("distinct keys", distinct, DISTINCT, distinct >= DISTINCT),
         ("phrases in the median sentence", phrases, PHRASES, phrases >= PHRASES),
         ("build on meta, ms", build, BUILD, build <= BUILD),

@@ -14,6 +14,7 @@ from metamixer.language.choice import Choice, Choose, Value
 from metamixer.language.drawer import (
     Chosen,
     Closed,
+    Deciding,
     Drawer,
     Ends,
     Goal,
@@ -24,6 +25,7 @@ from metamixer.language.drawer import (
     Shared,
     State,
     Step,
+    Taken,
     Written,
 )
 from metamixer.language.nodes import Node, Rewritten, X, chain, joined, make, place, size, word
@@ -182,6 +184,12 @@ def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
     if isinstance(plan, Passed):
         inner, ends = yield from drawn(drawer, node.kids[0], goal, spot.slots[node.data])
         return make("slot", node.data, (inner,)), ends
+    if isinstance(plan, Taken):
+        return (yield from drawn(drawer, node.kids[node.data], goal, behind(spot, plan.before)))
+    if isinstance(plan, Deciding):
+        value = yield Step(f"{spot.copy}#{spot.choices + plan.number}", plan.choice)
+        index = plan.choice.domain.index(value)
+        return (yield from drawn(drawer, plan.options[index], plan.goals[value], spot))
     if isinstance(plan, Placed):
         inner, ends = yield from drawn(drawer, node.kids[0], plan.goal, spot)
         places, final = drawer.behind_operand(node, goal, plan, ends)
@@ -258,15 +266,15 @@ def filled(node: Node, phrases: Sequence[Node]) -> Node:
         return node
     if node.op == "copies":
         return repeated([filled(kid, phrases) for kid in node.kids])
-    kids: list[Node] = []
+    parts: list[list[Node]] = []
     for kid in node.kids:
         if kid.op == "copies" and node.op == "seq":
-            kids += runs([filled(copy, phrases) for copy in kid.kids])
+            parts.append(runs([filled(copy, phrases) for copy in kid.kids]) or [X])
         else:
-            kids.append(filled(kid, phrases))
-    if node.op == "seq" and X in kids:
-        kids = [kid for kid in kids if kid is not X] or [X]
-    return joined(node, tuple(kids))
+            parts.append([filled(kid, phrases)])
+    if node.op == "seq" and [X] in parts:
+        parts = [part for part in parts if part != [X]] or [[X]]
+    return joined(node, tuple([kid for part in parts for kid in part]))
 
 
 def _holes(node: Node) -> bool:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from metamixer.language.choice import Choice, Value
-from metamixer.language.nodes import Node, size, walk
+from metamixer.language.nodes import Node, make, walk
 from metamixer.language.printer import domain_of, weights_of
 from metamixer.language.reach import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
+from metamixer.language.usage import alternatives, taken, usage
 from metamixer.language.vocabulary import Demand
 
 STEPS = 100_000  # of the drawing of rules, kept for one space
@@ -126,6 +127,24 @@ class Shared(NamedTuple):
     goal: Goal
 
 
+class Deciding(NamedTuple):
+    """A ``pick`` or ``tie`` of a name that its body may come to use or not: a choice of the body is taken first.
+
+    ``number`` is the choice's, in the phrase; ``options`` and ``goals`` are the phrase with the choice taken.
+    """
+
+    choice: Choice
+    number: int
+    options: list[Node]
+    goals: dict[Value, Goal]
+
+
+class Taken(NamedTuple):
+    """A choice that is taken: what is written before its alternative."""
+
+    before: Written
+
+
 class Placed(NamedTuple):
     """An ``@`` whose operand has choices: (contexts, how the place ends, contexts inside, contexts of the place)."""
 
@@ -140,7 +159,7 @@ class Parted(NamedTuple):
     state: State
 
 
-Plan = Closed | Passed | Chosen | Ruled | Shared | Placed | Parted
+Plan = Closed | Passed | Chosen | Ruled | Shared | Deciding | Taken | Placed | Parted
 
 
 class State:
@@ -234,32 +253,48 @@ class Drawer:
             return self._choice(node, goal)
         if node.op == "slot":
             return Passed()
+        if node.op == "taken":
+            choices, refs = self.before(node, node.data)
+            return Taken((choices + 1, refs))
         if node.op == "word" and not node.kids:
             if first.find(node.data[0]) is not None:
                 return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
             if node.data[0] in reach.rules:
                 return self._rule(node, goal)
         if node.op == "pick" or (node.op == "tie" and not reach.settled(node.kids[0], first)):
-            return self._shared(node, goal)
+            deciding = usage(node.kids[1], node.data[0])
+            return self._shared(node, goal) if isinstance(deciding, bool) else self._deciding(node, goal, deciding)
         if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
             return self._at(node, goal)
         return Parted(self.state(node, goal, [(contexts, ()) for contexts in worlds]))
 
     def _choice(self, node: Node, goal: Goal) -> Chosen:
+        options = alternatives(node)
+        choice, goals = self._among(node, list(options), goal)
+        written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]
+        return Chosen(choice, list(options), goals, [(choices + 1, refs) for choices, refs in written])
+
+    def _among(self, node: Node, options: list[Node], goal: Goal) -> tuple[Choice, dict[Value, Goal]]:
+        """A choice as it is met where its alternatives mean ``options``, and the goal of each value."""
         if node.op == "range":
             low, high, step = node.data
             domain: tuple[Value, ...] = tuple(range(low, high + 1, step))
-            options = [size(value) for value in domain if isinstance(value, int)]
             weights: tuple[float, ...] = (1.0,) * len(domain)
         else:
-            options = list(node.kids)
             domain = domain_of(node)
             weights = tuple(float(weight) if weight else 1.0 for weight in weights_of(node))
         goals = {value: self.reaching(option, goal) for value, option in zip(domain, options, strict=True)}
-        viable = tuple(value for value in domain if goals[value].worlds)
-        written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]
-        before = [(choices + 1, refs) for choices, refs in written]
-        return Chosen(Choice(domain, viable, weights), options, goals, before)
+        return Choice(domain, tuple(value for value in domain if goals[value].worlds), weights), goals
+
+    def _deciding(self, node: Node, goal: Goal, path: tuple[int, ...]) -> Deciding:
+        body, before, phrase = node.kids[1], node.kids[0].choices, node.kids[1]
+        for index in path:
+            before += sum(kid.choices for kid in phrase.kids[:index]) + (phrase.op == "taken")
+            phrase = phrase.kids[index]
+        bodies = [taken(body, path, i) for i in range(len(alternatives(phrase)))]
+        options = [make(node.op, node.data, (node.kids[0], inner)) for inner in bodies]
+        choice, goals = self._among(phrase, options, goal)
+        return Deciding(choice, before + 1, options, goals)
 
     def _rule(self, node: Node, goal: Goal) -> Ruled:
         inside: dict[Contexts, frozenset[Outcome]] = {}

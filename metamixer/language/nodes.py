@@ -18,7 +18,7 @@ class Node:
 
     Attributes:
         op: kind of phrase: one of ``word size num seq sum prod cat mem at read power bank group split choice
-            range let tie pick slot``.
+            range let tie pick``; while drawing also ``slot taken hole copies``.
         data: what belongs to the phrase itself (a name, a size's text, signs, weights); hashable.
         kids: the sub-phrases in text order.
         open: whether a choice, a ``pick`` or an ``each`` is left inside.
@@ -70,8 +70,8 @@ def _forget(interned: _Interned) -> None:
 
 _known: dict[tuple[Any, ...], _Interned] = {}
 _no_names: frozenset[str] = frozenset()
-_opening = frozenset(("choice", "range", "pick"))
-_choosing = frozenset(("choice", "range"))
+_opening = frozenset(("choice", "range", "taken", "pick"))
+_choosing = frozenset(("choice", "range", "taken"))
 
 
 def make(op: str, data: Any = None, kids: tuple[Node, ...] = ()) -> Node:

@@ -74,6 +74,8 @@ def _write(node: Node) -> str:
         return f"{{{low}..{high} step {step}}}" if step != 1 else f"{{{low}..{high}}}"
     if op == "slot":
         return text(kids[0])
+    if op == "taken":
+        return text(kids[data])
     binds = []
     while node.op == op:  # a binder that follows at once is written behind a comma
         binds.append(f"{node.data[0]} = {_at_least(node.kids[0], 1)}")

@@ -158,6 +158,8 @@ class Reach:
             return {Outcome(((value,),) * len(contexts)): 1 for value in range(low, high + 1, step)}
         if node.op == "slot":
             return self.outcomes(node.kids[0], contexts)
+        if node.op == "taken":
+            return self.outcomes(node.kids[node.data], contexts)
         if node.op == "word" and not node.kids:
             bounds = [bound for bound in (ctx.find(node.data[0]) for ctx in contexts) if bound is not None]
             if bounds:

@@ -111,8 +111,8 @@ def kind_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> s
     """What a phrase standing as an argument is: ``size`` or ``term``."""
     if node.op in ("size", "range", "num"):
         return "size"
-    if node.op in ("choice", "slot"):
-        return kind_of(node.kids[0], ctx, rules)
+    if node.op in ("choice", "slot", "taken"):
+        return kind_of(node.kids[node.data if node.op == "taken" else 0], ctx, rules)
     if node.op == "word" and not node.kids:
         bound = ctx.find(node.data[0])
         if bound is not None:

@@ -60,6 +60,21 @@ SPACES = {
     "picked kernel, here and there": (
         {"n": "pick k = {3|5|7}, f = {dw(k)|conv(x,#k)} in f >> down(2,8) >> {f|dw(k)}"}, 4, (8, 8), 3, 12,
     ),
+    "pick not always used": ({"n": "pick c = {lin|norm} in {c >> c | gelu}"}, 4, (4,), 3, 3),
+    "pick used here or there": (
+        {"n": "pick c = {lin|norm|bn} in {c|x} >> {gelu|relu >> {c|lin}} >> {c|x}"}, 4, (4,), 3, 32,
+    ),
+    "picks that use each other or not": (
+        {"n": "pick a = {lin|norm}, b = {a|gelu} in {b >> {a|x} | relu}"}, 4, (4,), 3, 8,
+    ),
+    "pick under counts": ({"n": "pick c = {lin|norm} in c^{0..2} >> {gelu|relu}^{0..1} >> {c|x}"}, 4, (4,), 3, None),
+    "tie not always used": ({"n": "tie c = {lin|norm} in {c >> c | {c|gelu} >> res({c|x})}"}, 4, (4,), 3, None),
+    "pick of a rule not always used": (
+        {"n": "lin >> {pick a = m in {res({a|gelu}) >> m | m}|norm} >> m", "m": "{lin|dw({3|5})}"}, 4, (8, 8), 3, None,
+    ),
+    "pick of a width not always used": (
+        {"n": "pick w = {8|16}, c = {lin(w)|lin(24)} in {c >> lin({4|w}) | x} >> lin(g={4|8})"}, 4, (8, 8), 3, None,
+    ),
     "hidden names": ({"n": "pick c = {lin|norm} in pick c = {c >> c|res(c)} in c"}, 4, (8, 8), 3, 4),
     "pick of a let": ({"n": "let s = {lin|norm} in pick f = {s|gelu(s)} in f + f"}, 4, (8, 8), 3, 4),
     "pick of a rule": ({"n": "pick a = m, b = {a|res(a)} in a >> b", "m": "{lin|dw({3|5})}"}, 4, (8, 8), 3, 6),
