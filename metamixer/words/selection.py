@@ -145,6 +145,7 @@ class Adjacency(Masking):
     """
 
     name = "adj"
+    selects = True
     sources = roles = ("score",)
 
     def chooses(self, place: Place) -> bool:
