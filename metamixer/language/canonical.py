@@ -74,6 +74,7 @@ class _Binding:
 
 Heads = tuple[int, bool]  # how many heads a read has, and whether they are summed
 ONE: Heads = (1, False)
+ALL = word("all")
 
 
 class _Walk:
@@ -132,7 +133,8 @@ class _Walk:
             return node
         support = t.context.place
         if support and (how == "read" or t.word.content) and not any(place_word(p).chooses(p) for p in support):
-            node = place(node, written_supports(support))
+            written = written_supports(support)
+            node = node if written is ALL else place(node, written)
         return place(node, word("hsum" if own[1] else "h", size(own[0]))) if own != heads else node
 
     def _let(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:

@@ -393,6 +393,10 @@ class PlaceWord(Plain):
         """Of a support: whether the slots differ by head."""
         return False
 
+    def stage(self, place: Place) -> Node | None:
+        """Of a support: the stage behind the match that it stands for, instead of slots of its own."""
+        return None
+
     def made_for(self, place: Place) -> int:
         """Of a support: how many heads it tells apart; it serves a read of as many heads, and if 1, of any."""
         return 1
@@ -465,9 +469,10 @@ def place_word(place: Place) -> PlaceWord:
 
 
 def written_supports(stack: tuple[Place, ...]) -> Node:
-    """Supports in canonical form, the innermost (the last) written first."""
-    node, *rest = (place_word(place).support(place) for place in reversed(stack))
-    for outer in rest:
+    """Supports in canonical form, the innermost (the last) written first; those that stand for a stage are left out."""
+    nodes = [place_word(place).support(place) for place in reversed(stack) if place_word(place).stage(place) is None]
+    node = nodes[0] if nodes else word("all")
+    for outer in nodes[1:]:
         node = make("at", None, (node, outer))
     return node
 

@@ -27,6 +27,7 @@ from metamixer.language.vocabulary import (
     register,
     words,
 )
+from metamixer.words import supports
 
 
 @register
@@ -227,7 +228,7 @@ class PositionScores(BankValue):
         bank, x = sources[0], on_grid(ctx.x, "a bank of coefficients")
         if special(bank) not in (None, words()["fix"]):
             raise Mismatch(f"#{bank.how} holds no coefficients", "write #9 or #fix(9)")
-        grid = tuple(1 for _ in x.grid) if ctx.place else x.grid
+        grid = tuple(1 for _ in x.grid) if supports.lasting(ctx.place) else x.grid
         return Done(Score(grid, 0, ctx.heads, (Slots(prod(bank.size)),)))
 
     def headed(self, t: Typed) -> bool:

@@ -303,7 +303,7 @@ class Either(Support):
             stack: Stack = ()
             for place in reversed(places):
                 stack = supports.stacked(stack, place)
-            if not supports.distinct(stack) or any(place_word(place).trains for place in stack):
+            if not supports.distinct(stack) or supports.lasting(stack) != stack:
                 raise Mismatch(f"{stack[0].word} with these settings cannot be part of a union", None, kid)
             members.append(stack)
         dynamic = [stack for stack in members if supports.chosen(stack)]
@@ -364,8 +364,8 @@ class Either(Support):
             return {}
         found = [supports.table(stack, ground, ground, 1) for stack in static]
         rows = supports.merged(found, tokens_of(ground))
-        if t.context.place:
-            around = supports.table(t.context.place, ground, ground, 1)
+        if stack := supports.lasting(t.context.place):
+            around = supports.table(stack, ground, ground, 1)
             rows = supports.kept(rows, supports.present(around, tokens_of(ground)))
         return {"table": np.ascontiguousarray(rows)}
 

@@ -49,9 +49,12 @@ class Read(Word):
             head = node.kids[0]
             begin = alone(PositionScores.name, head) if head.op == "bank" else 0
             return Demand(begin, ctx if _matches(head) else ctx._replace(place=None))
-        if len(done) == len(node.kids):
+        added, stage = supports.stages(ctx.place), ctx._replace(kind="stage", state=done[-1])
+        if len(done) <= len(added):
+            return Demand(added[len(done) - 1], stage)
+        if len(done) == len(node.kids) + len(added):
             return Done(done[-1])
-        return Demand(len(done), ctx._replace(kind="stage", state=done[-1]))
+        return Demand(len(done) - len(added), stage)
 
     def headed(self, t: Typed) -> bool:
         return any(kid.word.headed(kid) for kid in t.kids)
@@ -272,7 +275,7 @@ class ContentScore(Plain):
             )
         parts = tuple(self._slots(q, part, place, heads) for part, place in memory.parts)
         supports.made_for(ctx.place, heads)
-        if supports.lasting(ctx.place) != ctx.place and len(parts) > 1:
+        if supports.drawn(ctx.place) and len(parts) > 1:
             raise Mismatch("rand draws among the keys of one memory", "leave out rand, or the other memories")
         score = Score(q.grid, q.extra, heads, parts)
         if b and (not score.as_field or any(coded_by(part) for part, _ in memory.parts)):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from metamixer.language.nodes import Node, word
+from metamixer.language.nodes import Node, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Place, Score, Type, field_of
 from metamixer.language.vocabulary import REQUIRED, Demand, Done, KindOf, Spans, on_grid, one, register
@@ -25,9 +25,8 @@ from metamixer.words.views import View
 def around(t: Typed) -> dict[str, Any]:
     """Which slots the supports to the right of a place leave, under the name that ``within`` looks for."""
     ground = (t.x.grid, t.x.extra)
-    if not t.context.place:
-        return {}
-    return {"left": supports.present(supports.table(t.context.place, ground, ground, 1), tokens_of(ground))}
+    stack = supports.lasting(t.context.place)
+    return {"left": supports.present(supports.table(stack, ground, ground, 1), tokens_of(ground))} if stack else {}
 
 
 def within(table: Any, w: Any) -> Any:
@@ -45,9 +44,10 @@ class Top(Support):
     As a stage the other slots are absent: no normaliser behind it counts them, and their coefficient is 0. As a term
     the n largest channels of each token are kept, the others become 0 (MoH, arXiv 2410.11842).
 
-    As a place: the score is one of a query over keys, or a field with a channel for each slot; where its tokens or its
-    slots are fewer, each stands for an equal part of the grid (or of the sequence in memory). It has one head, or as
-    many as the read. Sources: BiFormer, arXiv 2303.08810; Sparsifiner, arXiv 2303.13755; LongHeads, arXiv 2402.10685.
+    As a place without a score it is that stage behind the match of its read. A score is one of a query over keys, or a
+    field with a channel for each slot; where its tokens or its slots are fewer, each stands for an equal part of the
+    grid (or of the sequence in memory). It has one head, or as many as the read. Sources: BiFormer, arXiv 2303.08810;
+    Sparsifiner, arXiv 2303.13755; LongHeads, arXiv 2402.10685.
     """
 
     name = "top"
@@ -74,7 +74,16 @@ class Top(Support):
         return word("id") if t.context.kind == "stage" else sequence(kids)
 
     def chooses(self, place: Place) -> bool:
-        return True
+        return len(place.values) > 1
+
+    def stage(self, place: Place) -> Node | None:
+        return word(self.name, size(place.values[0])) if len(place.values) == 1 else None
+
+    def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        slots = self.slots(node, ctx, kind_of) if ctx.kind == "place" else ()
+        if len(slots) == len(done) == 1:  # by the scores of the read itself
+            return Done((Place(self.name, (one(done[0], "the number of slots"),)),))
+        return super().step(node, ctx, done, kind_of)
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         if ctx.kind != "place":
@@ -97,11 +106,11 @@ class Top(Support):
         return Done((Place(self.name, (n, ground, asks, memory, heads)),), {"n": n})
 
     def fits(self, place: Place, asks: Ground, memory: Ground) -> None:
-        if not asks == memory == place.values[1]:
+        if self.chooses(place) and not asks == memory == place.values[1]:
             raise Mismatch("top needs query and keys on the grid of x")
 
     def made_for(self, place: Place) -> int:
-        return int(place.values[4])
+        return int(place.values[4]) if self.chooses(place) else 1
 
     def width(self, place: Place, memory: Ground) -> int:
         n, ground, _, coarse, _ = place.values

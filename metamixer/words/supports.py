@@ -10,6 +10,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
+from metamixer.language.nodes import Node
 from metamixer.language.types import Mismatch, Place
 from metamixer.language.vocabulary import Span, Spans, place_word
 
@@ -70,10 +71,21 @@ def made_for(stack: Stack | None, heads: int) -> None:
             raise Mismatch(f"the support {place.word} is made for {wanted} heads, the read has {heads}")
 
 
+def drawn(stack: Stack | None) -> bool:
+    """Whether some of the slots are left out while training."""
+    return any(place_word(place).trains for place in stack or ())
+
+
 def lasting(stack: Stack | None) -> Stack | None:
-    """The supports that hold in evaluation too."""
-    kept = tuple(place for place in stack or () if not place_word(place).trains)
-    return kept or None
+    """The supports that say which slots there are, in evaluation too."""
+    words = ((place, place_word(place)) for place in stack or ())
+    return tuple(place for place, word in words if not word.trains and word.stage(place) is None) or None
+
+
+def stages(stack: Stack | None) -> list[Node]:
+    """The stages behind the match that supports stand for, the innermost first."""
+    found = (place_word(place).stage(place) for place in reversed(stack or ()))
+    return [stage for stage in found if stage is not None]
 
 
 def whole(stack: Stack, memory: Ground) -> bool:

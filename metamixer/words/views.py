@@ -120,7 +120,7 @@ class At(Word):
             binds = all(place_word(place).supports for place in done[0])
             if binds and done[0] and node.kids[0].op != "read":
                 stack = self._inside(done[0], ctx).place
-                if supports.chosen(stack):
+                if supports.chosen(stack) or supports.lasting(stack) != stack:
                     raise Mismatch(
                         "a part of a memory has no support that depends on the data", "write it behind the read"
                     )
@@ -139,7 +139,8 @@ class At(Word):
             result = place_word(place).outside(outside, place, out)
             levels.append(Level(place, outside, out, result))
             out = result
-        if isinstance(out, Score) and any(place_word(place).chooses(place) for place in places):
+        own = [place for place in places if place_word(place).supports]
+        if isinstance(out, Score) and (supports.chosen(tuple(own)) or supports.stages(tuple(own))):
             raise Mismatch("scores of slots that depend on the data end at the @", "aggregate inside: .. -> mm(v)")
         return Done(out, {"levels": tuple(reversed(levels))})
 
@@ -175,7 +176,8 @@ class At(Word):
             view = place_word(level.place)
             if view.supports and view.chooses(level.place):  # here with those around it, which it heeds
                 node = attached(node, chosen.pop(0))
-                node = attached(node, written_supports(t.context.place)) if t.context.place else node
+                outer = supports.lasting(t.context.place)
+                node = attached(node, written_supports(outer)) if outer else node
             if not isinstance(view, View) or view.idle(level.context.x, level.place):
                 continue
             where = (

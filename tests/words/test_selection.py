@@ -26,6 +26,8 @@ class TestTop(WordContract):
         ("att(lin,lin,lin)@(first(1) | N(3) | top(1,dot(lin,last@blk(4))))@causal@h(2)", 4, (12,)),
         ("att(lin,lin,lin)@(causal | top(2,dot(lin,lin)))", 4, (2, 2, 2)),
         ("cls >> att(lin,lin,lin)@top(4,dot(lin,lin))", 4, (2, 3)),
+        ("att(lin,lin,lin)@top(3)@causal@h(2)", 4, (7,)),
+        ("(dot(lin,lin) -> rel -> softmax -> mm(lin))@N(3)@top(2)@h(2)", 4, (4, 3)),
     )
 
 
@@ -187,6 +189,19 @@ def test_a_graph_transformer_reads_along_edges():
     assert torch.allclose(y[..., 4:], expected, atol=1e-12)
 
 
+def test_without_a_score_top_is_the_stage_behind_the_match():
+    """The slots that the read itself likes best, of those that its supports leave: one architecture, two spellings."""
+    x = torch.randn(2, 7, 4, dtype=torch.float64)
+    one, _ = run("att(lin,lin,lin)@top(2)@causal", x)
+    other, _ = run("(dot(lin,lin) -> top(2) -> softmax -> mm(lin))@causal", x)
+    assert torch.equal(one, other)
+    places = ("att(lin,lin,lin)@top(2)@causal", "att(lin,lin,lin)@causal@top(2)")
+    stage = "(dot(lin,lin) -> top(2) -> softmax -> mm(lin))@causal"
+    keys = {mm.parse(sentence).key(4, (7,)) for sentence in (*places, stage)}
+    assert len(keys) == 1
+    assert mm.parse("att(lin,lin,lin)@top(7)").key(4, (7,)) == mm.parse("att(lin,lin,lin)").key(4, (7,))
+
+
 def test_a_place_of_all_slots_is_no_place():
     """The law top(|J|) = id, for whatever score."""
     x = torch.randn(2, 6, 8, dtype=torch.float64)
@@ -248,6 +263,8 @@ def test_costs_of_routing_follow_the_published_formula():
             "no support that depends on the data",
         ),
         ("att(lin,lin,lin)@rand(2)", "a share of the keys"),
+        ("att(lin,lin,lin)@(top(2) | N(3))", "cannot be part of a union"),
+        ("let s = dot(lin,lin)@top(2) in s -> softmax -> mm(lin)", "end at the @"),
         ("att(lin,lin,lin)@adj", "the phrase that tells"),
         ("att(lin,lin,lin)@adj(lin(3))", "a number for each of 8 slots"),
         ("att(lin,lin,lin)@rand(.5)@N(3)", "rand stands alone"),
