@@ -323,7 +323,7 @@ class Walk:
         facts.causal = facts.causal and inner.causal and (view.ordered or alone)
         whole = view.parts(x, place) == 1 or view.rewidth
         facts.cross += inner.cross if whole and not view.tokens else [False] * len(inner.cross)
-        facts.permutation = facts.permutation and inner.permutation and (whole or alone)
+        facts.permutation = facts.permutation and inner.permutation and (whole or alone) and not view.mixes
         if view.tokens:
             shifts: Any = (1,) * len(x.grid) if inner.shifts is not None else None
         elif alone and inner.permutation:

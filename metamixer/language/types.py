@@ -16,11 +16,13 @@ class Field(NamedTuple):
         grid: length of each axis.
         channels: width.
         extra: tokens in front that stand on no grid (class tokens, registers).
+        spectral: whether its values are complex and its tokens frequencies, as inside ``@fft``.
     """
 
     grid: tuple[int, ...]
     channels: int
     extra: int = 0
+    spectral: bool = False
 
     @property
     def tokens(self) -> int:
@@ -28,7 +30,8 @@ class Field(NamedTuple):
 
     def __str__(self) -> str:
         front = f"{self.extra} + " if self.extra else ""
-        return f"{front}{'x'.join(map(str, self.grid))} tokens x {self.channels}"
+        what = "frequencies" if self.spectral else "tokens"
+        return f"{front}{'x'.join(map(str, self.grid))} {what} x {self.channels}"
 
 
 class Slots(NamedTuple):

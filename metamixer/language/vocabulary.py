@@ -116,6 +116,8 @@ class Word:
     stays: ClassVar[bool] = False  # a bound value that is not put in place where it is used once
     marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: values may be summed first (rule 3.5)
 
+    spectral: ClassVar[bool] = False  # reads spectra, so that it may stand inside @fft
+
     # Declared properties that derived attributes follow from.
     channelwise: ClassVar[bool] = False  # no channel of the result reads another one
     positional: ClassVar[bool] = False  # treats tokens by where they stand on the grid
@@ -346,6 +348,12 @@ class Plain(Word):
                 settings[slot] = True if kind == "flag" else value
         first = {self.sources[0]: ctx.state} if ctx.kind == "stage" and self.sources else {}
         types = tuple(first[role] if role in first else given.get(role, ctx.x) for role in self.sources)
+        if not self.spectral and any(type(kind) is Field and kind.spectral for kind in types):
+            known = ", ".join(name for name, known in words().items() if known.spectral)
+            raise Mismatch(
+                f"{self.name} reads no spectrum, and inside @fft x is one",
+                f"there stand {known}, and sums, products and sequences of them",
+            )
         return self.type(ctx, settings, types)
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
@@ -540,7 +548,9 @@ def per_axis(value: tuple[int, ...], grid: tuple[int, ...], what: str) -> tuple[
 
 
 def on_grid(field: Field, what: str) -> Field:
-    """The field, refused if tokens stand outside the grid."""
+    """The field, refused if tokens stand outside the grid, or are none."""
+    if field.spectral:
+        raise Mismatch(f"{what} stands inside @fft, on a spectrum", "write it outside: (..)@fft@win(7)")
     if field.extra:
         raise Mismatch(
             f"{what} needs tokens on a grid; {field.extra} extra token(s) stand in front",

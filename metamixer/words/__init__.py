@@ -20,6 +20,7 @@ from metamixer.words import (
     sharing,
     sizes,
     sources,
+    spectra,
     tokens,
     views,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "sharing",
     "sizes",
     "sources",
+    "spectra",
     "tokens",
     "views",
 ]

@@ -134,13 +134,20 @@ class Negative(Pointwise):
 
 @register
 class Shrink(Pointwise):
-    """Soft shrinkage: x moved towards 0 by .01, which is 0 nearby (AFNO, arXiv 2111.13587)."""
+    """Soft shrinkage: x moved towards 0 by .01, which is 0 nearby (AFNO, arXiv 2111.13587).
+
+    Of a spectrum the real and the imaginary part.
+    """
 
     name = "shrink"
+    spectral = True
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
         from torch.nn.functional import softshrink
 
+        if x.is_complex():
+            return torch.complex(softshrink(x.real, 0.01), softshrink(x.imag, 0.01))
         return softshrink(x, 0.01)
 
 
@@ -188,7 +195,7 @@ class Identity(Activation):
     """Keeps its input; the neutral stage."""
 
     name, marginal, neutral = "id", True, True
-    channelwise = spares = True
+    channelwise = spares = spectral = True
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return signs[0]

@@ -156,7 +156,7 @@ def broadcast(fields: list[Field]) -> Field:
             raise Mismatch(
                 f"a product of {field.channels} and {channels} channels: the smaller width must divide the larger"
             )
-    return Field(out.grid, channels, out.extra)
+    return out._replace(channels=channels, spectral=any(field.spectral for field in fields))
 
 
 def multiply(values: list[Any], types: list[Type], out: Field) -> Any:
@@ -298,6 +298,8 @@ class Split(Word):
 
 class Scope(Plain):
     """A word around one term that is a scope for the letter ``D``."""
+
+    spectral = True
 
     sources = ("a",)
     form = "frame"

@@ -16,6 +16,7 @@ class Had(Plain):
 
     name, kinds = "had", ("term", "stage")
     sources = roles = ("q", "v")
+    spectral = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(broadcast([field_of(source) for source in sources]))

@@ -158,6 +158,7 @@ class Scale(Keeping):
     """``scale(v)``: a learned factor per channel that starts at v (layer scale)."""
 
     name, skip = "scale", True
+    spectral = True
     channelwise = True
     sizes = {"v": 1.0}
 

@@ -36,6 +36,7 @@ class View(PlaceWord):
 
     involution = False  # whether twice is nothing
     ordered = True  # whether tokens of one part keep the order that they have in memory
+    mixes = False  # whether what it makes of one token depends on the others
     tokens = ""  # what of its field the operand sees as tokens, if not those: channels, or neither
 
     def spread(self, field: Field, place: Place, inner: Spans, out: Field) -> Spans:
@@ -62,6 +63,10 @@ class View(PlaceWord):
         """How many parts the operand runs on; they lie in the batch."""
         return 1
 
+    def work(self, field: Field, out: Field) -> int:
+        """Elementwise work of entering with ``field`` and leaving with a result that is ``out`` there."""
+        return 0
+
     def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
         raise NotImplementedError
 
@@ -75,6 +80,8 @@ class View(PlaceWord):
                 f"{place.word} stands between a read and slots that depend on the data",
                 "write the support first: att(..)@top(..)@win(7)",
             )
+        if ctx.x.spectral:
+            raise Mismatch(f"{place.word} stands inside @fft, on a spectrum", "write it outside: (..)@fft@win(7)")
         x = self.inner(ctx.x, place)
         env = tuple(
             (name, b._replace(type=self.inner(b.type, place)) if self.sees(b, ctx.x) else b) for name, b in ctx.env
@@ -187,6 +194,14 @@ class At(Word):
             node = node.kids[0] if twice else make("at", None, (node, where))
         return node
 
+    def elementwise(self, t: Typed) -> int:
+        count = 0
+        for level in t.settings["levels"]:
+            word = place_word(level.place)
+            if isinstance(word, View) and isinstance(level.outer, Field):
+                count += word.work(level.context.x, level.outer)
+        return count
+
     def rebinds(self, t: Typed) -> bool:
         for level in t.settings["levels"]:
             view = place_word(level.place)
@@ -227,8 +242,8 @@ class Partition(View):
     sizes = {"w": REQUIRED}
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
-        w = per_axis(settings["w"], ctx.x.grid, f"{self.name}(..)")
         on_grid(ctx.x, self.name)
+        w = per_axis(settings["w"], ctx.x.grid, f"{self.name}(..)")
         for part, length in zip(w, ctx.x.grid, strict=True):
             if part > length:
                 raise Mismatch(

@@ -30,6 +30,7 @@ def test_no_cell_is_blank():
 COUNTED = [
     ("lin(6,g=2)", 4, (5, 3), {"lin": {"tokens": 15, "C": 4, "c": 6, "g": 2}}),
     ("fconv(3,8,s=2,g=2)", 4, (5, 3), {"fconv": {"tokens": 6, "C": 4, "c": 8, "g": 2, "k": 9}}),
+    ("clin(6,g=2)@fft", 4, (5, 3), {"clin": {"4": 4, "frequencies": 10, "C": 4, "c": 6, "g": 2}}),
     ("conv(x,#3x1,c=2C)", 4, (5, 3), {"conv": {"tokens": 15, "c": 8, "k": 3}}),
     (
         "(dot(x,pool(2)) -> softmax -> mm(pool(2)))@h(2)", 4, (4, 4),
