@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 
 from metamixer.errors import ResourceError, StudyError
@@ -55,6 +56,13 @@ def test_what_was_trained_before_is_known(load: Load) -> None:
     assert {point.key for point in points if point.kind == "trained"} == {r.key for r in rows if r.searched}
     best = max((row for row in rows if row.searched), key=lambda row: row.accuracy or 0)
     assert best.number in {point.number for point in points if point.on_front}
+
+    # Optuna, and so its dashboard, has them with values and parameters.
+    trials = optuna.load_study(study_name=None, storage=f"sqlite:///{second.path}/study.db").trials
+    for row in known:
+        trial = trials[row.number]
+        assert (trial.state.name, trial.values) == ("COMPLETE", [row.accuracy, row.flops])
+        assert trial.params == (row.choices if row.kind == "earlier" else {})
 
     # And again: the record is what counts, whatever becomes of the earlier run.
     (first.path / "study.db").unlink()
