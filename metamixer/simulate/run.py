@@ -146,7 +146,7 @@ def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
         entry = space.entry(drawn)
         return Costed(entry.sentence, entry.key, entry.cost)
 
-    proposer = Proposer(space, task, config.limits, search.sampler, search.startup, seed, price)
+    proposer = Proposer(space, task, config.limits, search.sampler, search.startup, seed, price=price)
     ledger = Memory({"reference_point": table.header["reference_point"]})
     driver = Driver(config, ledger, proposer, {}, Path(os.devnull), workers=workers, clock=clock)
     trainings: dict[int, Training] = {}

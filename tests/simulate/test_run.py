@@ -71,7 +71,7 @@ def test_it_is_the_search_that_a_dispatcher_runs(
         return {"state": "finished", "accuracy": curve[-1]["validation_accuracy"], "curve": curve, "seconds": 1.0}
 
     monkeypatch.setitem(sys.modules, "looked_up", SimpleNamespace(evaluate=evaluate))
-    proposer = Proposer(space, tasks.get("digits-hard"), config.limits, "tpe", 5, 0, price)
+    proposer = Proposer(space, tasks.get("digits-hard"), config.limits, "tpe", 5, 0, price=price)
     driver = Driver(config, ledger, proposer, {}, tmp_path)
     dispatch_inline.dispatch(driver, "looked_up:evaluate", Interrupt(), lambda: None)
     ledger.close()
