@@ -156,7 +156,7 @@ def _check(node: Node, ctx: Context) -> Any:
         return node.data[0]
     if node.op == "word" and not node.kids:
         bound = ctx.find(node.data[0])
-        if bound is not None:
+        if bound is not None and not (bound.given and ctx.kind == "place"):  # an input is no place
             return _use(node, bound, ctx)
     word = word_of(node, ctx)
     done: list[Type] = []

@@ -147,10 +147,11 @@ class Top(Support):
 
 @register
 class Adjacency(Masking):
-    """``@adj(score)``: the slots of which a score over all tokens, or a field with a channel for each, is positive.
+    """``@adj``: the edges of a graph, where the input ``ctx(adj)`` is positive; ``@adj(score)``: where a phrase is.
 
-    Such as the edges of a graph, where the field tells them. Tokens without a slot read nothing: zeros. Counted are all
-    slots, as under other masks. Source: graph transformer, arXiv 2012.09699.
+    The input is a field on the grid of the tokens followed by that of the memory, with one channel or one a head. A
+    phrase is such a field, a score over all tokens, or a field with a channel for each slot. Tokens without a slot read
+    nothing: zeros. All slots count, as under other masks. Source: graph transformer, arXiv 2012.09699.
     """
 
     name = "adj"
@@ -161,9 +162,11 @@ class Adjacency(Masking):
         return True
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        if not node.kids:
-            raise Mismatch("adj needs the phrase that tells which slots are there", "write @adj(lin(N))")
-        return super().step(node, ctx, done, kind_of)
+        if node.kids:
+            return super().step(node, ctx, done, kind_of)
+        if not done:
+            return Demand(word("ctx", word("adj")), ctx.source())
+        return self.type(ctx, {}, done)
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         score, ground = sources[0], (ctx.x.grid, ctx.x.extra)
@@ -172,7 +175,10 @@ class Adjacency(Masking):
             heads, slots, memory = score.heads, score.slots, score.parts[0].memory or ground
         elif not isinstance(score, Score):
             slots = field_of(score, "the score of adj").channels
-        if slots != tokens_of(ground) or memory != ground or (score.grid, score.extra) != ground:
+        asks = (score.grid, score.extra)
+        if isinstance(score, Field) and score.grid == (*ctx.x.grid, *ctx.x.grid) and not ctx.x.extra:
+            heads, slots, asks = score.channels, ctx.x.tokens, ground
+        if slots != tokens_of(ground) or memory != ground or asks != ground:
             raise Mismatch(f"adj takes a number for each of {ctx.x.tokens} slots of {ctx.x.tokens} tokens, not {score}")
         return Done((Place(self.name, (ground, heads)),))
 
@@ -191,7 +197,9 @@ class Adjacency(Masking):
 
     def dense(self, t: Typed, w: Any, s: Any) -> Any:
         (_, heads), tokens = t.out[0].values, t.x.tokens
-        if not isinstance(t.inputs[0], Score) or t.inputs[0].as_field:
+        if isinstance(t.inputs[0], Field) and t.inputs[0].tokens > tokens:  # a token for each pair
+            s = s.reshape(s.shape[0], tokens, tokens, heads).permute(0, 3, 1, 2)
+        elif not isinstance(t.inputs[0], Score) or t.inputs[0].as_field:
             s = s.reshape(s.shape[0], tokens, heads, tokens).transpose(1, 2)
         present = s.detach() > 0
         return present & w.left if hasattr(w, "left") else present

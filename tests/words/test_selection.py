@@ -38,6 +38,8 @@ class TestAdjacency(WordContract):
         ("att(lin,lin,lin)@adj(dot(lin,lin)@h(2))@causal@h(2)", 4, (2, 3)),
         ("(dot0(lin,lin) -> gelu -> mm(lin))@(adj(lin(N)) | N(1))", 4, (2, 2, 2)),
         ("cls >> att(lin,lin,lin)@adj(lin(5))", 4, (4,)),
+        ("att(lin,lin,lin)@adj@h(2)", 4, (3, 2), (("adj", mm.Field((3, 2, 3, 2), 2)),)),
+        ("res(att(lin,lin,lin)@(adj | N(1))@h(2))^2", 4, (5,), (("adj", mm.Field((5, 5), 1)),)),
     )
 
 
@@ -68,10 +70,10 @@ class TestSort(WordContract):
     )
 
 
-def run(sentence: str, x: Tensor) -> tuple[Tensor, Mapping[str, list[Any]]]:
-    """A sentence's result, and its projections (weight, bias) by width in the order of evaluation."""
+def run(sentence: str, x: Tensor, inputs: Any = None, given: Any = None) -> tuple[Tensor, Mapping[str, list[Any]]]:
+    """A sentence's result, and its projections (weight, bias) in the order of evaluation."""
     torch.manual_seed(0)
-    net = mm.build(sentence, x.shape[-1], tuple(x.shape[1:-1])).double().eval()
+    net = mm.build(sentence, x.shape[-1], tuple(x.shape[1:-1]), context=inputs).double().eval()
     held = [w for w in net.store.weights.values() if "weight" in w.state_dict()]
     with torch.no_grad():
         for weights in held:
@@ -79,7 +81,8 @@ def run(sentence: str, x: Tensor) -> tuple[Tensor, Mapping[str, list[Any]]]:
             state["weight"].copy_(torch.randn_like(state["weight"]) / x.shape[-1] ** 0.5)
             if "bias" in state:
                 state["bias"].copy_(torch.randn_like(state["bias"]))
-        return net(x), {"lin": [(w.state_dict()["weight"], w.state_dict().get("bias")) for w in held]}
+        y = net(x) if given is None else net(x, given)
+    return y, {"lin": [(w.state_dict()["weight"], w.state_dict().get("bias")) for w in held]}
 
 
 def lin(x: Tensor, held: Any) -> Tensor:
@@ -177,16 +180,18 @@ def test_catanets_groups_are_runs_of_tokens_sorted_by_centre():
 
 
 def test_a_graph_transformer_reads_along_edges():
-    """arXiv 2012.09699 without edge features: softmax over the neighbours of a node, which are where its row is 1."""
+    """arXiv 2012.09699, a factor for each edge and head: softmax over the neighbours of a node."""
     nodes, n = 6, 2
-    edges = torch.rand(2, nodes, nodes, dtype=torch.float64) < 0.4
-    edges[:, 0] = False  # a node without neighbours
-    x = torch.cat([torch.randn(2, nodes, 4, dtype=torch.float64), edges.double()], -1)
-    y, held = run("[4: x | att(lin(4),lin(4),lin(4))@adj(x)@h(2)]", x)
-    q, k, v = (heads(lin(x[..., 4:], pair), n) for pair in held["lin"])
-    expected = attend(q, k, v, edges[:, None])
-    expected[:, 0] = 0.0
-    assert torch.allclose(y[..., 4:], expected, atol=1e-12)
+    x, edges = torch.randn(2, nodes, 8, dtype=torch.float64), torch.randn(2, nodes, nodes, n, dtype=torch.float64)
+    graph = torch.rand(2, nodes, nodes, 1) < 0.4
+    graph[:, 0] = False  # a node without neighbours
+    inputs = {"adj": mm.Field((nodes, nodes), 1), "e": mm.Field((nodes, nodes), n)}
+    sentence = "(dot(lin,lin) -> times(ctx(e)) -> softmax -> mm(lin))@adj@h(2)"
+    y, held = run(sentence, x, inputs, {"adj": graph.double(), "e": edges})
+    q, k, v = (heads(lin(x, pair), n) for pair in held["lin"])
+    scores = q @ k.mT * q.shape[-1] ** -0.5 * edges.permute(0, 3, 1, 2)
+    weights = scores.masked_fill(~graph.permute(0, 3, 1, 2), float("-inf")).softmax(-1).nan_to_num(0.0)
+    assert torch.allclose(y, (weights @ v).transpose(1, 2).flatten(2), atol=1e-12)
 
 
 def test_without_a_score_top_is_the_stage_behind_the_match():
@@ -265,7 +270,7 @@ def test_costs_of_routing_follow_the_published_formula():
         ("att(lin,lin,lin)@rand(2)", "a share of the keys"),
         ("att(lin,lin,lin)@(top(2) | N(3))", "cannot be part of a union"),
         ("let s = dot(lin,lin)@top(2) in s -> softmax -> mm(lin)", "end at the @"),
-        ("att(lin,lin,lin)@adj", "the phrase that tells"),
+        ("att(lin,lin,lin)@adj", "the input adj is not given"),
         ("att(lin,lin,lin)@adj(lin(3))", "a number for each of 8 slots"),
         ("att(lin,lin,lin)@rand(.5)@N(3)", "rand stands alone"),
         ("lin@rand(.5)", "binds a read"),
