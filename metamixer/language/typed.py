@@ -142,6 +142,8 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
             "place": "a place behind @",
             "size": "a size",
             "flag": "an option",
+            "bank": "a bank behind #",
+            "memory": "a memory",
         }[ctx.kind]
         raise Mismatch(f"{text(node)} cannot stand as {position}", f"it is a {' or a '.join(word.kinds)}", node)
     if word.refuses and (why := word.refuses.get(len(ctx.x.grid))):
@@ -180,7 +182,7 @@ def _check(node: Node, ctx: Context) -> Any:
             done.append(result)
             behind += result.kids if type(result) is Places else ()
         step = word.step(node, ctx, tuple(done), kind_of)
-    if ctx.kind in ("size", "flag"):
+    if ctx.kind in ("size", "flag", "bank"):
         return step.out
     kids += behind  # what places choose by comes after the phrases of the word itself
     if ctx.kind == "place" and not _chooses(word, step.out):

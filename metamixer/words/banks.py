@@ -38,9 +38,7 @@ class BankSource(Word):
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
-            kid = node.kids[0]
-            special = kid.op == "word" and kid.data[0] in words() and "bank" in words()[kid.data[0]].kinds
-            return Demand(0, ctx._replace(kind="bank" if special else "size"))
+            return Demand(0, ctx._replace(kind="bank"))
         value = done[0]
         if isinstance(value, Bank):
             return Done(value)

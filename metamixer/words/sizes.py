@@ -29,7 +29,7 @@ class NumberTerm(Word):
 class Size(Word):
     """A size: integers and ``C D N H W`` of the place where it stands, one number an axis, exact divisions."""
 
-    name, kinds = "size", ("size", "term")
+    name, kinds = "size", ("size", "term", "bank")
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.kind == "term":

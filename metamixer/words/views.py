@@ -228,12 +228,22 @@ class At(Word):
                 continue
             views.append((view, level, chosen))
             seen = {n: b.type for n, b in ctx.env if n in used and n in env and view.sees(b, ctx.x)}
+            parts = view.parts(ctx.x, place)
+            if parts > 1:  # values on another domain serve every part
+                others = (n for n in _needed(used, ctx) if n in env and n not in seen)
+                env = {**env, **{n: env[n].repeat_interleave(parts, 0) for n in others}}
             env = {**env, **{n: view.enter(env[n], kind, place, dense, *chosen) for n, kind in seen.items()}}
             x = view.enter(x, ctx.x, place, dense, *chosen)
         value = evaluate(0, x, env, state)
         for view, (place, ctx, inner, _), chosen in reversed(views):
             value = view.leave(value, ctx.x, place, field_of(inner), dense, *chosen)
         return value
+
+
+def _needed(used: frozenset[str], ctx: Context) -> frozenset[str]:
+    """Names that phrases use, themselves or in tied phrases."""
+    tied = [bound.node.names for name, bound in ctx.env if name in used and bound.node is not None]
+    return used.union(*tied)
 
 
 class Partition(View):
