@@ -64,11 +64,13 @@ def plan(t: Typed) -> Plan:
 
 
 def _plan(t: Typed) -> Plan:
-    steps = stages(t)
-    match, total = steps[0][1], steps[-1][1]
-    if len(steps) < 2 or not match.word.content or len(match.out.parts) > 1 or not total.word.sums:
+    steps = [step for step in stages(t) if not step[1].word.neutral]
+    if len(steps) < 2:
         return STAGED
-    between = tuple(step for step in steps[1:-1] if not step[1].word.neutral)
+    match, total = steps[0][1], steps[-1][1]
+    if not match.word.content or len(match.out.parts) > 1 or not total.word.sums:
+        return STAGED
+    between = tuple(steps[1:-1])
     if match.out.parts[0].memory is None:
         return Plan("looked up", steps[0], between, steps[-1]) if _looks_up(match, between, total) else STAGED
     if isinstance(total.inputs[1], (Bank, Memory)):

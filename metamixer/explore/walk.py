@@ -259,7 +259,7 @@ class Walk:
         return mixes
 
     def _linear(self, t: Typed) -> None:
-        steps = [step for _, step in stages(t)]
+        steps = [step for _, step in stages(t) if not step.word.neutral]
         score = steps[0].out
         if not steps[0].word.content or score.as_field:
             return

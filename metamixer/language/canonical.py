@@ -144,7 +144,7 @@ class _Walk:
         inline = not value.word.stays and (_uses(body, name) == 1 or not _costs(value))
         binding = _Binding(value, x, env, self._name(bound), inline)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
-        return make("let", (binding.name,), (bound, inner)) if binding.name in inner.names else inner
+        return make("let", (binding.name,), (bound, inner)) if _free(inner, binding.name) else inner
 
     def _tie(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         """Weights that are used once are put in place."""
@@ -155,13 +155,22 @@ class _Walk:
         bound = self.form(first.kids[0], heads, object(), env)
         binding = _Binding(t, x, env, self._name(bound), _uses(body, name) == 1)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
-        return make("tie", (binding.name,), (bound, inner)) if binding.name in inner.names else inner
+        return make("tie", (binding.name,), (bound, inner)) if _free(inner, binding.name) else inner
 
     def _name(self, bound: Node) -> str:
         """A name that follows from what is bound, so that sorting by text does not depend on the order of bindings."""
         name = f"b{_hash(text(bound))}"
         self._given[name] += 1
         return name if self._given[name] == 1 else f"{name}_{self._given[name]}"
+
+
+def _free(node: Node, name: str) -> bool:
+    """Whether a phrase uses a name that stands outside of it: a closed part of it may bind the same name again."""
+    if name not in node.names:
+        return False
+    if node.op in ("let", "tie") and node.data[0] == name:
+        return _free(node.kids[0], name)
+    return (node.op == "word" and not node.kids) or any(_free(kid, name) for kid in node.kids)
 
 
 def _uses(t: Typed, name: str) -> int:
@@ -231,7 +240,7 @@ def _ordered(node: Node) -> tuple[list[tuple[str, Node]], Node]:
     """Bindings of one kind that follow each other, by first use in the body, what they need before them."""
     values: dict[str, Node] = {}
     body = node
-    while body.op == node.op:
+    while body.op == node.op and body.data[0] not in values:
         values[body.data[0]] = body.kids[0]
         body = body.kids[1]
     order: list[tuple[str, Node]] = []

@@ -238,3 +238,12 @@ def test_products_that_are_not_of_slots_count_in_full_in_the_dense_order():
         for rows in ("relq(x) -> ", "")
     )
     assert with_rows - without == 16 * 4 * 3
+
+
+@pytest.mark.parametrize("sentence", ["dot0(x,x) -> id -> mm(x)", "dot0(x,x) -> mm(x) -> id", "dot0(x,x) -> mm(x)"])
+def test_neutral_stages_do_not_change_the_plan(sentence):
+    """Linear attention sums its values first, wherever an `id` stands."""
+    assert mm.cost(sentence, 4, (64,)).macs == 2 * 64 * 4 * 4
+    with FlopCounterMode(display=False) as counter:
+        mm.build(sentence, 4, (64,), counted=True).to("meta")(torch.empty(1, 64, 4, device="meta"))
+    assert counter.get_total_flops() == 4 * 64 * 4 * 4
