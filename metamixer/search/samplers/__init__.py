@@ -1,0 +1,8 @@
+"""How a study proposes: Optuna's samplers and our own, by name."""
+
+from __future__ import annotations
+
+from metamixer.search.samplers.known_cost import EvolutionSampler, KnownCostSampler
+from metamixer.search.samplers.named import Choice, Repairing, distribution, make
+
+__all__ = ["Choice", "EvolutionSampler", "KnownCostSampler", "Repairing", "distribution", "make"]

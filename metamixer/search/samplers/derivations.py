@@ -1,0 +1,229 @@
+"""What our samplers have in common in plain Optuna: whole configurations from what the study's trials asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from metamixer.search.samplers.define_by_run import Learned
+from metamixer.search.samplers.features import Tree
+from metamixer.search.samplers.observed import Observation
+from metamixer.search.samplers.variation import Candidate, Draws
+
+NOTE = "derivation"  # system attribute of a trial: what its proposal was, depended on, and why it was made
+Known = Mapping[int, Callable[[dict[str, Any]], float]]
+
+
+class Engine(Protocol):
+    """Proposes from what was observed and what is pending; remembers nothing that its answers depend on."""
+
+    objectives: int
+
+    def propose(
+        self,
+        observed: Sequence[Observation],
+        pending: Sequence[Candidate],
+        taken: Callable[[Hashable], bool],
+        draws: Draws,
+        rng: random.Random,
+    ) -> tuple[Candidate | None, dict[str, Any]]:
+        """The next candidate and why; None where no unseen legal one was found.
+
+        Args:
+            observed: what was evaluated, one an architecture.
+            pending: what is being evaluated.
+            taken: whether an architecture was, is being, or shall not be evaluated.
+            draws: the space.
+            rng: source of randomness.
+        """
+
+    def recommend(self, observed: Sequence[Observation]) -> list[int]:
+        """Indices of the observations that are the front."""
+
+
+class DerivationSampler(BaseSampler):
+    """Proposes whole configurations, conditional parameters included, in any define-by-run study.
+
+    Names, domains and conditions are those that the study's trials have shown, see
+    `metamixer.search.samplers.define_by_run`. So: the first trial is random; a name never seen is drawn at random when
+    it is asked; functions of the parameters may be called with a set of names that the objective would not ask for,
+    until a trial has shown better. Parameters that were tried, in whatever state, are not proposed again while others
+    are found. One sampler serves one study.
+
+    A proposal is a function of seed, trial number and the trials that were finished or running then. Which ones ran is
+    in the trial's system attribute `derivation`; `replay` proposes from them again.
+    """
+
+    def __init__(
+        self,
+        known: Known | None,
+        seed: int | None,
+        key: Callable[[dict[str, Any]], Hashable] | None,
+        tree: Callable[[dict[str, Any]], Tree] | None,
+        legal: Callable[[dict[str, Any]], bool] | None,
+    ) -> None:
+        self.known = dict(known or {})
+        self.seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+        self.key, self.tree, self.legal = key, tree, legal
+        self._engine: Engine | None = None
+        self._joint: dict[int, dict[str, Any]] = {}
+        self._candidates: dict[int, Candidate | None] = {}
+
+    @abstractmethod
+    def _made(self, signs: Sequence[int]) -> Engine:
+        """An engine for objectives to be minimised (1) and maximised (-1)."""
+
+    def reseed_rng(self) -> None:
+        """Nothing: what is drawn depends on the seed and the trial's number."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+        found, note, space = self._propose(study.directions, trials, trial.number)
+        self._joint = {trial.number: {} if found is None else dict(found.choices)}
+        if found is None:
+            return {}
+        study._storage.set_trial_system_attr(trial._trial_id, NOTE, note)
+        return {name: space.distributions[name] for name in found.choices}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._joint.pop(trial.number, {})
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        sampler = RandomSampler(seed=derived(self.seed, trial.number, param_name))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def replay(self, study: Study, number: int) -> dict[str, Any]:
+        """What was proposed for a trial, worked out again from the trials that had finished and were running then."""
+        trials = study.get_trials(deepcopy=False)
+        note = trials[number].system_attrs.get(NOTE)
+        if note is None:
+            return {}
+        running = set(note["running"])
+        then = [_running(trial) if trial.number in running else trial for trial in trials[:number]]
+        self._candidates = {n: c for n, c in self._candidates.items() if n not in running}
+        found, _, _ = self._propose(study.directions, then, number)
+        return {} if found is None else dict(found.choices)
+
+    def recommend(self, study: Study) -> list[FrozenTrial]:
+        """The front of the finished trials, as the sampler sees it; of several alike the first stands for them."""
+        trials = study.get_trials(deepcopy=False)
+        observed, firsts = self._observed(self._space(study.directions, trials), trials, study.directions)
+        return [firsts[i] for i in self._ready(study.directions).recommend(observed)]
+
+    # -- one proposal
+
+    def _propose(
+        self, directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial], number: int
+    ) -> tuple[Candidate | None, dict[str, Any], Learned]:
+        space = self._space(directions, trials)
+        if not space.distributions:
+            return None, {}, space
+        observed, _ = self._observed(space, trials, directions)
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        pending = {c.key: c for c in (self._candidate(space, trial) for trial in running) if c is not None}
+        keys = {c.key for c in (self._candidate(space, trial) for trial in trials) if c is not None}
+        done = {item.candidate.key for item in observed}
+        found, why = self._ready(directions).propose(
+            observed,
+            [candidate for key, candidate in pending.items() if key not in done],
+            keys.__contains__,
+            space,
+            random.Random(derived(self.seed, number)),
+        )
+        if found is not None:
+            why["proposed"] = dict(found.choices)
+        return found, {**why, "running": [trial.number for trial in running]}, space
+
+    def _ready(self, directions: Sequence[StudyDirection]) -> Engine:
+        if self._engine is None or self._engine.objectives != len(directions):
+            self._engine = self._made(_signs(directions))
+        return self._engine
+
+    def _space(self, directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial]) -> Learned:
+        if not set(self.known) <= set(range(len(directions))):
+            raise ValueError(f"known names objectives {sorted(self.known)}, the study has {len(directions)}")
+        if len(self.known) == len(directions):
+            raise ValueError("every objective is known: there is nothing to learn from trials")
+        return Learned(trials, self.known, _signs(directions), self.key, self.tree, self.legal)
+
+    def _candidate(self, space: Learned, trial: FrozenTrial) -> Candidate | None:
+        """What a trial evaluates; for one that runs, what was proposed and not yet asked for counts as asked."""
+        if trial.number in self._candidates:
+            return self._candidates[trial.number]
+        params = trial.params
+        if trial.state == TrialState.RUNNING:
+            params = {**trial.system_attrs.get(NOTE, {}).get("proposed", {}), **params}
+        found = None
+        if params:
+            try:
+                found = space.candidate(params)
+            except KeyError:  # a trial that was cut off, or of another version of the objective
+                found = None
+        if trial.state.is_finished():
+            self._candidates[trial.number] = found
+        return found
+
+    def _observed(
+        self, space: Learned, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+    ) -> tuple[list[Observation], list[FrozenTrial]]:
+        """One observation an architecture, with its first trial."""
+        signs = np.array(_signs(directions))
+        groups: dict[Hashable, tuple[Candidate, FrozenTrial, list[np.ndarray]]] = {}
+        for trial in trials:
+            candidate = self._candidate(space, trial) if trial.state == TrialState.COMPLETE else None
+            if candidate is None:
+                continue
+            values = signs * np.array(trial.values, dtype=float)
+            for i, exact in candidate.known.items():
+                if not np.isclose(values[i], exact, rtol=1e-6, atol=0):
+                    warnings.warn(
+                        f"objective {i} of trial {trial.number} was told as {trial.values[i]}, but known[{i}] says"
+                        f" {signs[i] * exact}: the sampler goes by known[{i}]",
+                        stacklevel=2,
+                    )
+            groups.setdefault(candidate.key, (candidate, trial, []))[2].append(values)
+        observed = [
+            Observation(
+                candidate,
+                tuple(np.mean(values, axis=0).tolist()),
+                len(values),
+                tuple(np.var(values, axis=0, ddof=1).tolist()) if len(values) > 1 else (),
+            )
+            for candidate, _, values in groups.values()
+        ]
+        return observed, [trial for _, trial, _ in groups.values()]
+
+
+def _running(trial: FrozenTrial) -> FrozenTrial:
+    """A finished trial as it was while it ran."""
+    before = create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=trial.system_attrs,
+    )
+    before.number = trial.number
+    return before
+
+
+def _signs(directions: Sequence[StudyDirection]) -> list[int]:
+    return [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in directions]
+
+
+def derived(*parts: object) -> int:
+    """A seed below 2^32 that depends on all its parts and nothing else."""
+    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")

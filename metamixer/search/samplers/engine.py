@@ -1,0 +1,308 @@
+"""Proposing by expected gain of hypervolume, with some objectives known exactly and a model of the others.
+
+What is proposed is a function of what was observed, of what is pending and of a seed; nothing else is remembered
+between proposals but distances already worked out.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metamixer.search.samplers.features import Distances
+from metamixer.search.samplers.model import NOISE, Believed, Hyper, Posterior, Warp, fit
+from metamixer.search.samplers.observed import Observation, subset
+from metamixer.search.samplers.pareto import (
+    Belief,
+    Exact,
+    Floats,
+    boxes,
+    expected_improvement,
+    non_dominated,
+    ranks,
+)
+from metamixer.search.samplers.variation import Candidate, Draws, crossed, fresh, mutated
+
+FITTED = 150  # observations that hyper-parameters are fitted to
+MODELLED = 1500  # observations that the model stands on
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How candidates are made and judged.
+
+    Attributes:
+        families: features the model sees, see `metamixer.search.samplers.features`.
+        startup: architectures spread over the range of costs before the model takes over.
+        draws: fresh candidates of a proposal.
+        mutations: mutated ones.
+        crossovers: crossed ones.
+        refinements: mutations of the best of them.
+        unseen: whether an architecture is proposed once only.
+    """
+
+    families: tuple[str, ...] = ("choices", "rules", "graph", "known")
+    startup: int = 8
+    draws: int = 100
+    mutations: int = 100
+    crossovers: int = 40
+    refinements: int = 40
+    unseen: bool = True
+
+
+class Modelled:
+    """Beliefs about every objective after some observations; pending candidates count as if their mean had come.
+
+    Args:
+        observed: what was evaluated; at least two.
+        pending: what is being evaluated.
+        objectives: how many there are.
+        distances: of the features of all of these; extended here.
+    """
+
+    def __init__(
+        self, observed: Sequence[Observation], pending: Sequence[Candidate], objectives: int, distances: Distances
+    ) -> None:
+        self.observed = [observed[i] for i in subset(observed, objectives, MODELLED)]
+        self.pending = list(pending)
+        self.objectives = objectives
+        self.distances = distances
+        self.processes: dict[int, Posterior] = {}
+        self._items = [item.candidate for item in self.observed] + self.pending
+        squares = distances.among(self._items)
+        self._families = [i for i, square in enumerate(squares) if square.any()]
+        self._scales = [float(squares[i][np.triu_indices(len(self._items), 1)].mean()) for i in self._families]
+        squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
+        known = set(self._items[0].known)
+        done = len(self.observed)
+        fitted = np.array(subset(self.observed, objectives, FITTED))
+        replicates = np.array([item.replicates for item in self.observed], dtype=float)
+        beliefs: list[Belief] = []
+        for objective in range(objectives):
+            if objective in known:
+                beliefs.append(Exact(np.array([item.known[objective] for item in self._items])))
+                continue
+            values = np.array([item.values[objective] for item in self.observed])
+            warp = Warp.fitted(values)
+            targets = warp.forward(values)
+            hyper = fit(
+                [square[np.ix_(fitted, fitted)] for square in squares],
+                targets[fitted],
+                1 / replicates[fitted],
+                self._noise(objective, warp, values),
+            )
+            inner = [square[:done, :done] for square in squares]
+            process = Posterior.on(hyper, warp, inner, targets, 1 / replicates)
+            if self.pending:
+                believed = process.at([square[done:, :done] for square in squares])
+                process = Posterior.on(
+                    hyper,
+                    warp,
+                    squares,
+                    np.concatenate([targets, believed.mean]),
+                    np.concatenate([1 / replicates, np.ones(len(self.pending))]),
+                )
+            self.processes[objective] = process
+            beliefs.append(process.at(squares))
+        self.beliefs = beliefs
+        self.points = np.stack([_centre(belief) for belief in beliefs], axis=1)
+
+    def _noise(self, objective: int, warp: Warp, values: Floats) -> tuple[float, float]:
+        """What replicates say of the noise before the model is fitted."""
+        slopes = warp.slope(values)
+        several = [(i, item) for i, item in enumerate(self.observed) if item.replicates > 1 and item.spread]
+        freedom = sum(item.replicates - 1 for _, item in several)
+        if not freedom:
+            return NOISE
+        pooled = sum(item.spread[objective] * slopes[i] ** 2 * (item.replicates - 1) for i, item in several) / freedom
+        return float(np.log(max(pooled, np.exp(NOISE[0] - 3 * NOISE[1])))), float(NOISE[1] / np.sqrt(1 + freedom))
+
+    @property
+    def hyper(self) -> dict[int, Hyper]:
+        return {objective: process.hyper for objective, process in self.processes.items()}
+
+    def at(self, candidates: Sequence[Candidate]) -> list[Belief]:
+        """Beliefs about candidates, one an objective."""
+        squares = self.distances.to(candidates, self._items)
+        squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
+        return [
+            self.processes[objective].at(squares)
+            if objective in self.processes
+            else Exact(np.array([candidate.known[objective] for candidate in candidates]))
+            for objective in range(self.objectives)
+        ]
+
+
+class KnownCost:
+    """Proposes candidates of one space; see the module.
+
+    Args:
+        objectives: how many there are, all minimised.
+        settings: see there.
+        reference: objective values, minimised, beyond which nothing counts; None to take the worst seen.
+    """
+
+    def __init__(
+        self, objectives: int, settings: Settings | None = None, reference: Sequence[float] | None = None
+    ) -> None:
+        self.objectives = objectives
+        self.reference = reference
+        self.settings = settings or Settings()
+        self.distances = Distances(self.settings.families)
+
+    def model(self, observed: Sequence[Observation], pending: Sequence[Candidate] = ()) -> Modelled:
+        """Beliefs after these observations."""
+        return Modelled(observed, pending, self.objectives, self.distances)
+
+    def propose(
+        self,
+        observed: Sequence[Observation],
+        pending: Sequence[Candidate],
+        taken: Callable[[Hashable], bool],
+        draws: Draws,
+        rng: random.Random,
+    ) -> tuple[Candidate | None, dict[str, Any]]:
+        """The next candidate and why; None where no unseen legal one was found.
+
+        Args:
+            observed: what was evaluated.
+            pending: what is being evaluated.
+            taken: whether an architecture was, is being, or shall not be evaluated.
+            draws: the space.
+            rng: source of randomness.
+        """
+        if len(observed) + len(pending) < self.settings.startup or len(observed) < 2:
+            return self._spread([item.candidate for item in observed] + list(pending), taken, draws, rng)
+        model = self.model(observed, pending)
+        parents = [model._items[i].choices for i in np.flatnonzero(ranks(model.points) <= 1)]
+        front = [model._items[i].choices for i in non_dominated(model.points)]
+        settings = self.settings
+        pool = _Pool(taken if settings.unseen else lambda key: False)
+        pool.fill(settings.draws, lambda: fresh(draws, rng))
+        pool.fill(settings.mutations, lambda: mutated(draws, rng.choice(front if rng.random() < 0.7 else parents), rng))
+        pool.fill(settings.crossovers, lambda: crossed(draws, rng.choice(front), rng.choice(parents), rng))
+        if not pool.items:
+            return None, {}
+        region = boxes(model.points, self._reference(model, pool.items))
+        gains = expected_improvement(model.at(pool.items), region)
+        best = [pool.items[i].choices for i in np.argsort(-gains, kind="stable")[:4]]
+        more = _Pool(lambda key: (settings.unseen and taken(key)) or key in pool.keys)
+        more.fill(settings.refinements, lambda: mutated(draws, rng.choice(best), rng))
+        if more.items:
+            gains = np.concatenate([gains, expected_improvement(model.at(more.items), region)])
+        candidates = pool.items + more.items
+        chosen = int(np.argmax(gains))
+        return candidates[chosen], self._why(model, candidates[chosen], float(gains[chosen]), len(candidates))
+
+    def recommend(self, observed: Sequence[Observation]) -> list[int]:
+        """Indices of the observations that none other dominates, by posterior median and exact values."""
+        if len(observed) < 2:
+            return list(range(len(observed)))
+        beliefs = self.model(observed).at([item.candidate for item in observed])
+        return [int(i) for i in non_dominated(np.stack([_centre(belief) for belief in beliefs], axis=1))]
+
+    def _why(self, model: Modelled, chosen: Candidate, gain: float, pool: int) -> dict[str, Any]:
+        beliefs = model.at([chosen])
+        return {
+            "source": chosen.source,
+            "pool": pool,
+            "observed": len(model.observed),
+            "pending": len(model.pending),
+            "gain": gain,
+            "expected": [float(_centre(belief)[0]) for belief in beliefs],
+            "noise": {str(i): float(np.exp(hyper.noise)) for i, hyper in model.hyper.items()},
+        }
+
+    def _reference(self, model: Modelled, pool: Sequence[Candidate]) -> Floats:
+        if self.reference is not None:
+            return np.array(self.reference, dtype=float)
+        found = []
+        for objective in range(self.objectives):
+            seen = model.points[:, objective]
+            if objective in model.processes:
+                values = np.array([item.values[objective] for item in model.observed])
+                found.append(float(values.max() + 0.01 * np.ptp(values)) + 1e-12)
+            else:
+                most = max(float(seen.max()), *(candidate.known[objective] for candidate in pool))
+                found.append(most + 0.01 * (most - float(seen.min())) + 1e-12)
+        return np.array(found)
+
+    def _spread(
+        self, seen: Sequence[Candidate], taken: Callable[[Hashable], bool], draws: Draws, rng: random.Random
+    ) -> tuple[Candidate | None, dict[str, Any]]:
+        """The next of the first architectures: spread over the range of what is known, far from those before.
+
+        Targets are the cheapest, the dearest, then halves, quarters, eighths of the range between.
+        """
+        pool = _Pool(taken)
+        pool.fill(self.settings.draws, lambda: fresh(draws, rng))
+        if not pool.items:
+            return None, {}
+        known = sorted(pool.items[0].known)
+        place = (0.0, 1.0)[len(seen)] if len(seen) < 2 else _halves(len(seen) - 1)
+        near = pool.items
+        if known:
+            objective = known[len(seen) % len(known)] if len(seen) >= 2 else known[0]
+
+            def cost(candidate: Candidate) -> float:
+                return candidate.known[objective]
+
+            if len(seen) < 2:  # an extreme: descend from the nearest to it
+                sign = 1 if place == 0 else -1
+                for _ in range(4):
+                    best = min(pool.items, key=lambda item: sign * cost(item))
+                    pool.fill(self.settings.refinements // 4, lambda: mutated(draws, best.choices, rng))  # noqa: B023
+                near = [min(pool.items, key=lambda item: sign * cost(item))]
+            else:
+                order = sorted(pool.items, key=cost)
+                low, high = cost(order[0]), cost(order[-1])
+                target = low + place * (high - low)
+                near = sorted(pool.items, key=lambda item: abs(cost(item) - target))[: max(4, len(order) // 8)]
+        if seen and len(near) > 1:
+            squares = self.distances.to(near, seen)
+            scaled = [square / (square.mean() or 1.0) for square in squares]
+            chosen = near[int(np.argmax(np.sum(scaled, axis=0).min(axis=1)))]
+        else:
+            chosen = near[0]
+        return chosen, {"source": "start", "pool": len(pool.items), "observed": 0, "pending": 0}
+
+
+class _Pool:
+    """Distinct candidates that are not taken."""
+
+    def __init__(self, taken: Callable[[Hashable], bool]) -> None:
+        self.taken = taken
+        self.items: list[Candidate] = []
+        self.keys: set[Hashable] = set()
+
+    def fill(self, number: int, make: Callable[[], Candidate | None]) -> None:
+        """Up to so many more; one that is known, or not legal, is tried again once."""
+        goal = len(self.items) + number
+        for _ in range(2 * number):
+            if len(self.items) >= goal:
+                return
+            found = make()
+            if found is not None and found.key not in self.keys and not self.taken(found.key):
+                self.keys.add(found.key)
+                self.items.append(found)
+
+
+def _centre(belief: Belief) -> Floats:
+    if isinstance(belief, Believed):
+        return belief.median
+    assert isinstance(belief, Exact)
+    return belief.values
+
+
+def _halves(number: int) -> float:
+    """1/2, 1/4, 3/4, 1/8, 5/8, .. (van der Corput 1935)."""
+    total, digit = 0.0, 0.5
+    while number:
+        number, bit = divmod(number, 2)
+        total += bit * digit
+        digit /= 2
+    return total

@@ -1,0 +1,169 @@
+"""Fronts of any number of objectives, all minimised: ranks, crowding, and the expected gain of hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+# Boxes grow with the front to the power of (objectives - 1): from four objectives on the front is thinned.
+MOST_POINTS = {1: 10_000, 2: 10_000, 3: 120}
+FEW_POINTS = 24
+
+
+class Boxes(NamedTuple):
+    """Disjoint boxes that cover what a front does not dominate below a reference point: (boxes, objectives) each."""
+
+    lower: Floats
+    upper: Floats
+
+
+class Belief(Protocol):
+    """What is known of one objective at some candidates: exactly, or as a distribution."""
+
+    def below(self, bounds: Floats) -> Floats:
+        """E[max(0, bound - value)], (candidates, bounds); 0 at a bound of minus infinity."""
+
+
+class Exact(NamedTuple):
+    """Values known exactly, one a candidate."""
+
+    values: Floats
+
+    def below(self, bounds: Floats) -> Floats:
+        return np.maximum(0.0, np.where(np.isneginf(bounds), -np.inf, bounds)[None, :] - self.values[:, None])
+
+
+def ranks(points: ArrayLike) -> NDArray[np.intp]:
+    """The front each point belongs to, 0 for those that no other dominates (Deb et al. 2002, non-dominated sorting).
+
+    Args:
+        points: (n, objectives), minimised. Equal points do not dominate each other.
+    """
+    array = np.asarray(points, dtype=float)
+    found = np.full(len(array), -1, dtype=np.intp)
+    no_worse = (array[:, None, :] <= array[None, :, :]).all(axis=2)
+    better = (array[:, None, :] < array[None, :, :]).any(axis=2)
+    dominates = no_worse & better
+    left = np.ones(len(array), dtype=bool)
+    rank = 0
+    while left.any():
+        front = left & ~(dominates & left[:, None]).any(axis=0)
+        found[front] = rank
+        left &= ~front
+        rank += 1
+    return found
+
+
+def non_dominated(points: ArrayLike) -> NDArray[np.intp]:
+    """Indices of the points that no other point dominates."""
+    array = np.asarray(points, dtype=float)
+    if not len(array):
+        return np.zeros(0, dtype=np.intp)
+    if array.shape[1] == 2:  # one pass over the points by the first objective
+        order = np.lexsort((array[:, 1], array[:, 0]))
+        best = np.minimum.accumulate(array[order, 1])
+        previous = np.concatenate([[np.inf], best[:-1]])
+        same = np.concatenate([[False], (np.diff(array[order], axis=0) == 0).all(axis=1)])
+        keep = array[order, 1] < previous
+        for i in np.flatnonzero(same):  # equal points stand and fall together
+            keep[i] = keep[i - 1]
+        return np.sort(order[keep])
+    return np.flatnonzero(ranks(array) == 0)
+
+
+def crowding(points: ArrayLike) -> Floats:
+    """How far the neighbours of each point of one front are apart (Deb et al. 2002); infinite at the ends."""
+    array = np.asarray(points, dtype=float)
+    total = np.zeros(len(array))
+    for column in array.T:
+        order = np.argsort(column, kind="stable")
+        span = column[order[-1]] - column[order[0]]
+        total[order[[0, -1]]] = np.inf
+        if span > 0 and len(array) > 2:
+            total[order[1:-1]] += (column[order[2:]] - column[order[:-2]]) / span
+    return total
+
+
+def thinned(front: Floats) -> Floats:
+    """A front that boxes can be made of: the most isolated points where it is too large."""
+    most = MOST_POINTS.get(front.shape[1], FEW_POINTS)
+    while len(front) > most:
+        front = np.delete(front, int(np.argmin(crowding(front))), axis=0)
+    return front
+
+
+def boxes(points: ArrayLike, reference: ArrayLike) -> Boxes:
+    """The region below a reference point that no point dominates, cut into slabs along the last objective.
+
+    Args:
+        points: (n, objectives), minimised; those beyond the reference point in any objective are left out.
+        reference: one bound an objective.
+    """
+    bound = np.asarray(reference, dtype=float)
+    array = np.asarray(points, dtype=float).reshape(-1, len(bound))
+    array = array[(array < bound).all(axis=1)]
+    array = thinned(array[non_dominated(array)])
+    lower, upper = _slabs(array, bound)
+    return Boxes(np.array(lower).reshape(-1, len(bound)), np.array(upper).reshape(-1, len(bound)))
+
+
+def _slabs(front: Floats, bound: Floats) -> tuple[list[list[float]], list[list[float]]]:
+    if front.shape[1] == 1:
+        return [[-np.inf]], [[float(min(bound[0], *front[:, 0]) if len(front) else bound[0])]]
+    lower: list[list[float]] = []
+    upper: list[list[float]] = []
+    levels = np.unique(front[:, -1])
+    edges = [-np.inf, *levels.tolist(), float(bound[-1])]
+    for low, high in pairwise(edges):
+        inside = front[front[:, -1] <= low, :-1]
+        below, above = _slabs(inside[non_dominated(inside)], bound[:-1])
+        lower += [[*box, low] for box in below]
+        upper += [[*box, high] for box in above]
+    return lower, upper
+
+
+def expected_improvement(beliefs: Sequence[Belief], region: Boxes) -> Floats:
+    """Expected gain of hypervolume of each candidate, objectives independent of each other.
+
+    The gain within a box is the product over objectives of how far the value lies below the box's upper edge, at most
+    its length (Yang et al. 2019). An objective known exactly is a distribution without spread.
+
+    Args:
+        beliefs: one an objective, about the same candidates.
+        region: what the front leaves, see `boxes`.
+    """
+    gain: Floats | float = 1.0
+    for objective, belief in enumerate(beliefs):
+        edges, where = np.unique(
+            np.concatenate([region.lower[:, objective], region.upper[:, objective]]), return_inverse=True
+        )
+        below = belief.below(edges)
+        below[:, np.isneginf(edges)] = 0.0
+        low, high = np.split(where.reshape(-1), 2)
+        gain = gain * (below[:, high] - below[:, low])
+    assert not isinstance(gain, float)
+    return np.maximum(gain, 0.0).sum(axis=1)
+
+
+def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
+    """Exact volume dominated by points and bounded by a reference point, any number of objectives (small fronts).
+
+    Args:
+        points: (n, objectives), minimised; those beyond the reference point add nothing.
+        reference: one bound an objective.
+    """
+    bound = np.asarray(reference, dtype=float)
+    array = np.asarray(points, dtype=float).reshape(-1, len(bound))
+    array = array[(array < bound).all(axis=1)]
+    if not len(array):
+        return 0.0
+    corner = array.min(axis=0)
+    lower, upper = _slabs(array[non_dominated(array)], bound)
+    sizes = np.maximum(0.0, np.minimum(upper, bound) - np.maximum(lower, corner))
+    return float(np.prod(bound - corner) - np.prod(sizes, axis=1).sum())
