@@ -20,7 +20,7 @@ from metamixer.errors import StudyError
 from metamixer.search import budget as budgets
 from metamixer.training.recipe import Recipe
 
-SAMPLERS = ("random", "nsga2", "tpe", "gp")
+SAMPLERS = ("random", "nsga2", "tpe", "gp", "known-cost", "evolution")
 
 
 class _Section(BaseModel):
@@ -73,7 +73,7 @@ class Limits(_Section):
 class SearchSection(_Section):
     """How proposals are made and where they are trained."""
 
-    sampler: Literal["random", "nsga2", "tpe", "gp"] = "tpe"
+    sampler: Literal["random", "nsga2", "tpe", "gp", "known-cost", "evolution"] = "known-cost"
     startup: Annotated[
         int, Field(ge=1, description="finished trials before the sampler takes over from prior draws")
     ] = 12

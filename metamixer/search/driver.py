@@ -427,6 +427,8 @@ class Driver:
         self._put(row)
         if row.kind == "trained":
             self.proposer.tell(row)
+        else:
+            self.proposer.beside(row)
         self._time(row)
         self.ended += 1
         self._tidy()
@@ -459,6 +461,8 @@ class Driver:
         known = row.kind == "trained" or (row.kind == "earlier" and parameters.values)
         if known or (row.kind == "proposal" and row.state == "pruned"):
             self.proposer.add(row, parameters)
+        else:
+            self.proposer.beside(row)
 
     def _reconcile(self, row: Row) -> Row:
         if row.key is None or row.kind == "proposal":

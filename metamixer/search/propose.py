@@ -25,6 +25,7 @@ from metamixer.search.record import Row
 
 if TYPE_CHECKING:
     from metamixer.language import Sentence, Space
+    from metamixer.language.nodes import Node
     from metamixer.tasks import Task
 
 # Refusals in a row after which the sampler is passed over and the prior is drawn from, and after which a space counts
@@ -84,6 +85,12 @@ def over(cost: dict[str, int], limits: Limits) -> str | None:
     return None
 
 
+def _node(sentence: str) -> Node:
+    from metamixer.language import parse
+
+    return parse(sentence).node
+
+
 class Proposer:
     """Draws the proposals of one study; each is a function of (study seed, row number, record).
 
@@ -95,6 +102,7 @@ class Proposer:
         startup: Finished trials before the sampler takes over.
         seed: The study's.
         price: Key and cost of a drawn sentence; a simulation looks them up.
+        reference: Accuracy and flops beyond which the hypervolume counts nothing.
 
     Attributes:
         last: The sampler's stand-in of the last proposal; `last.seen` are the parameters it sampled jointly.
@@ -109,6 +117,7 @@ class Proposer:
         startup: int,
         seed: int,
         price: Callable[[Sentence, Task], Costed] = costed,
+        reference: tuple[float, float] | None = None,
     ) -> None:
         self.space = space
         self.task = task
@@ -120,6 +129,9 @@ class Proposer:
         self.last: samplers.Repairing | None = None
         self._numbers: dict[int, int] = {}
         self._study = optuna.create_study(directions=["maximize", "minimize"])
+        self._own: samplers.Sentences | None = None
+        if sampler in samplers.OWN:
+            self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference)
 
     def propose(self, number: int, known: dict[str, int], prior: bool = False) -> Proposal:
         """Draw the proposal of row `number`.
@@ -131,7 +143,8 @@ class Proposer:
         """
         seed = derived(self.seed, "proposal", number)
         rng = random.Random(seed)
-        repairing = samplers.Repairing(None if prior else self._sampler(seed), rng)
+        joint, own = ({}, {}) if self._own is None or prior else self._own.propose(known, rng)
+        repairing = samplers.Repairing(None if prior else self._sampler(seed), rng, joint)
         self.last = self._study.sampler = repairing
         trial = self._study.ask()
 
@@ -166,7 +179,7 @@ class Proposer:
                 reason = f"duplicate of {duplicate}"
         # This trial was a way to run the sampler. What comes of it is added by `add`, once it stands in the record.
         frozen = self._study.tell(trial, state=TrialState.FAIL)
-        notes = {key: value for key, value in frozen.system_attrs.items() if key.endswith(":generation")}
+        notes = {key: value for key, value in frozen.system_attrs.items() if key.endswith(":generation")} | own
         return Proposal(
             sentence=sentence,
             choices=taken,
@@ -181,6 +194,9 @@ class Proposer:
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}.get(
             row.state, TrialState.RUNNING
         )
+        if self._own is not None:
+            self._own.see(row)
+            return
         self._numbers[row.number] = len(self._study.get_trials(deepcopy=False))
         self._study.add_trial(
             create_trial(
@@ -194,6 +210,9 @@ class Proposer:
 
     def tell(self, row: Row) -> None:
         """Let the sampler see how a row that it saw running ended."""
+        if self._own is not None:
+            self._own.see(row)
+            return
         number = self._numbers[row.number]
         if row.state == "complete":
             self._study.tell(number, [row.accuracy, row.flops])  # type: ignore[list-item]
@@ -201,7 +220,26 @@ class Proposer:
             # A trial that was stopped early has no value here: what it had at a rung is not what it had ended at.
             self._study.tell(number, state=TrialState.PRUNED if row.stopped else TrialState.FAIL)
 
+    def beside(self, row: Row) -> None:
+        """Let the sampler see a baseline or a replicate: ours learn from them, Optuna's could not."""
+        if self._own is not None:
+            self._own.see(row)
+
+    def recommend(self) -> list[int] | None:
+        """Numbers of the rows that the sampler holds for the front; None if it has no view of its own."""
+        return None if self._own is None else self._own.recommend()
+
+    def _drawn(self, choose: Callable[[str, samplers.Choice], int | str]) -> samplers.Drawn | None:
+        """A sentence of the space from answers to its choices; None if it is over a limit."""
+        drawn = self.space.draw(random.Random(0), channels=self.task.channels, grid=self.task.grid, choose=choose)
+        priced = self.price(drawn.sentence, self.task)
+        if over(priced.cost, self.limits) is not None:
+            return None
+        return drawn.sentence.node, dict(drawn.choices), priced.key, 2 * priced.cost["macs"]
+
     def _sampler(self, seed: int) -> BaseSampler | None:
+        if self._own is not None:
+            return None
         finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         # NSGA-II counts its first generation itself, and draws it from the prior as well.
         if len(finished) < self.startup and self.sampler != "nsga2":

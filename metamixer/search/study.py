@@ -131,7 +131,16 @@ class Study:
             warm.take_over(ledger, earlier, space, task)
             if earlier:
                 view.say(f"{sum(row.searched for row in earlier)} architectures are known from {study.warm_start}")
-            proposer = Proposer(space, task, self.config.limits, search.sampler, search.startup, study.seed)
+            reference = settings["reference_point"]
+            proposer = Proposer(
+                space,
+                task,
+                self.config.limits,
+                search.sampler,
+                search.startup,
+                study.seed,
+                reference=tuple(reference),
+            )
             stack.enter_context(view)
             driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1)
             state = self._drive(driver, ledger, chosen, workers, interrupt, view)

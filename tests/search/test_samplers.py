@@ -184,7 +184,18 @@ def test_samplers_learn_and_the_prior_does_not(sampler: str) -> None:
             warnings.simplefilter("ignore")
             proposal = found.propose(number, {})
         shares.append(sum(value == "gelu" for value in proposal.choices.values()) / 6)
-        found.add(Row(number, "complete", "trained", accuracy=shares[-1], cost={"macs": 9}), proposal.parameters)
+        assert proposal.costed is not None
+        row = Row(
+            number,
+            "complete",
+            "trained",
+            sentence=proposal.sentence,
+            key=proposal.costed.key,
+            choices=proposal.choices,
+            accuracy=shares[-1],
+            cost=proposal.costed.cost,
+        )
+        found.add(row, proposal.parameters)
     late = sum(shares[-12:]) / 12
     assert late < 0.5 if sampler == "random" else late > 0.6
 

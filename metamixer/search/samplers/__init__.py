@@ -4,5 +4,16 @@ from __future__ import annotations
 
 from metamixer.search.samplers.known_cost import EvolutionSampler, KnownCostSampler
 from metamixer.search.samplers.named import Choice, Repairing, distribution, make
+from metamixer.search.samplers.sentences import OWN, Drawn, Sentences
 
-__all__ = ["Choice", "EvolutionSampler", "KnownCostSampler", "Repairing", "distribution", "make"]
+__all__ = [
+    "OWN",
+    "Choice",
+    "Drawn",
+    "EvolutionSampler",
+    "KnownCostSampler",
+    "Repairing",
+    "Sentences",
+    "distribution",
+    "make",
+]

@@ -17,7 +17,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from metamixer.search.samplers.features import Tree, of_choices, of_graph, of_rules
+from metamixer.search.samplers.features import Tree, of_choices, of_graph, of_known, of_rules
 from metamixer.search.samplers.variation import Candidate
 
 STEPS = 1_000_000  # a float without a step is cut so fine
@@ -193,7 +193,9 @@ class Learned:
             features["rules"] = of_rules(params)
         if self.tree is not None:
             features["graph"] = of_graph(self.tree(dict(params)))
-        known = {i: self.signs[i] * float(function(dict(params))) for i, function in self.known.items()}
+        exact = {i: float(function(dict(params))) for i, function in self.known.items()}
+        features["known"] = of_known(exact)
+        known = {i: self.signs[i] * value for i, value in exact.items()}
         key = self.key(dict(params)) if self.key is not None else tuple(sorted(params.items()))
         return Candidate(params, key, known, features, source)
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from metamixer.search.samplers.features import Distances
-from metamixer.search.samplers.model import NOISE, Believed, Hyper, Posterior, Warp, fit
+from metamixer.search.samplers.model import NOISE, Believed, Posterior, Warp, fit
 from metamixer.search.samplers.observed import Observation, subset
 from metamixer.search.samplers.pareto import (
     Belief,
+    Boxes,
     Exact,
     Floats,
     boxes,
@@ -28,6 +29,8 @@ from metamixer.search.samplers.pareto import (
 from metamixer.search.samplers.variation import Candidate, Draws, crossed, fresh, mutated
 
 FITTED = 150  # observations that hyper-parameters are fitted to
+SMALLEST = 1e-9  # gain, as a share of the volume at stake, below which nothing is gained
+WIDER = (1.0, 3.0, 10.0)
 MODELLED = 1500  # observations that the model stands on
 
 
@@ -62,6 +65,11 @@ class Modelled:
         pending: what is being evaluated.
         objectives: how many there are.
         distances: of the features of all of these; extended here.
+
+    Attributes:
+        processes: the model of each objective that is not known.
+        candidates: what may stand on the front: eligible observations, then pending ones.
+        points: their objectives, (candidates, objectives): posterior medians, and exact values.
     """
 
     def __init__(
@@ -74,8 +82,9 @@ class Modelled:
         self.processes: dict[int, Posterior] = {}
         self._items = [item.candidate for item in self.observed] + self.pending
         squares = distances.among(self._items)
-        self._families = [i for i, square in enumerate(squares) if square.any()]
-        self._scales = [float(squares[i][np.triu_indices(len(self._items), 1)].mean()) for i in self._families]
+        self._families = [i for i, square in enumerate(squares) if square.any()] or [0]
+        above = np.triu_indices(len(self._items), 1)
+        self._scales = [float(squares[i][above].mean()) or 1.0 for i in self._families]
         squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
         known = set(self._items[0].known)
         done = len(self.observed)
@@ -108,8 +117,9 @@ class Modelled:
                 )
             self.processes[objective] = process
             beliefs.append(process.at(squares))
-        self.beliefs = beliefs
-        self.points = np.stack([_centre(belief) for belief in beliefs], axis=1)
+        eligible = [i for i, item in enumerate(self.observed) if item.eligible] + list(range(done, len(self._items)))
+        self.candidates = [self._items[i] for i in eligible]
+        self.points = _centres(beliefs)[eligible]
 
     def _noise(self, objective: int, warp: Warp, values: Floats) -> tuple[float, float]:
         """What replicates say of the noise before the model is fitted."""
@@ -121,16 +131,12 @@ class Modelled:
         pooled = sum(item.spread[objective] * slopes[i] ** 2 * (item.replicates - 1) for i, item in several) / freedom
         return float(np.log(max(pooled, np.exp(NOISE[0] - 3 * NOISE[1])))), float(NOISE[1] / np.sqrt(1 + freedom))
 
-    @property
-    def hyper(self) -> dict[int, Hyper]:
-        return {objective: process.hyper for objective, process in self.processes.items()}
-
-    def at(self, candidates: Sequence[Candidate]) -> list[Belief]:
-        """Beliefs about candidates, one an objective."""
+    def at(self, candidates: Sequence[Candidate], wider: float = 1.0) -> list[Belief]:
+        """Beliefs about candidates, one an objective; deviations times `wider`."""
         squares = self.distances.to(candidates, self._items)
         squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
         return [
-            self.processes[objective].at(squares)
+            self.processes[objective].at(squares, wider)
             if objective in self.processes
             else Exact(np.array([candidate.known[objective] for candidate in candidates]))
             for objective in range(self.objectives)
@@ -175,11 +181,12 @@ class KnownCost:
             draws: the space.
             rng: source of randomness.
         """
-        if len(observed) + len(pending) < self.settings.startup or len(observed) < 2:
-            return self._spread([item.candidate for item in observed] + list(pending), taken, draws, rng)
+        begun = [item.candidate for item in observed if item.eligible] + list(pending)
+        if len(begun) < self.settings.startup or len(observed) < 2:
+            return self._spread(begun, taken, draws, rng)
         model = self.model(observed, pending)
-        parents = [model._items[i].choices for i in np.flatnonzero(ranks(model.points) <= 1)]
-        front = [model._items[i].choices for i in non_dominated(model.points)]
+        parents = [model.candidates[i].choices for i in np.flatnonzero(ranks(model.points) <= 1)]
+        front = [model.candidates[i].choices for i in non_dominated(model.points)]
         settings = self.settings
         pool = _Pool(taken if settings.unseen else lambda key: False)
         pool.fill(settings.draws, lambda: fresh(draws, rng))
@@ -188,34 +195,41 @@ class KnownCost:
         if not pool.items:
             return None, {}
         region = boxes(model.points, self._reference(model, pool.items))
-        gains = expected_improvement(model.at(pool.items), region)
+        gains, wider = self._gains(model, pool.items, region)
         best = [pool.items[i].choices for i in np.argsort(-gains, kind="stable")[:4]]
         more = _Pool(lambda key: (settings.unseen and taken(key)) or key in pool.keys)
         more.fill(settings.refinements, lambda: mutated(draws, rng.choice(best), rng))
         if more.items:
-            gains = np.concatenate([gains, expected_improvement(model.at(more.items), region)])
+            gains = np.concatenate([gains, expected_improvement(model.at(more.items, wider), region)])
         candidates = pool.items + more.items
         chosen = int(np.argmax(gains))
-        return candidates[chosen], self._why(model, candidates[chosen], float(gains[chosen]), len(candidates))
+        why = {
+            "source": candidates[chosen].source,
+            "pool": len(candidates),
+            "observed": len(model.observed),
+            "pending": len(model.pending),
+            "gain": float(gains[chosen]),
+            "wider": wider,
+            "expected": _centres(model.at([candidates[chosen]]))[0].tolist(),
+            "noise": {str(i): float(np.exp(process.hyper.noise)) for i, process in model.processes.items()},
+        }
+        return candidates[chosen], why
+
+    def _gains(self, model: Modelled, candidates: Sequence[Candidate], region: Boxes) -> tuple[Floats, float]:
+        """Expected gains; where nothing is expected to gain, as if the model were less sure of itself."""
+        for wider in WIDER:
+            gains = expected_improvement(model.at(candidates, wider), region)
+            if gains.max() > SMALLEST * np.prod(region.upper.max(axis=0) - model.points.min(axis=0)):
+                break
+        return gains, wider
 
     def recommend(self, observed: Sequence[Observation]) -> list[int]:
         """Indices of the observations that none other dominates, by posterior median and exact values."""
+        eligible = [i for i, item in enumerate(observed) if item.eligible]
         if len(observed) < 2:
-            return list(range(len(observed)))
-        beliefs = self.model(observed).at([item.candidate for item in observed])
-        return [int(i) for i in non_dominated(np.stack([_centre(belief) for belief in beliefs], axis=1))]
-
-    def _why(self, model: Modelled, chosen: Candidate, gain: float, pool: int) -> dict[str, Any]:
-        beliefs = model.at([chosen])
-        return {
-            "source": chosen.source,
-            "pool": pool,
-            "observed": len(model.observed),
-            "pending": len(model.pending),
-            "gain": gain,
-            "expected": [float(_centre(belief)[0]) for belief in beliefs],
-            "noise": {str(i): float(np.exp(hyper.noise)) for i, hyper in model.hyper.items()},
-        }
+            return eligible
+        beliefs = self.model(observed).at([observed[i].candidate for i in eligible])
+        return [eligible[i] for i in non_dominated(_centres(beliefs))]
 
     def _reference(self, model: Modelled, pool: Sequence[Candidate]) -> Floats:
         if self.reference is not None:
@@ -291,11 +305,9 @@ class _Pool:
                 self.items.append(found)
 
 
-def _centre(belief: Belief) -> Floats:
-    if isinstance(belief, Believed):
-        return belief.median
-    assert isinstance(belief, Exact)
-    return belief.values
+def _centres(beliefs: Sequence[Belief]) -> Floats:
+    """(candidates, objectives): the median of what is believed, or what is known."""
+    return np.stack([b.median if isinstance(b, Believed) else b.values for b in beliefs], axis=1)  # type: ignore[attr-defined]
 
 
 def _halves(number: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metamixer.search.samplers.observed import Observation, values_of
-from metamixer.search.samplers.pareto import crowding, ranks
+from metamixer.search.samplers.pareto import crowding, non_dominated, ranks
 from metamixer.search.samplers.variation import Candidate, Draws, crossed, fresh, mutated
 
 ARCHIVE = 20  # architectures that may become parents
@@ -38,6 +38,7 @@ class Evolution:
         rng: random.Random,
     ) -> tuple[Candidate | None, dict[str, Any]]:
         """See `metamixer.search.samplers.engine.Engine.propose`."""
+        observed = [item for item in observed if item.eligible]
         grown = len(observed) + len(pending) >= self.startup and bool(observed)
         order = self._order(observed) if grown else []
 
@@ -69,4 +70,6 @@ class Evolution:
 
     def recommend(self, observed: Sequence[Observation]) -> list[int]:
         """Indices of the observations that none other dominates, as they were observed."""
-        return [int(i) for i in np.flatnonzero(ranks(values_of(observed, self.objectives)) == 0)]
+        eligible = [i for i, item in enumerate(observed) if item.eligible]
+        points = values_of([observed[i] for i in eligible], self.objectives)
+        return [eligible[i] for i in non_dominated(points)]

@@ -70,6 +70,11 @@ def of_rules(choices: Mapping[str, Any]) -> dict[Any, float]:
     return {token: math.log1p(count) for token, count in counts.items()}
 
 
+def of_known(known: Mapping[int, float]) -> dict[Any, float]:
+    """The logarithm of each objective known exactly; as it is where it has none."""
+    return {index: math.log(value) if value > 0 else value for index, value in known.items()}
+
+
 Tree = tuple[Any, tuple[Any, ...]]  # (label, its parts), parts in order
 
 

@@ -82,10 +82,9 @@ class Believed:
         mean = (self.mean * self.warp.scale + self.warp.centre)[:, None]
         deviation = np.maximum(self.deviation * self.warp.scale, 1e-12)[:, None]
         if self.warp.floor is None:
-            safe = np.where(np.isneginf(bounds), -1e300, bounds)
-            score = (safe - mean) / deviation
-            density = np.exp(-0.5 * np.minimum(score**2, 1e4)) / np.sqrt(2 * np.pi)
-            return np.where(np.isneginf(bounds), 0.0, deviation * (score * ndtr(score) + density))
+            score = (np.maximum(bounds, -1e100) - mean) / deviation
+            density = np.exp(-0.5 * np.minimum(np.abs(score), 100) ** 2) / np.sqrt(2 * np.pi)
+            return deviation * (score * ndtr(score) + density)
         above = np.maximum(bounds - self.warp.floor, 0.0)
         with np.errstate(divide="ignore"):
             score = (np.log(above) - mean) / deviation
@@ -175,9 +174,9 @@ class Posterior:
         factor = cholesky(total, lower=True, check_finite=False)
         return cls(hyper, warp, factor, cho_solve((factor, True), targets, check_finite=False))
 
-    def at(self, squares: Sequence[Floats]) -> Believed:
+    def at(self, squares: Sequence[Floats], wider: float = 1.0) -> Believed:
         """The belief about candidates, without noise, from their squared distances (candidates, n) to the data."""
         cross = self.hyper.kernel(squares) + 1.0
         half = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
         variance = np.maximum(self.hyper.variance + 1.0 - np.sum(half**2, axis=0), 1e-12)
-        return Believed(self.warp, cross @ self.alpha, np.sqrt(variance))
+        return Believed(self.warp, cross @ self.alpha, wider * np.sqrt(variance))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -44,7 +44,7 @@ class _Nsga2(NSGAIISampler):
 
 
 def make(name: str, seed: int, startup: int) -> BaseSampler | None:
-    """The sampler of a name, or None for `random`: every choice from the space's prior.
+    """Optuna's sampler of a name; None for `random` (every choice from the space's prior) and for our own.
 
     `tpe` is multivariate and grouped (Falkner et al. 2018), and counts running trials as bad (constant liar); `gp`
     models the parameters that all trials share; `nsga2` has generations of `startup` trials.
@@ -65,15 +65,16 @@ def make(name: str, seed: int, startup: int) -> BaseSampler | None:
 class Repairing(BaseSampler):
     """Proposes jointly what the inner sampler knows, draws the rest from the prior, and repairs both.
 
-    `choice` must be set to the choice about to be suggested; Optuna passes only its name and domain.
+    `choice` must be set to the choice about to be suggested; Optuna passes only its name and domain. With `joint` the
+    values are given, and no inner sampler is asked.
     """
 
-    def __init__(self, inner: BaseSampler | None, rng: random.Random) -> None:
+    def __init__(self, inner: BaseSampler | None, rng: random.Random, joint: Mapping[str, Any] | None = None) -> None:
         self.inner = inner
         self.rng = rng
         self.choice: Choice | None = None
         self.seen: dict[str, BaseDistribution] = {}
-        self._joint: dict[str, Any] | None = None
+        self._joint: Mapping[str, Any] | None = joint or None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # Optuna would store joint values unrepaired, so it is told of none; `sample_independent` hands them out.

@@ -20,12 +20,14 @@ class Observation:
         values: one an objective; those known exactly are taken from the candidate instead.
         replicates: how often it was evaluated.
         spread: unbiased variance of each objective over the replicates; empty for one.
+        eligible: whether it may stand on the front; a baseline is learned from, but is not what is searched.
     """
 
     candidate: Candidate
     values: tuple[float, ...]
     replicates: int = 1
     spread: tuple[float, ...] = ()
+    eligible: bool = True
 
 
 def values_of(observed: Sequence[Observation], objectives: int) -> Floats:

@@ -1,0 +1,152 @@
+"""Our engines inside a study: candidates are sentences of its space, and the record's rows what was observed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from statistics import fmean, variance
+from typing import TYPE_CHECKING, Any
+
+from metamixer.errors import LanguageError
+from metamixer.search.record import Row
+from metamixer.search.samplers.derivations import NOTE, Engine
+from metamixer.search.samplers.engine import KnownCost, Settings
+from metamixer.search.samplers.evolution import Evolution
+from metamixer.search.samplers.features import Tree, of_graph, of_known, of_rules
+from metamixer.search.samplers.named import Choice
+from metamixer.search.samplers.observed import Observation
+from metamixer.search.samplers.variation import Candidate
+
+if TYPE_CHECKING:
+    from metamixer.language.nodes import Node
+
+COPIES = 8  # of a repetition that the graph shows
+OBJECTIVES = 2  # error, and flops, which are known
+# What each sees of a derivation: on recorded trainings the choices by name add nothing to these.
+FAMILIES = ("rules", "graph", "known")
+OWN = ("known-cost", "evolution")
+
+# A drawn sentence with its derivation, its key and its flops; None if it is refused.
+Drawn = tuple["Node", dict[str, int | str], str, int]
+Draw = Callable[[Callable[[str, Choice], Any]], Drawn | None]
+
+
+class Sentences:
+    """Proposes derivations of a space from the rows of a record.
+
+    Rows are shown by `see` as they are added and as they end. Architectures that were trained, baselines among them,
+    are what the model knows; each with the mean of its replicates. A trial that was stopped early, or failed, has no
+    value here and is not proposed again.
+
+    Args:
+        sampler: `known-cost` or `evolution`.
+        startup: architectures before the model, or the archive, takes over.
+        draw: the space: a sentence from answers to its choices, or None if it is ill-typed or over a limit.
+        parse: a sentence's tree from its text.
+        reference: accuracy and flops beyond which nothing counts.
+    """
+
+    def __init__(
+        self,
+        sampler: str,
+        startup: int,
+        draw: Draw,
+        parse: Callable[[str], Node],
+        reference: tuple[float, float] | None = None,
+    ) -> None:
+        self._draw, self._parse = draw, parse
+        worst = None if reference is None else (1 - reference[0], reference[1])
+        self.engine: Engine = (
+            KnownCost(OBJECTIVES, Settings(FAMILIES, startup), worst)
+            if sampler == "known-cost"
+            else Evolution(OBJECTIVES, startup)
+        )
+        self._firsts: dict[int, tuple[Candidate, Row]] = {}
+        self._replicates: dict[int, dict[int, float]] = {}
+        self._keys: set[str] = set()
+
+    def see(self, row: Row) -> None:
+        """A row of the record as it stands now."""
+        if row.kind == "replicate" and row.of is not None:
+            if row.state == "complete" and row.accuracy is not None:
+                self._replicates.setdefault(row.of, {})[row.number] = row.accuracy
+        elif row.kind in ("trained", "baseline") and row.key is not None:
+            seen = self._firsts.get(row.number)
+            if seen is None:
+                candidate = _candidate(self._parse(row.sentence), row.choices, row.key, row.flops, "row")
+            else:
+                candidate = seen[0]
+            self._firsts[row.number] = (candidate, row)
+            self._keys.add(row.key)
+
+    def propose(self, known: Mapping[str, int], rng: random.Random) -> tuple[dict[str, int | str], dict[str, Any]]:
+        """Choices of the next architecture, empty where none was found, and notes for the record.
+
+        Args:
+            known: keys that are not to be proposed.
+            rng: source of randomness.
+        """
+        observed = self.observed()
+        firsts = sorted(self._firsts.items())
+        running = [(number, c) for number, (c, row) in firsts if row.kind == "trained" and not row.finished]
+        found, why = self.engine.propose(
+            observed,
+            [candidate for _, candidate in running],
+            lambda key: key in known or key in self._keys,
+            self,
+            rng,
+        )
+        if found is None:
+            return {}, {}
+        return dict(found.choices), {NOTE: {**why, "running": [number for number, _ in running]}}
+
+    def observed(self) -> list[Observation]:
+        """What was trained to the end, by number."""
+        return [self._observation(number) for number in self._done()]
+
+    def recommend(self) -> list[int]:
+        """Numbers of the rows that are the front: by posterior mean, if the sampler has a model."""
+        done = self._done()
+        return [done[i] for i in self.engine.recommend(self.observed())]
+
+    def _done(self) -> list[int]:
+        return [number for number, (_, row) in sorted(self._firsts.items()) if row.state == "complete"]
+
+    def _observation(self, number: int) -> Observation:
+        candidate, row = self._firsts[number]
+        more = self._replicates.get(number, {})
+        errors = [1 - float(row.accuracy or 0.0), *(1 - more[replicate] for replicate in sorted(more))]
+        spread = (variance(errors), 0.0) if len(errors) > 1 else ()
+        values = (fmean(errors), float(row.flops))
+        return Observation(candidate, values, len(errors), spread, eligible=row.kind == "trained")
+
+    # -- as a space of candidates, see `metamixer.search.samplers.variation.Draws`
+
+    def derive(self, choose: Callable[[str, Choice], Any], source: str) -> Candidate | None:
+        """The candidate whose choices `choose` answers."""
+        try:
+            drawn = self._draw(choose)
+        except LanguageError:  # weights tied over unequal grids: seen only when the whole is drawn
+            return None
+        return None if drawn is None else _candidate(*drawn, source)
+
+
+def _candidate(node: Node, choices: Mapping[str, int | str], key: str, flops: int, source: str) -> Candidate:
+    known = {1: float(flops)}
+    features = {"rules": of_rules(choices), "graph": of_graph(tree_of(node)), "known": of_known(known)}
+    return Candidate(choices, key, known, features, source)
+
+
+def tree_of(node: Node) -> Tree:
+    """A sentence as labelled tree: phrases and their parts, repetitions written out up to some copies."""
+    if node.op == "power" and node.kids[1].op == "size" and node.kids[1].data.isdigit():
+        copy = tree_of(node.kids[0])
+        return ("seq", (copy,) * min(COPIES, int(node.kids[1].data)))
+    parts: list[Tree] = []
+    for kid in node.kids:
+        tree = tree_of(kid)
+        if kid.op == "power" and node.op == "seq" and tree[0] == "seq":
+            parts += tree[1]
+        else:
+            parts.append(tree)
+    return (f"{node.op} {node.data}" if node.data is not None else node.op, tuple(parts))
