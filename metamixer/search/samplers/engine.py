@@ -30,7 +30,7 @@ from metamixer.search.samplers.variation import Candidate, Draws, crossed, fresh
 
 FITTED = 150  # observations that hyper-parameters are fitted to
 SMALLEST = 1e-9  # gain, as a share of the volume at stake, below which nothing is gained
-WIDER = (1.0, 3.0, 10.0)
+WIDER = (0.0, 0.1, 0.3, 1.0, 3.0)  # deviation added to beliefs, in those of the observations
 MODELLED = 1500  # observations that the model stands on
 
 
@@ -131,8 +131,8 @@ class Modelled:
         pooled = sum(item.spread[objective] * slopes[i] ** 2 * (item.replicates - 1) for i, item in several) / freedom
         return float(np.log(max(pooled, np.exp(NOISE[0] - 3 * NOISE[1])))), float(NOISE[1] / np.sqrt(1 + freedom))
 
-    def at(self, candidates: Sequence[Candidate], wider: float = 1.0) -> list[Belief]:
-        """Beliefs about candidates, one an objective; deviations times `wider`."""
+    def at(self, candidates: Sequence[Candidate], wider: float = 0.0) -> list[Belief]:
+        """Beliefs about candidates, one an objective, of them not surer than `wider`."""
         squares = self.distances.to(candidates, self._items)
         squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
         return [

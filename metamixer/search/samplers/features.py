@@ -34,6 +34,7 @@ class Featured(Protocol):
 
 
 DEPTH = 3  # rounds of relabelling: phrases are seen with what is up to two edges away
+PART, WHOLE, NEXT, PREVIOUS = range(4)  # kinds of edges
 HALF = math.sqrt(0.5)  # two different values of a choice are at distance 1
 
 
@@ -85,36 +86,33 @@ def of_graph(tree: Tree) -> dict[Any, float]:
         tree: nested (label, parts). A part's neighbours are its parent, its own parts, and the parts before and after
             it; the kind of edge belongs to the refined label.
     """
-    labels: list[Any] = []
-    around: list[list[tuple[str, int]]] = []
+    labels: list[int] = []
+    found: Counter[Any] = Counter()
+    around: list[list[tuple[int, int]]] = []
     stack: list[tuple[Tree, int]] = [(tree, -1)]
-    siblings: dict[int, int] = {}
+    last: dict[int, int] = {}
     while stack:
         (label, parts), parent = stack.pop()
         number = len(labels)
-        labels.append(label)
+        labels.append(hash(label))
+        found[label] += 1
         around.append([])
         if parent >= 0:
-            around[parent].append(("part", number))
-            around[number].append(("in", parent))
-            before = siblings.get(parent)
+            around[parent].append((PART, number))
+            around[number].append((WHOLE, parent))
+            before = last.get(parent)
             if before is not None:
-                around[before].append(("then", number))
-                around[number].append(("after", before))
-            siblings[parent] = number
+                around[before].append((NEXT, number))
+                around[number].append((PREVIOUS, before))
+            last[parent] = number
         stack += [(part, number) for part in reversed(parts)]
-    found: Counter[Any] = Counter((0, label) for label in labels)
     for depth in range(1, DEPTH):
         labels = [
-            hash((label, tuple(sorted((kind, _text(labels[other])) for kind, other in edges))))
+            hash((label, *sorted([hash((kind, labels[other])) for kind, other in edges])))
             for label, edges in zip(labels, around, strict=True)
         ]
         found.update((depth, label) for label in labels)
     return {token: math.log1p(count) for token, count in found.items()}
-
-
-def _text(label: Any) -> str:
-    return label if isinstance(label, str) else str(label)
 
 
 class Distances:

@@ -174,9 +174,9 @@ class Posterior:
         factor = cholesky(total, lower=True, check_finite=False)
         return cls(hyper, warp, factor, cho_solve((factor, True), targets, check_finite=False))
 
-    def at(self, squares: Sequence[Floats], wider: float = 1.0) -> Believed:
+    def at(self, squares: Sequence[Floats], wider: float = 0.0) -> Believed:
         """The belief about candidates, without noise, from their squared distances (candidates, n) to the data."""
         cross = self.hyper.kernel(squares) + 1.0
         half = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
         variance = np.maximum(self.hyper.variance + 1.0 - np.sum(half**2, axis=0), 1e-12)
-        return Believed(self.warp, cross @ self.alpha, wider * np.sqrt(variance))
+        return Believed(self.warp, cross @ self.alpha, np.sqrt(variance + wider**2))

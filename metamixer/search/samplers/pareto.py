@@ -47,15 +47,12 @@ def ranks(points: ArrayLike) -> NDArray[np.intp]:
     """
     array = np.asarray(points, dtype=float)
     found = np.full(len(array), -1, dtype=np.intp)
-    no_worse = (array[:, None, :] <= array[None, :, :]).all(axis=2)
-    better = (array[:, None, :] < array[None, :, :]).any(axis=2)
-    dominates = no_worse & better
-    left = np.ones(len(array), dtype=bool)
+    left = np.arange(len(array))
     rank = 0
-    while left.any():
-        front = left & ~(dominates & left[:, None]).any(axis=0)
-        found[front] = rank
-        left &= ~front
+    while len(left):
+        front = non_dominated(array[left])
+        found[left[front]] = rank
+        left = np.delete(left, front)
         rank += 1
     return found
 
@@ -74,7 +71,9 @@ def non_dominated(points: ArrayLike) -> NDArray[np.intp]:
         for i in np.flatnonzero(same):  # equal points stand and fall together
             keep[i] = keep[i - 1]
         return np.sort(order[keep])
-    return np.flatnonzero(ranks(array) == 0)
+    no_worse = (array[:, None, :] <= array[None, :, :]).all(axis=2)
+    better = (array[:, None, :] < array[None, :, :]).any(axis=2)
+    return np.flatnonzero(~(no_worse & better).any(axis=0))
 
 
 def crowding(points: ArrayLike) -> Floats:

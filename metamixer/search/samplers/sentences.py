@@ -24,6 +24,7 @@ COPIES = 8  # of a repetition that the graph shows
 OBJECTIVES = 2  # error, and flops, which are known
 # What each sees of a derivation: on recorded trainings the choices by name add nothing to these.
 FAMILIES = ("rules", "graph", "known")
+POOL = (60, 90, 30, 40)  # fresh, mutated, crossed, refined: drawing them is most of a proposal's time
 OWN = ("known-cost", "evolution")
 
 # A drawn sentence with its derivation, its key and its flops; None if it is refused.
@@ -57,7 +58,7 @@ class Sentences:
         self._draw, self._parse = draw, parse
         worst = None if reference is None else (1 - reference[0], reference[1])
         self.engine: Engine = (
-            KnownCost(OBJECTIVES, Settings(FAMILIES, startup), worst)
+            KnownCost(OBJECTIVES, Settings(FAMILIES, startup, *POOL), worst)
             if sampler == "known-cost"
             else Evolution(OBJECTIVES, startup)
         )
