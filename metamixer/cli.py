@@ -103,7 +103,10 @@ def search(
     ] = None,
     sampler: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="How to propose: random, nsga2, tpe, gp; the study says which if not given."),
+        typer.Option(
+            metavar="NAME",
+            help="How to propose: known-cost, evolution, tpe, nsga2, gp, random; by default as the study says.",
+        ),
     ] = None,
     budget: Annotated[
         str | None, typer.Option(metavar="N", help="How much to train: 40 architectures, or 300epochs, or 2h.")

@@ -197,7 +197,11 @@ def test_samplers_learn_and_the_prior_does_not(sampler: str) -> None:
         )
         found.add(row, proposal.parameters)
     late = sum(shares[-12:]) / 12
-    assert late < 0.5 if sampler == "random" else late > 0.6
+    if sampler in samplers.OWN:  # they never repeat the best one: one of 729
+        assert max(shares) == 1
+        assert late > 0.5
+    else:
+        assert late < 0.5 if sampler == "random" else late > 0.6
 
 
 def test_seeds_depend_on_all_their_parts() -> None:

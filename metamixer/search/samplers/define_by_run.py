@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from metamixer.search.samplers.features import Tree, of_choices, of_graph, of_known, of_rules
 from metamixer.search.samplers.variation import Candidate
 
+FEW = 12  # alternatives, of which each is tried once
 STEPS = 1_000_000  # a float without a step is cut so fine
 
 
@@ -41,6 +42,14 @@ class Domain:
     @property
     def numeric(self) -> bool:
         return not self.values
+
+    @property
+    def few(self) -> tuple[Any, ...]:
+        """All values, where they are few."""
+        if self.numeric:
+            whole = isinstance(self.distribution, IntDistribution) and not self.distribution.log and self.steps < FEW
+            return tuple(self.at(i / max(1, self.steps)) for i in range(self.steps + 1)) if whole else ()
+        return self.values if len(self.values) <= FEW else ()
 
     @property
     def domain(self) -> tuple[Any, ...]:
@@ -89,7 +98,8 @@ class Domain:
 
     def repair(self, value: Any) -> Any:
         if self.numeric:
-            return self.at(min(1.0, max(0.0, self.place(value))))
+            d = self.distribution
+            return min(max(value, d.low), d.high)  # type: ignore[attr-defined]
         return value if value in self.values else self.values[0]
 
 
@@ -164,8 +174,9 @@ class Learned:
             names = _merged(names, list(trial.params))
         self.domains = {name: Domain(self.distributions[name]) for name in names}
         # One that runs, or failed while it was suggesting, may not have asked for all yet.
+        self.params = [t.params for t in trials if t.params]
         whole = [t.params for t in trials if t.params and t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        whole = whole or [t.params for t in trials if t.params]
+        whole = whole or self.params
         self.conditions = {name: Condition(name, names[:i], whole) for i, name in enumerate(names)}
 
     def derive(self, choose: Callable[[str, Domain], Any], source: str) -> Candidate | None:
@@ -173,12 +184,33 @@ class Learned:
         for name, condition in self.conditions.items():
             if condition.holds(derivation):
                 derivation[name] = choose(name, self.domains[name])
-        if self.legal is not None and not self.legal(dict(derivation)):
-            return None
         try:
+            if self.legal is not None and not self.legal(dict(derivation)):
+                return None
             return self.candidate(derivation, source)
-        except KeyError:  # `known` asked for a name that was not believed to be asked
+        except KeyError:  # a function of the parameters asked for a name that was not believed to be asked
             return None
+
+    def untried(self, rng: random.Random, often: float) -> dict[str, Any] | None:
+        """A trial's parameters with one value that no trial had; None if there is none.
+
+        What an alternative asks for is not known before it was taken once. Only parameters of a few values count, that
+        this share of the trials asked for.
+        """
+        found = []
+        for name, domain in self.domains.items():
+            having = [params for params in self.params if name in params]
+            if len(having) >= often * len(self.params) and domain.few:
+                tried = {params[name] for params in having}
+                found += [(name, value, having) for value in domain.few if value not in tried]
+        if not found:
+            return None
+        name, value, having = rng.choice(found)
+        params = {**rng.choice(having), name: value}
+        try:
+            return params if self.legal is None or self.legal(dict(params)) else None
+        except KeyError:  # what it costs is not known either
+            return params
 
     def candidate(self, derivation: Mapping[str, Any], source: str = "trial") -> Candidate:
         """A derivation with its key, its exact objectives and its features."""

@@ -21,6 +21,9 @@ from metamixer.search.samplers.observed import Observation
 from metamixer.search.samplers.variation import Candidate, Draws
 
 NOTE = "derivation"  # system attribute of a trial: what its proposal was, depended on, and why it was made
+# Values that no trial had are tried: among parameters that half of the trials asked for every second trial at first,
+# later those of a quarter every fourth.
+EARLY, OFTEN_EARLY, OFTEN = 12, (0.5, 2), (0.25, 4)
 Known = Mapping[int, Callable[[dict[str, Any]], float]]
 
 
@@ -57,7 +60,8 @@ class DerivationSampler(BaseSampler):
     Names, domains and conditions are those that the study's trials have shown, see
     `metamixer.search.samplers.define_by_run`. So: the first trial is random; a name never seen is drawn at random when
     it is asked; functions of the parameters may be called with a set of names that the objective would not ask for,
-    until a trial has shown better. Parameters that were tried, in whatever state, are not proposed again while others
+    until a trial has shown better; what an alternative asks for is learned by trying it once, so some early trials try
+    values that none had. Parameters that were tried, in whatever state, are not proposed again while others
     are found. One sampler serves one study.
 
     A proposal is a function of seed, trial number and the trials that were finished or running then. Which ones ran is
@@ -89,11 +93,10 @@ class DerivationSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
         found, note, space = self._propose(study.directions, trials, trial.number)
-        self._joint = {trial.number: {} if found is None else dict(found.choices)}
-        if found is None:
-            return {}
-        study._storage.set_trial_system_attr(trial._trial_id, NOTE, note)
-        return {name: space.distributions[name] for name in found.choices}
+        self._joint = {trial.number: found}
+        if found:
+            study._storage.set_trial_system_attr(trial._trial_id, NOTE, note)
+        return {name: space.distributions[name] for name in found}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -115,8 +118,7 @@ class DerivationSampler(BaseSampler):
         running = set(note["running"])
         then = [_running(trial) if trial.number in running else trial for trial in trials[:number]]
         self._candidates = {n: c for n, c in self._candidates.items() if n not in running}
-        found, _, _ = self._propose(study.directions, then, number)
-        return {} if found is None else dict(found.choices)
+        return self._propose(study.directions, then, number)[0]
 
     def recommend(self, study: Study) -> list[FrozenTrial]:
         """The front of the finished trials, as the sampler sees it; of several alike the first stands for them."""
@@ -128,12 +130,19 @@ class DerivationSampler(BaseSampler):
 
     def _propose(
         self, directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial], number: int
-    ) -> tuple[Candidate | None, dict[str, Any], Learned]:
+    ) -> tuple[dict[str, Any], dict[str, Any], Learned]:
+        """Parameters, empty where none were found, with what is noted of them, and the space they are from."""
         space = self._space(directions, trials)
         if not space.distributions:
-            return None, {}, space
+            return {}, {}, space
+        rng = random.Random(derived(self.seed, number))
         observed, _ = self._observed(space, trials, directions)
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        now = {"running": [trial.number for trial in running]}
+        often = OFTEN_EARLY if len(observed) < EARLY else OFTEN
+        untried = space.untried(rng, often[0]) if number > 2 and number % often[1] == 1 else None
+        if untried is not None:
+            return untried, {"source": "untried value", "proposed": untried, **now}, space
         pending = {c.key: c for c in (self._candidate(space, trial) for trial in running) if c is not None}
         keys = {c.key for c in (self._candidate(space, trial) for trial in trials) if c is not None}
         done = {item.candidate.key for item in observed}
@@ -142,11 +151,12 @@ class DerivationSampler(BaseSampler):
             [candidate for key, candidate in pending.items() if key not in done],
             keys.__contains__,
             space,
-            random.Random(derived(self.seed, number)),
+            rng,
         )
-        if found is not None:
-            why["proposed"] = dict(found.choices)
-        return found, {**why, "running": [trial.number for trial in running]}, space
+        if found is None:
+            return {}, {}, space
+        proposed = dict(found.choices)
+        return proposed, {**why, "proposed": proposed, **now}, space
 
     def _ready(self, directions: Sequence[StudyDirection]) -> Engine:
         if self._engine is None or self._engine.objectives != len(directions):

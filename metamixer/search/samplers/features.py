@@ -45,7 +45,10 @@ def suffixes(name: str) -> tuple[str, ...]:
     >>> suffixes("network[2]/block~2/mixer#1")
     ('mixer#1', 'block/mixer#1', 'network/block/mixer#1')
     """
-    path, _, number = name.rpartition("#")
+    path, mark, number = name.rpartition("#")
+    if not mark:  # a name that somebody else gave: layer1/kind
+        parts = name.split("/")
+        return tuple("/".join(parts[-depth:]) for depth in range(1, min(DEPTH, len(parts)) + 1))
     rules = [part.partition("[")[0].partition("~")[0] for part in path.split("/")]
     return tuple("/".join(rules[-depth:]) + f"#{number}" for depth in range(1, min(DEPTH, len(rules)) + 1))
 

@@ -142,7 +142,8 @@ def tree_of(node: Node) -> Tree:
     """A sentence as labelled tree: phrases and their parts, repetitions written out up to some copies."""
     if node.op == "power" and node.kids[1].op == "size" and node.kids[1].data.isdigit():
         copy = tree_of(node.kids[0])
-        return ("seq", (copy,) * min(COPIES, int(node.kids[1].data)))
+        parts_of_copy = copy[1] if copy[0] == "seq" else (copy,)
+        return ("seq", parts_of_copy * min(COPIES, int(node.kids[1].data)))
     parts: list[Tree] = []
     for kid in node.kids:
         tree = tree_of(kid)
