@@ -5,6 +5,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +109,17 @@ def test_running_again_changes_nothing_and_a_raised_budget_continues(load: Load)
     assert record.read(study.path) == before
     assert load("study.budget=15").run("inline").trained == 15
     after = record.read(study.path)
-    assert after[: len(before)] == [*before]
+    # weights of what has left the front are gone
+    assert [replace(row, weights=None) for row in after[: len(before)]] == [
+        replace(row, weights=None) for row in before
+    ]
     assert record.settings(study.path)["study"]["budget"] == 15
     with pytest.raises(StudyError, match="has 15 architectures, more than the budget of 12"):
         load().run("inline")
 
 
 @pytest.mark.parametrize("stops", [(0,), (1, 3, 9), (12, 14, 16, 17)])
-@pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
+@pytest.mark.parametrize("sampler", ["known-cost", "evolution", "tpe", "nsga2"])
 def test_a_search_that_was_stopped_ends_as_if_it_was_not(
     load: Load, monkeypatch: pytest.MonkeyPatch, stops: tuple[int, ...], sampler: str
 ) -> None:
@@ -314,7 +318,8 @@ def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatc
     # Seeds that differ a lot: members leave the front of means, and may come back until all seeds are there.
     monkeypatch.setenv("TOY_NOISE", "0.1")
     monkeypatch.setattr(toys, "interrupted", toys.fast, raising=False)
-    study = load("search.evaluate=toys:interrupted")
+    options = ["search.evaluate=toys:interrupted", "search.sampler=tpe"]
+    study = load(*options)
     study.run("inline")
     rows = record.read(study.path)
     firsts = [row for row in rows if row.kind == "trained"]
@@ -324,7 +329,7 @@ def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatc
     assert {row.number for row in firsts if row.weights} == members
 
     stop_after(monkeypatch, sum(row.kind != "proposal" for row in rows) - 1)
-    stopped = load("search.evaluate=toys:interrupted", name="stopped")
+    stopped = load(*options, name="stopped")
     assert stopped.run("inline").state == "interrupted"
     assert {row.number for row in record.read(stopped.path) if row.weights} >= first_front
 
