@@ -71,7 +71,7 @@ class Sentences:
         if row.kind == "replicate" and row.of is not None:
             if row.state == "complete" and row.accuracy is not None:
                 self._replicates.setdefault(row.of, {})[row.number] = row.accuracy
-        elif row.kind in ("trained", "baseline") and row.key is not None:
+        elif (row.searched or row.kind == "baseline") and row.key is not None:
             seen = self._firsts.get(row.number)
             if seen is None:
                 candidate = _candidate(self._parse(row.sentence), row.choices, row.key, row.flops, "row")
@@ -89,7 +89,7 @@ class Sentences:
         """
         observed = self.observed()
         firsts = sorted(self._firsts.items())
-        running = [(number, c) for number, (c, row) in firsts if row.kind == "trained" and not row.finished]
+        running = [(number, c) for number, (c, row) in firsts if row.searched and not row.finished]
         found, why = self.engine.propose(
             observed,
             [candidate for _, candidate in running],
@@ -119,7 +119,7 @@ class Sentences:
         errors = [1 - float(row.accuracy or 0.0), *(1 - more[replicate] for replicate in sorted(more))]
         spread = (variance(errors), 0.0) if len(errors) > 1 else ()
         values = (fmean(errors), float(row.flops))
-        return Observation(candidate, values, len(errors), spread, eligible=row.kind == "trained")
+        return Observation(candidate, values, len(errors), spread, eligible=row.searched)
 
     # -- as a space of candidates, see `metamixer.search.samplers.variation.Draws`
 
