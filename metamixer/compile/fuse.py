@@ -7,7 +7,7 @@ is a sentence again, so it has costs, a drawing and a dense reference of its own
 
 One walk over the checked tree turns every occurrence into a ``Piece``: what is written for it, the tensors of its
 words in reading order (as functions, so that the sentence alone needs no network and no torch), and what the rules
-can fold: an affine map of its source, or a batch norm.
+can fold: an affine map of its source, or a scaling of channels, as words say (``metamixer.language.affine``).
 """
 
 from __future__ import annotations
@@ -15,68 +15,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import prod
 from typing import TYPE_CHECKING, Any
 
+from metamixer.compile.affine import of_scaled, plus, plus_x, then_scaled
 from metamixer.errors import UserError
 from metamixer.language import Sentence, parse
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, total, word
+from metamixer.language.affine import Affine, Scaling, Tensors
+from metamixer.language.nodes import Node, X, chain, joined, total
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed
-from metamixer.language.types import Score
-from metamixer.language.vocabulary import Macro
-from metamixer.words.convolutions import EPS, convolve_same
+from metamixer.language.vocabulary import Macro, place_word
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from metamixer.compile.modules import Network, Share, Weights
 
 Path = tuple[int, ...]
-Tensors = Callable[[], dict[str, Any]]
 Held = Mapping[Path, "Weights | Share"]
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A batch norm in evaluation: ``vectors() -> (scale, shift)`` of ``rows`` numbers; channel i uses i mod rows."""
-
-    rows: int
-    vectors: Callable[[], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Affine:
-    """A projection or convolution of one source.
-
-    Attributes:
-        kind: ``lin``, ``conv``, ``fconv``; ``sets``: a ``lin`` with a matrix for each token set, which no rule but
-            that of ``@`` knows; ``T``: a ``lin`` inside ``@T``, with a matrix for each channel set.
-        channels: width of the source and of the result.
-        groups: channel groups; for ``conv`` each channel is one.
-        rows: rows of the weight, axis 0; fewer than channels where sets share them.
-        kernel, stride, pads: a number, or a pair for ``pads``, for each axis; none for ``lin`` and ``T``.
-        grid: the source's.
-        tensors: ``() -> (weight, bias or None)``.
-        bias: whether there is one.
-        source: what it reads; None for the state of a stage.
-    """
-
-    kind: str
-    channels: tuple[int, int]
-    groups: int
-    rows: int
-    grid: tuple[int, ...]
-    tensors: Callable[[], tuple[Tensor, Tensor | None]]
-    bias: bool
-    source: Piece | None
-    kernel: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-    pads: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def of_x(self) -> bool:
-        return self.source is not None and self.source.node is X
 
 
 @dataclass(frozen=True)
@@ -86,15 +40,17 @@ class Piece:
     Attributes:
         node: what is written for it.
         weights: for each of its words with weights, in reading order, whose they are and what they are.
-        affine: what it is as a map, if the rules know it.
-        norm: what it is as a batch norm.
-        match: of a read: its match with a bank, which a norm before it can fold into, and what follows.
+        affine: what it is as a map, if it is one.
+        source: what that map reads; None for the state of a stage.
+        scaling: what it is as a scaling of the channels of x, if it is one.
+        match: of a read: its match with a bank as a map, which a scaling before it can fold into.
     """
 
     node: Node
     weights: tuple[tuple[object, Tensors], ...] = ()
     affine: Affine | None = None
-    norm: Norm | None = None
+    source: Piece | None = None
+    scaling: Scaling | None = None
     match: Affine | None = field(default=None, repr=False)
 
 
@@ -176,8 +132,20 @@ class _Walk:
             inner = kids[0]
             return replace(inner, node=t.node) if inner.node is t.kids[0].node else inner
         plain = self.plain(t, path, kids)
-        rule = RULES.get(t.word.form) or RULES.get(t.word.name)
-        return rule(t, kids, plain, partial(self.tensors, path)) if rule else plain
+        combine = COMBINED.get(t.word.form)
+        return combine(t, kids, plain) if combine else self.leaf(t, kids, plain, partial(self.tensors, path))
+
+    def leaf(self, t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
+        """What the word says of itself: a map, a scaling, or nothing."""
+        source = None if t.context.kind == "stage" or not kids else kids[0]
+        of_x = source is not None and source.node is X
+        affine, scaling = t.word.as_affine(t, tensors), t.word.as_scaling(t, tensors)
+        if affine is not None:
+            affine = replace(affine, of_x=of_x)
+            if affine.spelled is None:
+                return replace(plain, match=affine)
+            return written(affine, source) if affine.anew else replace(plain, affine=affine, source=source)
+        return replace(plain, scaling=scaling) if of_x else plain
 
     def plain(self, t: Typed, path: Path, kids: list[Piece]) -> Piece:
         """The occurrence with its fused parts put in place."""
@@ -206,269 +174,47 @@ def _bare(node: Node) -> Node:
     return _bare(node.kids[0]) if node.op == "slot" else node
 
 
-# -- reading words as maps ---------------------------------------------------------------------------------------------
+# -- what is put together ----------------------------------------------------------------------------------------------
 
 
-def _lin(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    s, x = t.settings, t.inputs[0]
-    if s["fix"]:  # frozen numbers stay apart
-        return plain
-    kind = "sets" if s["sets"] else "lin"
-    affine = Affine(kind, (x.channels, s["c"]), s["g"], s["c"], x.grid, _pair(tensors), bool(s["b"]), kids[0])
-    return replace(plain, affine=affine)
-
-
-def _conv(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    s, x = t.settings, t.inputs[0]
-    if s["fix"]:  # frozen numbers stay apart
-        return plain
-    source = None if t.context.kind == "stage" else kids[0]
-    kernel = tuple(max(sizes) for sizes in zip(*s["kernels"], strict=True))
-    rows = s["sets"] or s["c"]
-    affine = Affine(
-        "conv", (x.channels, s["c"]), x.channels, rows, x.grid, _pair(tensors, "kernel0"), bool(s["b"]), source,
-        kernel, s["s"], tuple(map(_same, kernel)),
-    )  # fmt: skip
-    if not s["normed"]:
-        return replace(plain, affine=affine)
-    return written(replace(affine, bias=True, tensors=partial(_one_kernel, tensors, s["kernels"], kernel)))
-
-
-def _fconv(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    s, x = t.settings, t.inputs[0]
-    if s["fix"]:  # frozen numbers stay apart
-        return plain
-    affine = Affine(
-        "fconv", (x.channels, s["c"]), s["g"], s["c"], x.grid, _pair(tensors), bool(s["b"]), kids[0],
-        s["k"], s["s"], s["pads"],
-    )  # fmt: skip
-    return replace(plain, affine=affine)
-
-
-def _bn(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    if kids[0].node is not X:
-        return plain
-    eps, rows = t.word.eps, t.settings["sets"] or t.out.channels  # type: ignore[attr-defined]
-    return replace(plain, norm=Norm(rows, lambda: _evaluated(tensors(), "", eps)))
-
-
-def _same(k: int) -> tuple[int, int]:
-    return (k - 1) // 2, k // 2
-
-
-def _pair(tensors: Tensors, name: str = "weight") -> Callable[[], tuple[Tensor, Tensor | None]]:
-    def read() -> tuple[Tensor, Tensor | None]:
-        held = tensors()
-        return held[name].double(), held["bias"].double() if "bias" in held else None
-
-    return read
-
-
-def _evaluated(held: Mapping[str, Tensor], i: str, eps: float) -> tuple[Tensor, Tensor]:
-    """Scale and shift that a batch norm is in evaluation."""
-    mean, variance, scale = (held[f"{name}{i}"].double() for name in ("mean", "variance", "scale"))
-    factor = scale / (variance + eps).sqrt()
-    shift = -mean * factor
-    return factor, shift + held[f"shift{i}"].double() if f"shift{i}" in held else shift
-
-
-def _one_kernel(tensors: Tensors, kernels: tuple[tuple[int, ...], ...], kernel: tuple[int, ...]) -> Any:
-    """The sum of batch-normed kernels as one kernel and bias."""
-    held = tensors()
-    weight: Any = 0
-    bias: Any = 0
-    for i, own in enumerate(kernels):
-        factor, shift = _evaluated(held, str(i), EPS)
-        weight = weight + _padded(held[f"kernel{i}"].double() * _over_rows(factor, len(own) + 2), own, kernel)
-        bias = bias + shift
-    return weight, bias
-
-
-def _padded(weight: Tensor, own: tuple[int, ...], kernel: tuple[int, ...]) -> Tensor:
-    """A kernel in the middle of a larger one."""
-    from torch.nn.functional import pad
-
-    sides = []
-    for k, wide in zip(reversed(own), reversed(kernel), strict=True):
-        front = _same(wide)[0] - _same(k)[0]
-        sides += [front, wide - k - front]
-    return pad(weight, sides)
-
-
-def _over_rows(vector: Tensor, ndim: int) -> Tensor:
-    return vector.reshape(-1, *[1] * (ndim - 1))
-
-
-# -- the rules ---------------------------------------------------------------------------------------------------------
-
-
-def written(a: Affine) -> Piece:
-    """A map as a piece."""
-    arguments = () if a.source is None or a.source.node is X else (a.source.node,)
-    options: dict[str, Any] = {}
-    if any(step > 1 for step in a.stride):
-        options["s"] = a.stride
-    if a.kind == "conv":
-        options |= {"c": a.channels[1]} if len(set(a.channels)) > 1 else {}
-        options |= {"sets": a.rows} if a.rows != a.channels[1] else {}
-    elif a.kind == "fconv":
-        usual = tuple((0, 0) if k <= s else _same(k) for k, s in zip(a.kernel, a.stride, strict=True))
-        options |= {"g": a.groups} if a.groups > 1 else {}
-        options |= {"pad": tuple(front for front, _ in a.pads)} if a.pads != usual else {}
-    elif a.kind == "lin":
-        options |= {"g": a.groups} if a.groups > 1 else {}
-    elif a.rows > 1:
-        options["sets"] = a.rows
-    if a.bias != (a.kind != "conv"):
-        options["b"] = int(a.bias)
-    keywords = {key: _size(value) for key, value in options.items()}
-    if a.kind == "conv":
-        if arguments or a.source is None or not a.bias:
-            first = arguments if arguments or a.source is None else (X,)
-            node = word("conv", *first, make("bank", None, (_size(a.kernel),)), **keywords)
-        else:
-            keywords.pop("b")
-            node = word("dw", _size(a.kernel), **keywords)
-    elif a.kind == "fconv":
-        node = word("fconv", _size(a.kernel), size(a.channels[1]), *arguments, **keywords)
-    else:
-        width = () if a.channels[0] == a.channels[1] else (size(a.channels[1]),)
-        node = word("lin", *width, *arguments, **keywords)
-        node = place(node, word("T")) if a.kind == "T" else node
-    names = ("kernel0", "bias") if a.kind == "conv" else ("weight", "bias")
+def written(a: Affine, source: Piece | None) -> Piece:
+    """A map of a source as a piece."""
+    assert a.spelled is not None
+    arguments = () if source is None or source.node is X else (source.node,)
 
     def tensors() -> dict[str, Any]:
-        return {name: value for name, value in zip(names, a.tensors(), strict=True) if value is not None}
+        return {name: value for name, value in zip(a.names, a.tensors(), strict=True) if value is not None}
 
-    before = () if a.source is None else a.source.weights
-    return Piece(node, (*before, (object(), tensors)), a)
-
-
-def _size(value: int | tuple[int, ...]) -> Node:
-    return size(value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value)
+    before = () if source is None else source.weights
+    return Piece(a.spelled(a, arguments), (*before, (object(), tensors)), a, source)
 
 
-def then_norm(a: Affine, norm: Norm) -> Affine | None:
-    """``map >> bn`` as one map with a bias."""
-    if a.rows % norm.rows or a.kind == "sets":
-        return None
+def _with_match(kid: Piece, a: Affine) -> Piece:
+    """A read whose match, its first word with weights, has other ones."""
 
-    def tensors() -> tuple[Tensor, Tensor]:
-        weight, bias = a.tensors()
-        scale, shift = (v.repeat(a.rows // norm.rows) for v in norm.vectors())
-        bias = weight.new_zeros(a.rows, *([weight.shape[1]] if a.kind == "T" else [])) if bias is None else bias
-        moved = bias.reshape(a.rows, -1) * scale[:, None] + shift[:, None]
-        return weight * _over_rows(scale, weight.ndim), moved.reshape(bias.shape)
+    def tensors() -> dict[str, Any]:
+        return dict(zip(a.names, a.tensors(), strict=True))
 
-    return replace(a, tensors=tensors, bias=True)
+    return replace(kid, weights=((object(), tensors), *kid.weights[1:]), match=a)
 
 
-def after_norm(a: Affine, norm: Norm) -> Affine | None:
-    """``bn >> map`` as one map with a bias, where no zeros are read in place of normed values."""
-    if not a.of_x or a.rows != a.channels[1] or a.kind in ("sets", "T") or any(map(any, a.pads)):
-        return None
-
-    def tensors() -> tuple[Tensor, Tensor]:
-        weight, bias = a.tensors()
-        scale, shift = (v.repeat(a.channels[0] // norm.rows) for v in norm.vectors())
-        grouped = weight.reshape(a.groups, -1, *weight.shape[1:])
-        tail = [1] * len(a.kernel)
-        added = (grouped * shift.reshape(a.groups, 1, -1, *tail)).flatten(2).sum(-1).flatten()
-        return (
-            (grouped * scale.reshape(a.groups, 1, -1, *tail)).reshape(weight.shape),
-            added if bias is None else bias + added,
-        )
-
-    return replace(a, tensors=tensors, bias=True)
-
-
-def plus(a: Affine, b: Affine | None, sign: int) -> Affine | None:
-    """The sum (or difference) of two maps of ``x`` as one; ``b`` None stands for ``x`` itself."""
-    kernel, pads = a.kernel, a.pads
-    if a.kind == "sets":
-        return None
-    if b is None:
-        fits = a.channels[0] == a.channels[1] and all(s == 1 for s in a.stride) and a.pads == tuple(map(_same, kernel))
-        if not fits or not a.of_x:
-            return None
-    else:
-        alike = (a.kind, a.channels, a.groups, a.rows, a.stride) == (b.kind, b.channels, b.groups, b.rows, b.stride)
-        if not alike or not a.of_x or not b.of_x:
-            return None
-        kernel = tuple(map(max, a.kernel, b.kernel))
-        if (a.kernel, a.pads) != (b.kernel, b.pads):
-            centred = all(part.pads == tuple(map(_same, part.kernel)) for part in (a, b))
-            if not centred or prod(kernel) > prod(a.kernel) + prod(b.kernel):
-                return None  # one kernel around both would cost more than the two
-            pads = tuple(map(_same, kernel))
-
-    def tensors() -> tuple[Tensor, Tensor | None]:
-        weight, bias = a.tensors()
-        if b is None:
-            return weight + sign * _identity(a, weight), bias
-        other, shift = b.tensors()
-        weight, other = (_padded(w, p.kernel, kernel) if kernel else w for w, p in ((weight, a), (other, b)))
-        if shift is not None:
-            bias = sign * shift + (0 if bias is None else bias)
-        return weight + sign * other, bias
-
-    return replace(a, kernel=kernel, pads=pads, tensors=tensors, bias=a.bias or (b is not None and b.bias))
-
-
-def _identity(a: Affine, weight: Tensor) -> Tensor:
-    """The weight that keeps the input, in the shape of ``weight``."""
-    import torch
-
-    if a.kind == "T":
-        return torch.eye(weight.shape[-1], dtype=weight.dtype, device=weight.device)
-    eye = torch.zeros_like(weight)
-    rows, columns = torch.arange(len(weight)), torch.arange(len(weight)) % weight.shape[1]
-    middle: list[Any] = [(k - 1) // 2 for k in a.kernel]
-    eye[(rows, columns, *middle)] = 1
-    return eye
-
-
-def toeplitz(a: Affine, b: Affine, sign: int) -> Affine | None:
-    """A token matrix plus a depthwise convolution on the same part of the grid, as one token matrix (RepMLPNet)."""
-    fits = a.kind == "T" and b.kind == "conv" and a.rows == b.rows and b.channels[0] == b.channels[1]
-    if not fits or not a.of_x or not b.of_x or any(s > 1 for s in b.stride):
-        return None
-
-    def tensors() -> tuple[Tensor, Tensor | None]:
-        import torch
-
-        weight, bias = a.tensors()
-        kernel, shift = b.tensors()
-        q = prod(b.grid)
-        pixels = torch.eye(q, dtype=kernel.dtype, device=kernel.device).reshape(q, *b.grid, 1)
-        pixels = pixels.expand(*pixels.shape[:-1], len(kernel))
-        matrix = convolve_same(pixels, kernel, None, b.stride, len(kernel)).reshape(q, q, -1)  # (from, to, set)
-        weight = weight.reshape(a.rows, q, q) + sign * matrix.permute(2, 1, 0)
-        if shift is not None:
-            shift = sign * shift[:, None].expand(-1, q)
-            bias = shift if bias is None else bias.reshape(a.rows, q) + shift
-        return weight, bias
-
-    return replace(a, tensors=tensors, bias=a.bias or b.bias)
-
-
-def _sequence(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    """``map >> bn`` first, then ``bn >> map`` and ``bn >> read of a bank``."""
+def _sequence(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
+    """A map and the scaling behind it first, then a scaling and the map or read of a bank behind it."""
     done: list[Piece] = []
     for kid in kids:
-        fused = then_norm(done[-1].affine, kid.norm) if done and done[-1].affine and kid.norm else None
+        fused = then_scaled(done[-1].affine, kid.scaling) if done and done[-1].affine and kid.scaling else None
         if fused:
-            done[-1] = written(fused)
+            done[-1] = written(fused, done[-1].source)
         elif kid.node is not X:
             done.append(kid)
     behind: list[Piece] = []
     for kid in done:
-        before = behind[-1].norm if behind else None
-        fused = after_norm(kid.affine, before) if before and kid.affine else None
-        if before and kid.match and (folded := after_norm(kid.match, before)):
+        before = behind[-1].scaling if behind else None
+        fused = of_scaled(kid.affine, before) if before and kid.affine else None
+        if before and kid.match and (folded := of_scaled(kid.match, before)):
             behind[-1] = _with_match(kid, folded)
         elif fused:
-            behind[-1] = written(fused)
+            behind[-1] = written(fused, kid.source)
         else:
             behind.append(kid)
     if len(behind) == len(kids):
@@ -478,31 +224,8 @@ def _sequence(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Pi
     return Piece(chain("seq", [kid.node for kid in behind]), tuple(item for kid in behind for item in kid.weights))
 
 
-def _read(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
+def _read(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
     return replace(plain, match=kids[0].match)
-
-
-def _dot0(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    """A match with a bank is a projection; its bias is written, so a norm can go there."""
-    score = t.out
-    if not isinstance(score, Score) or not score.as_field or score.heads > 1 or len(score.parts) > 1:
-        return plain
-    if not t.settings["b"] or t.context.kind == "stage":
-        return plain
-    width = t.inputs[0].channels
-    return replace(
-        plain,
-        match=Affine("lin", (width, score.slots), 1, score.slots, t.x.grid, _pair(tensors, "keys0"), True, kids[0]),
-    )
-
-
-def _with_match(kid: Piece, a: Affine) -> Piece:
-    """A read whose match, its first word with weights, has other ones."""
-
-    def tensors() -> dict[str, Any]:
-        return dict(zip(("keys0", "bias"), a.tensors(), strict=True))
-
-    return replace(kid, weights=((object(), tensors), *kid.weights[1:]), match=a)
 
 
 def _add(signs: str, kids: list[Piece]) -> tuple[str, list[Piece]]:
@@ -515,14 +238,13 @@ def _add(signs: str, kids: list[Piece]) -> tuple[str, list[Piece]]:
         while kid.affine and sign == "+" and j < len(terms):
             factor = 1 if terms[j][0] == "+" else -1
             other = terms[j][1]
+            fused = None
             if other.node is X:
-                fused = plus(kid.affine, None, factor)
+                fused = plus_x(kid.affine, factor)
             elif other.affine:
-                fused = plus(kid.affine, other.affine, factor) or toeplitz(kid.affine, other.affine, factor)
-            else:
-                fused = None
+                fused = plus(kid.affine, other.affine, factor)
             if fused:
-                kid = written(fused)
+                kid = written(fused, kid.source)
                 terms[i] = ("+", kid)
                 del terms[j]
                 j = i + 1
@@ -532,14 +254,14 @@ def _add(signs: str, kids: list[Piece]) -> tuple[str, list[Piece]]:
     return "".join(sign for sign, _ in terms), [kid for _, kid in terms]
 
 
-def _sum(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
+def _sum(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
     signs = "++" if t.word.form == "residual" else t.node.data
     given = [Piece(X), *kids] if t.word.form == "residual" else kids
-    # what is taken away last, as a sum needs it; token matrices before convolutions, which join them; x last
+    # what is taken away last, as a sum needs it; matrices over tokens before what joins them; x last
 
     def rank(i: int) -> tuple[bool, bool, bool]:
         affine = given[i].affine
-        return signs[i] == "-", given[i].node is X, affine is None or affine.kind != "T"
+        return signs[i] == "-", given[i].node is X, affine is None or not affine.over_tokens
 
     order = sorted(range(len(given)), key=rank)
     signs, terms = _add("".join(signs[i] for i in order), [given[i] for i in order])
@@ -551,31 +273,21 @@ def _sum(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
     return Piece(node, tuple(item for term in terms for item in term.weights))
 
 
-def _at(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    """``lin@T``: one matrix over the tokens for each set of channels."""
+def _at(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
+    """A view of a map, where the view says that it is a map too."""
     levels, inner = t.settings["levels"], kids[0].affine
-    transposed = [level.place.word for level in levels] == ["T"] and inner is not None and inner.kind in ("lin", "sets")
-    if not transposed or not inner or not inner.of_x or inner.groups > 1 or len(set(inner.channels)) > 1:
+    if len(levels) != 1 or inner is None:
         return plain
-    sets = t.kids[0].settings.get("sets") or 1
-
-    def matrices() -> tuple[Tensor, Tensor | None]:
-        weight, bias = inner.tensors()
-        n = inner.channels[0]
-        return weight.reshape(sets, n, n), bias if bias is None else bias.reshape(sets, n)
-
-    width = (t.x.channels, t.x.channels)
-    affine = replace(inner, kind="T", channels=width, rows=sets, grid=t.x.grid, tensors=matrices)
-    return replace(plain, affine=affine)
+    return replace(plain, affine=place_word(levels[0].place).around(t.x, inner), source=kids[0].source)
 
 
-def _unit(t: Typed, kids: list[Piece], plain: Piece, tensors: Tensors) -> Piece:
-    """A scope around a map: what is written for maps needs none."""
-    return written(kids[0].affine) if kids[0].affine and kids[0].affine.of_x else plain
+def _frame(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
+    """A frame that only is a scope: what is written for a map of x needs none."""
+    inner = kids[0]
+    only = inner.affine is not None and inner.affine.of_x and t.word.written(t, (inner.node,)) is inner.node
+    return written(inner.affine, inner.source) if inner.affine and only else plain
 
 
-Rule = Callable[[Typed, list[Piece], Piece, Tensors], Piece]
-RULES: Mapping[str, Rule] = {
-    "lin": _lin, "conv": _conv, "fconv": _fconv, "bn": _bn, "dot0": _dot0,
-    "chain": _sequence, "read": _read, "sum": _sum, "residual": _sum, "place": _at, "unit": _unit,
+COMBINED: Mapping[str, Callable[[Typed, list[Piece], Piece], Piece]] = {
+    "chain": _sequence, "read": _read, "sum": _sum, "residual": _sum, "place": _at, "frame": _frame,
 }  # fmt: skip

@@ -33,6 +33,7 @@ from metamixer.language.printer import domain_of, weights_of
 from metamixer.language.reach import Reach
 from metamixer.language.typed import check_node
 from metamixer.language.types import Context, Mismatch
+from metamixer.language.vocabulary import words
 
 
 class Spot(NamedTuple):
@@ -331,7 +332,7 @@ def _names_width(node: Node) -> bool:
     """Whether the letter D stands outside of an inner scope."""
     if node.op == "size":
         return "D" in node.data
-    if node.op == "word" and node.data[0] in ("res", "unit"):
+    if node.op == "word" and node.data[0] in words() and words()[node.data[0]].scope:
         return False
     return any(_names_width(kid) for kid in node.kids)
 

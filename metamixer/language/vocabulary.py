@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from metamixer.language.affine import Affine, Scaling, Tensors
 from metamixer.language.nodes import Node, X, joined, make, number, size, word
 from metamixer.language.table import register as register  # words find all that they need here
 from metamixer.language.table import words as words
@@ -106,6 +107,7 @@ class Word:
     # Declared properties that walkers plan by.
     neutral: ClassVar[bool] = False  # keeps its input
     chained: ClassVar[bool] = False  # each sub-phrase reads what the one before made; the last makes the result
+    scope: ClassVar[bool] = False  # its operand is a scope for the letter D
     skip: ClassVar[bool] = False  # as a term of a sum it is the way around the other terms
     projection: ClassVar[bool] = False  # y = x W^T + b; several on one input may run as one product
     content: ClassVar[bool] = False  # makes scores <q, k>
@@ -226,6 +228,14 @@ class Word:
     def times(self, t: Typed) -> int:
         """How often the sub-phrases run for one input (windows, channel groups)."""
         return 1
+
+    def as_affine(self, t: Typed, tensors: Tensors) -> Affine | None:
+        """The occurrence as an affine map of its first source in evaluation, if it is one."""
+        return None
+
+    def as_scaling(self, t: Typed, tensors: Tensors) -> Scaling | None:
+        """The occurrence as a factor and a shift for each channel in evaluation, if it is that."""
+        return None
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
         """Index tables (numpy arrays) that ``apply`` needs; they are no weights."""
@@ -389,6 +399,10 @@ class PlaceWord(Plain):
 
     def outside(self, ctx: Context, place: Place, out: Type) -> Type:
         return out
+
+    def around(self, field: Field, inner: Affine) -> Affine | None:
+        """Of a view of ``field``: what it makes of an affine map, if that is one too."""
+        return None
 
     def chooses(self, place: Place) -> bool:
         """Whether it depends on the data. ``apply`` and ``dense`` then compute it from its sources: for a support an

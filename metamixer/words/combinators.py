@@ -302,7 +302,7 @@ class Scope(Plain):
     spectral = True
 
     sources = ("a",)
-    form = "frame"
+    form, scope = "frame", True
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return joined(t.node, kids)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node, make, size, word
+from metamixer.language.affine import Affine, Tensors, held, same, sized
+from metamixer.language.nodes import Node, X, make, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import Done, Plain, Span, Spans, Weighing, Weight, on_grid, one, per_axis, register
 from metamixer.words.banks import frozen, special, trained
 from metamixer.words.combinators import elements
+from metamixer.words.norms import evaluated
 from metamixer.words.sources import sharing
 
 
@@ -96,6 +99,41 @@ def shifted_sum(x: Any, kernel: tuple[int, ...], stride: tuple[int, ...], paddin
 EPS = 1e-5  # of the norms inside #rep
 
 
+def centred(weight: Any, own: tuple[int, ...], kernel: tuple[int, ...]) -> Any:
+    """A kernel in the middle of a larger one."""
+    from torch.nn.functional import pad
+
+    sides = []
+    for k, wide in zip(reversed(own), reversed(kernel), strict=True):
+        front = same(wide)[0] - same(k)[0]
+        sides += [front, wide - k - front]
+    return pad(weight, sides)
+
+
+def one_kernel(tensors: Tensors, kernels: tuple[tuple[int, ...], ...], kernel: tuple[int, ...]) -> tuple[Any, Any]:
+    """The sum of batch-normed kernels in evaluation as one kernel and bias."""
+    found = tensors()
+    weight: Any = 0
+    bias: Any = 0
+    for i, own in enumerate(kernels):
+        factor, shift = evaluated(found, EPS, str(i))
+        weight = weight + centred(found[f"kernel{i}"].double() * factor.reshape(-1, *[1] * (len(own) + 1)), own, kernel)
+        bias = bias + shift
+    return weight, bias
+
+
+def over_tokens(a: Affine) -> tuple[Any, Any]:
+    """A depthwise convolution as a matrix over the tokens, (rows, to, from), for each row of its kernels."""
+    import torch
+
+    kernel, bias = a.tensors()
+    q = prod(a.grid)
+    pixels = torch.eye(q, dtype=kernel.dtype, device=kernel.device).reshape(q, *a.grid, 1)
+    pixels = pixels.expand(*pixels.shape[:-1], len(kernel))
+    matrix = convolve_same(pixels, kernel, None, a.stride, len(kernel)).reshape(q, q, -1)  # (from, to, row)
+    return matrix.permute(2, 1, 0), bias
+
+
 @register
 class Conv(Plain):
     """``conv(q,#k)``: depthwise convolution, a position score over the neighbourhood k with one head a channel.
@@ -175,6 +213,32 @@ class Conv(Plain):
                     Weight(f"variance{i}", (rows,), "fill", 1.0, False),
                 ]
         return (*found, *((Weight("bias", (rows,), "fill", 0.0, learned),) if t.settings["b"] else ()))
+
+    def as_affine(self, t: Typed, tensors: Tensors) -> Affine | None:
+        s, x = t.settings, t.inputs[0]
+        if s["fix"]:  # frozen numbers stay apart
+            return None
+        kernel = tuple(max(sizes) for sizes in zip(*s["kernels"], strict=True))
+        whole = x.channels == s["c"] and all(step == 1 for step in s["s"])
+        return Affine(
+            self.name, self.spelled, ("kernel0", "bias"), (x.channels, s["c"]), x.channels, s["sets"] or s["c"], x.grid,
+            partial(one_kernel, tensors, s["kernels"], kernel) if s["normed"] else held(tensors, "kernel0"),
+            bool(s["b"] or s["normed"]), kernel, s["s"], tuple(map(same, kernel)),
+            as_matrix=over_tokens if whole else None, anew=s["normed"],
+        )  # fmt: skip
+
+    def spelled(self, a: Affine, arguments: tuple[Node, ...]) -> Node:
+        """How a depthwise convolution is written."""
+        options = {
+            **({"s": sized(a.stride)} if any(step > 1 for step in a.stride) else {}),
+            **({"c": size(a.channels[1])} if len(set(a.channels)) > 1 else {}),
+            **({"sets": size(a.rows)} if a.rows != a.channels[1] else {}),
+        }
+        if a.of_x and a.bias:
+            return word("dw", sized(a.kernel), **options)
+        bank = make("bank", None, (sized(a.kernel),))
+        first = (X,) if a.of_x else arguments
+        return word(self.name, *first, bank, **options, **({"b": size(1)} if a.bias else {}))
 
     def macs(self, t: Typed) -> int:
         return int(elements(t.out) * sum(prod(kernel) for kernel in t.settings["kernels"]))

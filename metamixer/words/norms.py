@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from metamixer.language.affine import Scaling, Tensors
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, register
@@ -67,6 +69,14 @@ class LayerNorm(Standardising):
         return self.affine(t, w, centred / (centred.square().mean(-1, keepdim=True) + self.added(t)).sqrt())
 
 
+def evaluated(held: Mapping[str, Any], eps: float, i: str = "") -> tuple[Any, Any]:
+    """Factor and shift that a batch norm is in evaluation; ``i`` numbers its tensors."""
+    mean, variance, scale = (held[f"{name}{i}"].double() for name in ("mean", "variance", "scale"))
+    factor = scale / (variance + eps).sqrt()
+    shift = -mean * factor
+    return factor, shift + held[f"shift{i}"].double() if f"shift{i}" in held else shift
+
+
 @register
 class BatchNorm(Keeping):
     """``bn``: over batch and tokens while training, by running statistics (momentum 0.1) in evaluation; eps 1e-5.
@@ -90,6 +100,9 @@ class BatchNorm(Keeping):
             Weight("mean", (c,), "fill", 0.0, False),
             Weight("variance", (c,), "fill", 1.0, False),
         )
+
+    def as_scaling(self, t: Typed, tensors: Tensors) -> Scaling | None:
+        return Scaling(t.settings["sets"] or t.out.channels, lambda: evaluated(tensors(), self.eps))
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import batch_norm

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from metamixer.language.affine import Affine, Tensors, held
 from metamixer.language.nodes import Node, chain, make
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
@@ -325,6 +326,16 @@ class ContentScore(Plain):
 
     def needs(self, t: Typed) -> tuple[str, ...]:
         return needs(t)
+
+    def as_affine(self, t: Typed, tensors: Tensors) -> Affine | None:
+        """A match with a bank is a projection; its bias is written, so a shift can go there."""
+        score = t.out
+        bank = isinstance(score, Score) and score.as_field and score.heads == 1 and len(score.parts) == 1
+        if self.scaled or not bank or not t.settings["b"] or t.context.kind == "stage":
+            return None
+        width, names = t.inputs[0].channels, ("keys0", "bias")
+        read = held(tensors, "keys0")
+        return Affine("match", None, names, (width, score.slots), 1, score.slots, t.x.grid, read, True)
 
     def constants(self, t: Typed) -> Mapping[str, Any]:
         found = tables(t.out)

@@ -6,6 +6,8 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
+from metamixer.language.affine import Affine, Tensors, held, same, sized
+from metamixer.language.nodes import Node, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import (
@@ -87,6 +89,27 @@ class FullConv(Plain):
         trained, shape = not t.settings["fix"], (t.out.channels, fan_in, *kernel)
         bias = (Weight("bias", (t.out.channels,), "fill", 0.0, trained),) if t.settings["b"] else ()
         return (Weight("weight", shape, "normal", (fan_in * prod(kernel)) ** -0.5, trained), *bias)
+
+    def as_affine(self, t: Typed, tensors: Tensors) -> Affine | None:
+        s, x = t.settings, t.inputs[0]
+        if s["fix"]:  # frozen numbers stay apart
+            return None
+        names = ("weight", "bias")
+        return Affine(
+            self.name, self.spelled, names, (x.channels, s["c"]), s["g"], s["c"], x.grid, held(tensors), bool(s["b"]),
+            s["k"], s["s"], s["pads"],
+        )  # fmt: skip
+
+    def spelled(self, a: Affine, arguments: tuple[Node, ...]) -> Node:
+        """How a convolution is written."""
+        usual = tuple((0, 0) if k <= s else same(k) for k, s in zip(a.kernel, a.stride, strict=True))
+        options = {
+            **({"s": sized(a.stride)} if any(step > 1 for step in a.stride) else {}),
+            **({"g": size(a.groups)} if a.groups > 1 else {}),
+            **({"pad": sized(tuple(front for front, _ in a.pads))} if a.pads != usual else {}),
+            **({} if a.bias else {"b": size(0)}),
+        }
+        return word(self.name, sized(a.kernel), size(a.channels[1]), *arguments, **options)
 
     def macs(self, t: Typed) -> int:
         return int(elements(t.out) * t.inputs[0].channels // t.settings["g"] * prod(t.settings["k"]))

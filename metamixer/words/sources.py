@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.nodes import Node, X
+from metamixer.language.affine import Affine, Tensors, held
+from metamixer.language.nodes import Node, X, size, word
 from metamixer.language.typed import Typed
 from metamixer.language.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.vocabulary import (
@@ -117,6 +118,23 @@ class Linear(Plain):
         trained = not t.settings["fix"]
         bias = (Weight("bias", (*sets, c), "fill", 0.0, trained),) if t.settings["b"] else ()
         return (Weight("weight", (*sets, c, fan_in), "normal", fan_in**-0.5, trained), *bias)
+
+    def as_affine(self, t: Typed, tensors: Tensors) -> Affine | None:
+        s, x = t.settings, t.inputs[0]
+        if s["fix"]:  # frozen numbers stay apart
+            return None
+        names, sets = ("weight", "bias"), s["sets"] or 1
+        return Affine(
+            self.name, self.spelled, names, (x.channels, s["c"]), s["g"], s["c"], x.grid, held(tensors), bool(s["b"]),
+            sets=sets,
+        )  # fmt: skip
+
+    def spelled(self, a: Affine, arguments: tuple[Node, ...]) -> Node:
+        """How a projection is written."""
+        width = () if a.channels[0] == a.channels[1] else (size(a.channels[1]),)
+        options = {"g": a.groups, "sets": a.sets}
+        keywords = {key: size(value) for key, value in options.items() if value > 1}
+        return word(self.name, *width, *arguments, **keywords, **({} if a.bias else {"b": size(0)}))
 
     def macs(self, t: Typed) -> int:
         return t.out.tokens * t.settings["c"] * t.inputs[0].channels // t.settings["g"]

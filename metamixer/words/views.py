@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
 
+from metamixer.language.affine import Affine
 from metamixer.language.nodes import Node, make, size, word
 from metamixer.language.nodes import place as attached
 from metamixer.language.typed import Typed
@@ -431,6 +433,26 @@ class Transposed(View):
         if out.channels == field.tokens:
             return field._replace(channels=out.tokens)
         return Field((out.channels,), out.tokens)
+
+    def around(self, field: Field, inner: Affine) -> Affine | None:
+        """Of a projection: one matrix over the tokens for each set of channels."""
+        n = inner.channels[0]
+        if inner.over_tokens or inner.kernel or not inner.of_x or inner.groups > 1 or inner.channels != (n, n):
+            return None
+        spelled = inner.spelled
+        assert spelled is not None
+
+        def matrices() -> tuple[Any, Any]:
+            weight, bias = inner.tensors()
+            return weight.reshape(inner.sets, n, n), bias if bias is None else bias.reshape(inner.sets, n)
+
+        def viewed(a: Affine, arguments: tuple[Node, ...]) -> Node:
+            return attached(spelled(replace(a, sets=a.rows), arguments), word(self.name))
+
+        return replace(
+            inner, kind=f"@{self.name}", spelled=viewed, channels=(field.channels, field.channels), rows=inner.sets,
+            sets=1, grid=field.grid, tensors=matrices, over_tokens=True,
+        )  # fmt: skip
 
     def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:
         return value.reshape(value.shape[0], field.tokens, field.channels).transpose(1, 2)
