@@ -96,6 +96,9 @@ class SearchSection(_Section):
     evaluate: Annotated[str, Field(pattern=r"^[\w.]+:\w+$", description="what trains, as package.module:function")] = (
         "metamixer.training.evaluate:evaluate"
     )
+    callbacks: Annotated[
+        tuple[str, ...], Field(description="where trials are shown too: tensorboard, mlflow, wandb, or your own")
+    ] = ()
     references: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$", description="accuracies to print beside the best")] = (
         "metamixer.training.reference:reference_accuracies"
     )

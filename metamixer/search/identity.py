@@ -31,6 +31,7 @@ CHANGEABLE = {
         "threads",
         "gpus",
         "address",
+        "callbacks",
         "time_limit",
         "memory_limit",
         "retry_out_of_memory",

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metamixer.errors import LanguageError, StudyError
+from metamixer.search import callbacks, devices, front, identity, origin, record
 from metamixer.search import config as configuration
-from metamixer.search import devices, front, identity, origin, record
 from metamixer.search import storage as storages
 from metamixer.search.config import StudyConfig
 from metamixer.search.interrupt import Interrupt, Interrupted
@@ -21,6 +21,7 @@ from metamixer.search.storage import Storage
 
 if TYPE_CHECKING:
     from metamixer.language import Space
+    from metamixer.search.callbacks import Feed
     from metamixer.search.driver import Driver
     from metamixer.search.ledger import Ledger
     from metamixer.search.propose import Costed
@@ -118,6 +119,7 @@ class Study:
         from metamixer.search.ledger import Ledger
         from metamixer.search.propose import Proposer
 
+        shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
         earlier = warm.find(self.config, fingerprints, baselines, self.path)
@@ -142,8 +144,12 @@ class Study:
                 reference=tuple(reference),
             )
             stack.enter_context(view)
+            feed = callbacks.Feed(shown, view.say)
+            stack.callback(feed.close)
+            feed.start(self.path, {**ledger.settings, "references": ledger.references})
             driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1)
-            state = self._drive(driver, ledger, chosen, workers, interrupt, view)
+            state = self._drive(driver, ledger, chosen, workers, interrupt, view, feed)
+            feed.show(ledger.rows)
             rows = ledger.rows
         return Outcome(
             state=state,
@@ -161,6 +167,7 @@ class Study:
         workers: int | None,
         interrupt: Interrupt,
         view: View,
+        feed: Feed,
     ) -> Literal["finished", "interrupted", "exhausted"]:
         from metamixer.search.references import Computation
 
@@ -183,6 +190,7 @@ class Study:
             if references is not None and references.ended:
                 gather()
             view.show(driver.progress, driver.ended)
+            feed.show(ledger.rows)
 
         try:
             if dispatcher == "ray":

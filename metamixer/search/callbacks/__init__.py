@@ -1,0 +1,113 @@
+"""Showing a search in other programs: TensorBoard, MLflow, Weights & Biases, or a program of your own.
+
+A study names what it wants, `[search] callbacks = ["tensorboard"]`. A callback is a class, made known by an entry point
+of the group `metamixer.callbacks`. It is fed from the record: every row that has ended is handed over, those of earlier
+lives of the driver first, so what it shows is whole whatever was killed, and what it has shown must not show twice.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from metamixer.errors import ResourceError, StudyError
+from metamixer.search.record import Row
+
+GROUP = "metamixer.callbacks"
+_SHIPPED = {
+    name: EntryPoint(name, f"metamixer.search.callbacks.{name}:{attribute}", GROUP)
+    for name, attribute in (("tensorboard", "TensorBoard"), ("mlflow", "MLflow"), ("wandb", "WandB"))
+}
+
+
+class Callback(Protocol):
+    """What a class of the group does; it is called without arguments, and only in the driver."""
+
+    def start(self, run: Path, settings: Mapping[str, Any]) -> None:
+        """A driver begins. `run` is the run's folder, `settings` are those of `metamixer.search.record.settings`."""
+
+    def ended(self, row: Row) -> None:
+        """A row has ended: trained, failed, stopped early or refused; once in a driver's life, by rising number."""
+
+    def close(self) -> None:
+        """The driver ends."""
+
+
+class Feed:
+    """Hands the rows of a record to callbacks as they end. One that fails is left out from then on, and said so."""
+
+    def __init__(self, callbacks: Mapping[str, Callback], say: Callable[[str], None]) -> None:
+        self._callbacks = dict(callbacks)
+        self._say = say
+        self._seen = 0
+        self._open: list[int] = []
+
+    def start(self, run: Path, settings: Mapping[str, Any]) -> None:
+        """A driver begins."""
+        self._each(lambda callback: callback.start(run, settings))
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Hand over what has ended since the last call."""
+        waiting = [*self._open, *range(self._seen, len(rows))] if self._callbacks else []
+        self._seen, self._open = len(rows), []
+        for number in waiting:
+            if rows[number].finished:
+                self._each(lambda callback, row=rows[number]: callback.ended(row))  # type: ignore[misc]
+            else:
+                self._open.append(number)
+
+    def close(self) -> None:
+        """The driver ends."""
+        self._each(lambda callback: callback.close())
+
+    def _each(self, call: Callable[[Callback], None]) -> None:
+        for name, callback in list(self._callbacks.items()):
+            try:
+                call(callback)
+            except Exception as error:
+                del self._callbacks[name]
+                self._say(f"callback {name} failed and is left out: {type(error).__name__}: {error}")
+
+
+def make(names: Sequence[str]) -> dict[str, Callback]:
+    """The callbacks of these names.
+
+    Raises:
+        StudyError: There is none of a name, or it cannot be imported.
+        ResourceError: What it shows its rows in is not installed.
+    """
+    offered = {**{point.name: point for point in entry_points(group=GROUP)}, **_SHIPPED}
+    return {name: _make(name, offered) for name in names}
+
+
+def _make(name: str, offered: Mapping[str, EntryPoint]) -> Callback:
+    if name not in offered:
+        near = difflib.get_close_matches(name, offered, n=1)
+        raise StudyError(
+            f"unknown callback {name!r}",
+            place="search.callbacks",
+            advice=(f"did you mean {near[0]}? " if near else "") + f"known here: {', '.join(sorted(offered))}",
+        )
+    try:
+        callback: Callback = offered[name].load()()
+    except ModuleNotFoundError as error:
+        raise ResourceError(
+            f"callback {name} needs a package that is not installed: {error.name}",
+            place="search.callbacks",
+            advice=f"pip install 'metamixer[{name}]'",
+        ) from None
+    except (ImportError, AttributeError) as error:
+        raise StudyError(
+            f"callback {name} cannot be imported: {error}", f"entry point {offered[name].value}"
+        ) from error
+    return callback
+
+
+def numbers(row: Row) -> dict[str, float]:
+    """What a row measured, by name."""
+    found = {"accuracy": row.accuracy, "loss": row.loss, "seconds": row.seconds, "epochs": row.epochs}
+    costs = {"mflops": row.flops / 1e6, "params": row.cost["params"]} if row.cost else {}
+    return {name: float(value) for name, value in {**found, **costs}.items() if value is not None}

@@ -1,0 +1,42 @@
+"""TensorBoard: `tensorboard --logdir runs/NAME/tensorboard`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from metamixer.search.callbacks import numbers
+from metamixer.search.record import Row
+
+
+class TensorBoard:
+    """A log for every trial, `trial_N`, with its learning curve by epoch and its sentence.
+
+    The folder's own log has accuracy, MFLOPs and parameters by trial. It is written anew from the record whenever a
+    driver starts, so a kill leaves nothing half or twice.
+    """
+
+    def start(self, run: Path, settings: Mapping[str, Any]) -> None:
+        self._folder = run / "tensorboard"
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._all = SummaryWriter(str(self._folder))
+
+    def ended(self, row: Row) -> None:
+        if row.kind == "proposal":
+            return
+        with SummaryWriter(str(self._folder / f"trial_{row.number}")) as log:
+            for epoch in row.curve:
+                for name, value in epoch.items():
+                    if name != "epoch":
+                        log.add_scalar(name, value, int(epoch["epoch"]))
+            log.add_text("sentence", f"    {row.sentence}")
+        for name, value in numbers(row).items():
+            self._all.add_scalar(f"trials/{name}", value, row.number)
+        self._all.flush()
+
+    def close(self) -> None:
+        self._all.close()

@@ -1,0 +1,52 @@
+"""Weights & Biases: one run for a study, one step for a trial; without a network with `WANDB_MODE=offline`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from metamixer.search.callbacks import numbers
+from metamixer.search.record import Row
+
+
+class WandB:
+    """Logs accuracy, loss, MFLOPs, parameters, curve and sentence of every trial as it ends; `trial` is its number.
+
+    The run's id is the study's name. Online the run is resumed, and its summary says which trials it has; offline it is
+    written anew from the record.
+    """
+
+    def start(self, run: Path, settings: Mapping[str, Any]) -> None:
+        name = str(settings["study"]["name"])
+        if os.environ.get("WANDB_MODE") == "offline":
+            for old in (run / "wandb").glob(f"offline-run-*-{name}"):
+                shutil.rmtree(old)
+        self._run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", "metamixer"),
+            id=name,
+            name=name,
+            dir=str(run),
+            config=dict(settings),
+            resume="allow",
+            settings=wandb.Settings(silent=True),
+        )
+        self._run.define_metric("*", step_metric="trial")
+        self._there = set(self._run.summary.get("trials") or ())
+
+    def ended(self, row: Row) -> None:
+        if row.kind == "proposal" or row.number in self._there:
+            return
+        names = [name for name in (row.curve[0] if row.curve else ()) if name != "epoch"]
+        curve = {f"curve/{name}": [epoch.get(name) for epoch in row.curve] for name in names}
+        about = {"trial": row.number, "kind": row.kind, "state": row.state, "sentence": row.sentence}
+        self._run.log({**about, **numbers(row), **curve})
+        self._there.add(row.number)
+        self._run.summary["trials"] = sorted(self._there)
+
+    def close(self) -> None:
+        self._run.finish()
