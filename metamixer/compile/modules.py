@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from metamixer.compile.plan import Path, Plan, plan
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bank, Score
-from metamixer.language.vocabulary import Weight
+from metamixer.language.vocabulary import Weight, place_word
 from metamixer.words import supports
 from metamixer.words.reads import table_of
 
@@ -209,7 +209,8 @@ class FusedRead(nn.Module):
         self.biases = nn.ModuleList(cast("Weights", store.of(s, (*path, *where))) for where, s in chosen.between[:-1])
         part = self.match.out.parts[0]
         mask = None
-        if part.place is not None and part.memory is not None:
+        self.causal = bool(part.place) and all(place_word(place).prefix for place in part.place or ())
+        if part.place is not None and part.memory is not None and not self.causal:
             tokens = supports.tokens_of(part.memory)
             mask = torch.as_tensor(supports.present(table_of(part, self.match.out), tokens))[None]
         self.register_buffer("mask", mask, persistent=False)
@@ -228,7 +229,7 @@ class FusedRead(nn.Module):
         score: Score = self.match.out
         q, k, v = heads_of(score, *self.sources(x, env))
         out = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=self._mask(env), scale=self.match.word.scale(self.match)
+            q, k, v, attn_mask=self._mask(env), is_causal=self.causal, scale=self.match.word.scale(self.match)
         )
         return put_back(out, score, self.total)
 

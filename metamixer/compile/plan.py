@@ -38,7 +38,11 @@ class Plan:
 
 
 STAGED = Plan("staged")
-MASKED_TOKENS = 1024  # above, a mask over all pairs of tokens costs more than gathering the slots
+MASKED_TOKENS = (
+    1024  # up to here a mask over all pairs of tokens costs less than gathering slots, whatever their number
+)
+MASKED_TOKENS_A_SLOT = 32  # and as many tokens for each slot; measured: gathering a slot costs about 100 masked ones
+MASKED_PAIRS = 2**26  # what a mask may hold
 
 
 def stages(t: Typed, path: Path = ()) -> list[tuple[Path, Typed]]:
@@ -83,8 +87,9 @@ def _plan(t: Typed) -> Plan:
         part = match.out.parts[0]
         if support and len(words) == 1 and part.memory and supports.grouped(support, part.memory):
             return Plan("grouped", steps[0], between, steps[-1])
-        small = match.out.tokens <= MASKED_TOKENS
+        small = _masks(match.out.tokens, match.out.slots, supports.tokens_of(part.memory or ((), 0)))
         known = support is not None and supports.distinct(support) and not supports.chosen(support)
+        small = small or (support is not None and all(place_word(place).prefix for place in support))  # no mask at all
         if support and len(words) == 1 and known and small and supports.full(support):
             return Plan("masked", steps[0], between, steps[-1])
     if support and runs_on(support, between) and chunked(match, total) < match_first(match, total):
@@ -95,6 +100,12 @@ def _plan(t: Typed) -> Plan:
     if all(word.marginal for word in words) and values_first(match, total) < match_first(match, total):
         return Plan("values first", steps[0], between, steps[-1])
     return STAGED
+
+
+def _masks(tokens: int, slots: int, memory: int) -> bool:
+    """Whether a mask over all pairs of tokens costs less than gathering the slots."""
+    few = tokens <= MASKED_TOKENS or tokens <= MASKED_TOKENS_A_SLOT * slots
+    return few and tokens * memory <= MASKED_PAIRS
 
 
 def runs_on(support: supports.Stack, between: tuple[tuple[Path, Typed], ...]) -> bool:
