@@ -199,3 +199,10 @@ def test_a_proposal_says_what_it_was_made_of_and_baselines_and_replicates_teach(
     front = found.recommend()
     assert front
     assert {rows[number].kind for number in front} == {"trained"}
+
+
+def test_the_page_of_samplers_is_up_to_date(repository: Path) -> None:
+    from metamixer.search.samplers.supports import page
+
+    written = (repository / "docs" / "samplers.md").read_text(encoding="utf-8")
+    assert written == page(), "run: python -m metamixer.search.samplers.supports > docs/samplers.md"

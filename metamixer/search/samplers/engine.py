@@ -9,13 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from metamixer.search.samplers.features import Distances
 from metamixer.search.samplers.model import NOISE, Believed, Posterior, Warp, fit
-from metamixer.search.samplers.observed import Observation, subset
+from metamixer.search.samplers.observed import Observation, Supports, subset
 from metamixer.search.samplers.pareto import (
     Belief,
     Boxes,
@@ -151,6 +151,16 @@ class KnownCost:
         settings: see there.
         reference: objective values, minimised, beyond which nothing counts; None to take the worst seen.
     """
+
+    supports: ClassVar[Supports] = Supports(
+        "expected gain of hypervolume",
+        "all",
+        known_cost=True,
+        sentence=True,
+        running=True,
+        replicates=True,
+        no_repeats=True,
+    )
 
     def __init__(
         self, objectives: int, settings: Settings | None = None, reference: Sequence[float] | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from metamixer.search.samplers.observed import Observation, values_of
+from metamixer.search.samplers.observed import Observation, Supports, values_of
 from metamixer.search.samplers.pareto import crowding, non_dominated, ranks
 from metamixer.search.samplers.variation import Candidate, Draws, crossed, fresh, mutated
 
@@ -25,6 +25,10 @@ class Evolution:
         startup: architectures drawn from the prior first.
         archive: how many may become parents.
     """
+
+    supports: ClassVar[Supports] = Supports(
+        "mutation and crossover of subtrees, from an archive", "all", replicates=True, no_repeats=True
+    )
 
     def __init__(self, objectives: int, startup: int = 12, archive: int = ARCHIVE) -> None:
         self.objectives, self.startup, self.archive = objectives, startup, archive

@@ -30,6 +30,29 @@ class Observation:
     eligible: bool = True
 
 
+@dataclass(frozen=True)
+class Supports:
+    """What a sampler supports, see `metamixer.search.samplers.supports`.
+
+    Attributes:
+        by: what it proposes by.
+        conditional: which choices it samples jointly, of those that depend on others.
+        known_cost: the cost is taken as known.
+        sentence: rules and graph of the sentence are seen.
+        running: trials that run count.
+        replicates: further seeds and baselines teach.
+        no_repeats: what is known, or over a limit, is not proposed.
+    """
+
+    by: str
+    conditional: str
+    known_cost: bool = False
+    sentence: bool = False
+    running: bool = False
+    replicates: bool = False
+    no_repeats: bool = False
+
+
 def values_of(observed: Sequence[Observation], objectives: int) -> Floats:
     """(observations, objectives), those known exactly as they are known."""
     return np.array([[o.candidate.known.get(i, o.values[i]) for i in range(objectives)] for o in observed])
