@@ -1,4 +1,4 @@
-"""Which sampler supports what; prints docs/samplers.md: `python -m metamixer.search.samplers.supports > docs/samplers.md`.
+"""Which sampler supports what: `python -m metamixer.search.samplers.supports > docs/samplers.md`.
 
 Our engines say it of themselves (`supports`); what holds for Optuna's samplers as a study uses them is said here.
 """
@@ -23,35 +23,38 @@ OWN: dict[str, type[KnownCost] | type[Evolution]] = {"known-cost": KnownCost, "e
 HEAD = """\
 # Samplers
 
-`[search] sampler` of a study, or `--sampler`. Every one takes several objectives, is a function of the study's seed, the
-trial's number and the record, and its proposals pass the same filter: an architecture that is known, ill-typed or over a
-limit is refused before a worker sees it. This page is written by `python -m metamixer.search.samplers.supports` from the
-classes; a test says when it is out of date.
+`[search] sampler` of a study, or `--sampler`. Every one takes several objectives, is a function of the study's seed,
+the trial's number and the record, and its proposals pass the same filter: an architecture that is known, ill-typed or
+over a limit is refused before a worker sees it. This page is written by `python -m
+metamixer.search.samplers.supports` from the classes; a test says when it is out of date.
 
 """
-TAIL = """
+TAIL = """\
+
 *Cost known*: FLOPs are taken as the exact function of the sentence that they are, not learned from trials. *Sees the
-sentence*: rules and graph of a sentence, so that a choice teaches about the same choice elsewhere in the tree. *Running
-trials*: what is being trained counts, so that workers do not ask for the same. *Replicates*: further seeds and baselines
-teach, noise is estimated from them, and the front is recommended by what is believed instead of by lucky trials. *No
-repeats*: known architectures and those over a limit are not proposed in the first place.
+sentence*: rules and graph of a sentence, so that a choice teaches about the same choice elsewhere in the tree.
+*Running trials*: what is being trained counts, so that workers do not ask for the same. *Replicates*: further seeds
+and baselines teach, noise is estimated from them, and the front is recommended by what is believed instead of by
+lucky trials. *No repeats*: known architectures and those over a limit are not proposed in the first place.
 
-`known-cost` spreads its first `startup` architectures over the range of FLOPs. Then a Gaussian process models the error:
-its kernel is a weighted sum of three families of features and of their product, namely the rules under which choices were
-taken, Weisfeiler-Lehman features of the sentence's graph, and log FLOPs; weights, widths and noise by marginal likelihood.
-Of a pool of new, legal sentences (drawn, mutated, crossed, and mutations of the best of these) the one of largest expected
-gain of hypervolume is proposed. Above 150 trainings the kernel is fitted to 150 of them, above 1,500 it stands on 1,500.
+`known-cost` spreads its first `startup` architectures over the range of FLOPs. Then a Gaussian process models the
+error: its kernel is a weighted sum of three families of features and of their product, namely the rules under which
+choices were taken, Weisfeiler-Lehman features of the sentence's graph, and log FLOPs; weights, widths and noise by
+marginal likelihood. Of a pool of new, legal sentences (drawn, mutated, crossed, and mutations of the best of these)
+the one of largest expected gain of hypervolume is proposed. Above 150 trainings the kernel is fitted to 150 of them,
+above 1,500 it stands on 1,500.
 
-In plain Optuna the same two are `metamixer.search.samplers.KnownCostSampler` and `EvolutionSampler`, for any objective
-that is written as code:
+In plain Optuna the same two are `metamixer.search.samplers.KnownCostSampler` and `EvolutionSampler`, for any
+objective that is written as code:
 
     sampler = KnownCostSampler(known={1: lambda params: macs_of(params)}, seed=0)   # objective index -> function
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
 
-There names, domains and conditions are those that trials have shown. The first trial is random; a name that no trial had
-is drawn at random when it is asked for; an alternative is tried once before it is known what it asks for. A condition is
-learned where the value of one earlier parameter decides; other conditions are guessed from the most similar trial. The
-front is thinned to 120 points with three objectives and to 24 with more, where boxes would become too many.
+There names, domains and conditions are those that trials have shown. The first trial is random; a name that no trial
+had is drawn at random when it is asked for; an alternative is tried once before it is known what it asks for. A
+condition is learned where the value of one earlier parameter decides; other conditions are guessed from the most
+similar trial. The front is thinned to 120 points with three objectives and to 24 with more, where boxes would become
+too many.
 """
 
 
@@ -62,8 +65,8 @@ def supports(name: str) -> Supports:
 
 def page() -> str:
     """docs/samplers.md."""
-    columns = ("sampler", "proposes by", "conditional choices", "cost known", "sees the sentence")
-    columns += ("running trials", "replicates", "no repeats")
+    told = ["cost known", "sees the sentence", "running trials", "replicates", "no repeats"]
+    columns = ["sampler", "proposes by", "conditional choices", *told]
     default = SearchSection().sampler
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for name in sorted(SAMPLERS, key=lambda n: (n != default, n not in OWN, n)):
