@@ -96,6 +96,9 @@ def different(*arguments) -> None:
         (f"{ATT}@N(9,mask)", ATT, (5, 5)),
         # a gate by hand and as a read
         ("had(lin,norm)", "lin * norm", (5,)),
+        ("had(lin,had(norm,dw(3)))", "had(had(lin,norm),dw(3))", (5,)),
+        ("lin -> mm(x)@N(1)@h(C)", "lin * x", (4, 3)),
+        ("(lin(2) -> mm(x))@N(1)@h(2)", "lin(2) * x", (4, 3)),
         ("lin * (norm * gelu)", "lin * norm * gelu", (5,)),
         # abbreviations
         ("ffn(2)", "dot0(x,#2C,b=1) -> gelu -> mm(#2C,b=1)", (5,)),
@@ -233,6 +236,47 @@ def test_gated_heads_before_a_projection_are_a_weighted_sum_of_heads():
         return found
 
     equal("lin(2) * att(lin,lin,lin)@h(2) >> lin(b=0)", f"{head} + {head}", 4, (5,), law)
+
+
+def test_a_read_of_the_token_itself_is_its_value():
+    """att(q,k,v)@N(1) = v, said of the weights that a normaliser gives one slot: exp(s) / exp(s) = 1."""
+    read = "(dot(lin,lin) -> exp -> mm(lin))@N(1)@h(2)"
+
+    one, value = compare(read, "lin", 4, (3, 2), lambda given: given[-1:])
+    again, weights = compare(read, read.replace("mm(lin)", "mm(x - x + 1.0)"), 4, (3, 2), lambda given: given[:-1])
+    assert deviation(one, again) == 0
+    assert deviation(one / weights, value) < 1e-10
+
+
+def test_randformer_is_a_token_projection_with_frozen_rows_that_sum_to_one():
+    """Arxiv 2210.13452: ResMLP's token projection, row-stochastic, without bias and without training."""
+
+    def law(given: Held) -> Held:
+        (frozen,) = given[0].values()
+        return [{"weight": frozen.reshape(6, 6).softmax(-1)}]
+
+    equal("#fix(N) -> softmax -> mm(x)", "lin(b=0)@T", 4, (2, 3), law)
+    assert mm.cost("#fix(N) -> softmax -> mm(x)", 4, (2, 3)).params == 0
+
+
+def test_decay_is_a_recurrence():
+    """S <- e^-rate S + k v^T, o = q S: attention that fades, without scores (arXiv 2401.04658)."""
+    net = network("(dot0(x,x) -> decay -> mm(x))@causal@h(2)", 4, (7,))
+    x = torch.randn(1, 7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    rates = 2.0 ** (-8 * (torch.arange(2, dtype=torch.float64) + 1) / 2)
+    state, out = torch.zeros(2, 2, 2, dtype=torch.float64), []
+    for token in x[0].unflatten(-1, (2, 2)):
+        state = torch.exp(-rates)[:, None, None] * state + token[:, :, None] * token[:, None]
+        out.append((token[:, None] @ state).flatten())
+    with torch.no_grad():
+        assert deviation(net(x), torch.stack(out)[None]) < 1e-10
+
+
+def test_two_steps_of_a_hopfield_network_are_reads_within_a_read():
+    """The query of the second is what the first retrieves; stored patterns are shared (arXiv 2008.02217)."""
+    nested = "let k = lin in att(att(lin,k,k),k,lin)@h(2)"
+    steps = "let k = lin, state = lin, once = att(state,k,k)@h(2) in att(once,k,lin)@h(2)"
+    equal(nested, steps, 4, (5,))
 
 
 def test_heads_outside_a_transposed_view_are_channel_groups():
