@@ -16,11 +16,19 @@ SIGNS = {"same": "=", "changed": "~", "only in A": "<", "only in B": ">"}
 WIDTH = 56  # characters of a stage that are printed
 
 
-def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, as_json: bool) -> int:
+def diff(
+    a: str,
+    b: str,
+    channels: int | None,
+    grid: tuple[int, ...] | None,
+    as_json: bool,
+    titles: tuple[str, str] | None = None,
+) -> int:
     """Prints two architectures, each a sentence or a name of the catalogue, side by side.
 
     Without an input that of the first catalogue name is taken, else 64 channels on 8x8. Two names are compared with
     their heads, as their published numbers count them; beside a sentence a name stands for what precedes its head.
+    ``titles`` are printed for the two, if not they themselves.
 
     Raises:
         LanguageError: one of them is no sentence, or does not fit the input.
@@ -31,6 +39,7 @@ def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, as_
     grid = grid or (named[0].grid if named else (8, 8))
     first, second = (_sentence(text, len(named) == 2) for text in (a, b))
     found = compare(first, second, channels, grid)
+    a, b = titles or (a, b)
     if as_json:
         print(json.dumps({"a": a, "b": b, "input": {"channels": channels, "grid": list(grid)}, **described(found)}))
     else:

@@ -253,6 +253,8 @@ class Walk:
                 facts.permutation = False
                 if _everywhere(part):
                     facts.shifts = None
+                if any(place_word(place).foresees for place in part.place):
+                    facts.causal = False
                 for steps in supports.steps(part.place, t.out.grid):
                     if steps and inputs[0].axes is not None:
                         facts.bind(inputs[0].axes, steps)

@@ -390,6 +390,7 @@ class PlaceWord(Plain):
     kinds: ClassVar[tuple[str, ...]] = ("place",)
     reads = True  # a place inside of a support stands behind the same read
     rewidth: ClassVar[bool] = False  # whether the operand sees other channels, and so is a scope for D
+    foresees: ClassVar[bool] = False  # chooses slots by tokens that come later, whatever is masked
     supports: ClassVar[bool] = False  # whether it says which slots each token has, and so binds a read
     prefix: ClassVar[bool] = False  # whether the slots of a token are itself and all before it
     trains: ClassVar[bool] = False  # whether it acts while training only

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from metamixer import resources
 from metamixer.compile.fuse import fused_sentence
 from metamixer.cost import Cost, cost
 from metamixer.cost.count import counts
@@ -23,6 +25,10 @@ from metamixer.report.costs import MASKED, stages
 from metamixer.report.lines import lines
 from metamixer.report.picture import shorten
 from metamixer.report.sketch import shape, sketch
+
+if TYPE_CHECKING:
+    from metamixer.report.run import Run
+    from metamixer.search.record import Row
 
 CURVE = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 
@@ -91,14 +97,7 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
     Raises:
         RecordError: the run has no such trial.
     """
-    from metamixer.report.run import load
-
-    run = load(record)
-    row = next((row for row in run.rows if row.number == trial), None)
-    if row is None:
-        last = run.rows[-1].number if run.rows else None
-        have = f"it has trials 0 to {last}" if last is not None else "it has no trials yet"
-        raise RecordError(f"the run has no trial {trial}", place=str(record), advice=have)
+    run, row = _trial(record, trial)
     channels, grid = run.input
     network = parse(run.network(row.sentence)) if row.sentence else None
     described: dict[str, Any] = {}
@@ -143,6 +142,45 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
     if svg is not None:
         console.print(f"drawing: {svg}", soft_wrap=True)
     return 0
+
+
+def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, runs: Path, as_json: bool) -> int:
+    """Two architectures side by side: each a sentence, a name of the catalogue, or a trial of a run as ``RUN:TRIAL``.
+
+    Raises:
+        LanguageError: one of them is no sentence, or does not fit the input.
+        RecordError, ResourceError: there is no such run, or it has no such trial.
+    """
+    from metamixer.explore.command import diff
+
+    sentences = []
+    for text in (a, b):
+        found = re.fullmatch(r"([\w./-]+):(\d+)", text)
+        if found is None:
+            sentences.append(text)
+            continue
+        run, row = _trial(resources.record(found[1], runs), int(found[2]))
+        if not row.sentence:
+            raise RecordError(f"trial {row.number} has no sentence", place=text, advice=row.reason)
+        channels, grid = channels or run.input[0], grid or run.input[1]
+        sentences.append(row.sentence)
+    return diff(sentences[0], sentences[1], channels, grid, as_json, titles=(a, b))
+
+
+def _trial(record: Path, number: int) -> tuple[Run, Row]:
+    """A run and one of its trials.
+
+    Raises:
+        RecordError: the run has no such trial.
+    """
+    from metamixer.report.run import load
+
+    run = load(record)
+    for row in run.rows:
+        if row.number == number:
+            return run, row
+    have = f"it has trials 0 to {run.rows[-1].number}" if run.rows else "it has no trials yet"
+    raise RecordError(f"the run has no trial {number}", place=str(record), advice=have)
 
 
 def _decimal(value: float | None) -> str:

@@ -273,7 +273,7 @@ class Clusters(Support):
     (once, if both are x). In the Routing Transformer (arXiv 2003.05997) a centre also takes only its n best queries.
     """
 
-    name = "clus"
+    name, foresees = "clus", True
     selects = True
     counted = "tokens * centres * C, twice unless queries and keys are both x"
     sizes = {"n": REQUIRED}
@@ -324,7 +324,7 @@ class Sorted(View):
     Source: CATANet, arXiv 2503.06896.
     """
 
-    name = "sort"
+    name, ordered = "sort", False
     selects = True
     counted = "tokens * centres * C"
     sources = roles = ("c", "x")

@@ -105,6 +105,27 @@ def test_a_trial_that_is_not_there(run_folder: Path) -> None:
         show_trial(run_folder / "study.db", 999, None, False)
 
 
+def test_a_trial_beside_another_and_beside_a_catalogue_entry(
+    run_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The input is the run's; a name of the catalogue stands for what precedes its head, as the trial does."""
+    from metamixer.report.command import diff
+    from metamixer.report.run import load
+
+    channels, grid = load(run_folder).input
+    assert diff(f"{run_folder}:0", f"{run_folder}:1", None, None, Path("runs"), as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    rows = load(run_folder).rows
+    assert (found["a"], found["input"]) == (f"{run_folder}:0", {"channels": channels, "grid": list(grid)})
+    assert found["keys"] == [mm.parse(rows[i].sentence).key(channels, grid) for i in (0, 1)]
+    monkeypatch.chdir(run_folder.parent)
+    assert diff("vit_digits", f"{run_folder.name}:0", None, None, Path(), as_json=True) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["input"]["grid"] == list(grid)
+    with pytest.raises(RecordError, match="the run has no trial 9999"):
+        diff("x", f"{run_folder}:9999", None, None, Path("runs"), as_json=False)
+
+
 def test_report_writes_the_page(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = run_folder / "report.html"
     page.unlink(missing_ok=True)
