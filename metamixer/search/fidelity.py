@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,17 +79,17 @@ def weight(line: Line, seeds: Mapping[int, Sequence[float]]) -> float:
     return max(0.02, noise / (noise + line.variance))
 
 
-def predictions(rows: Sequence[Row]) -> dict[int, tuple[float, float]]:
+def predictions(rows: Sequence[Row], seeds: Mapping[int, Sequence[float]]) -> dict[int, tuple[float, float]]:
     """Expected error at the end, and `weight`, of every row that was stopped early, by number.
 
     Rows that were stopped where too few others went on are left out.
+
+    Args:
+        rows: First trainings of architectures.
+        seeds: Errors of those that were trained to the end, over their seeds.
     """
     stopped = [row for row in rows if row.stopped and row.curve]
     found = lines(rows, {len(row.curve) for row in stopped})
-    seeds: dict[int, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.state == "complete" and row.accuracy is not None:
-            seeds[row.number if row.of is None else row.of].append(1 - row.accuracy)
     known = {}
     for row in stopped:
         line, early = found.get(len(row.curve)), accuracy_at(row.curve, len(row.curve))

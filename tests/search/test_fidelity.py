@@ -26,6 +26,14 @@ def rows(number: int, noise: float = 0.0, seeds: int = 1) -> list[Row]:
     return found
 
 
+def told(rows: list[Row]) -> dict[int, tuple[float, float]]:
+    seeds: dict[int, list[float]] = {}
+    for row in rows:
+        if row.state == "complete" and row.accuracy is not None:
+            seeds.setdefault(row.number if row.of is None else row.of, []).append(1 - row.accuracy)
+    return predictions(rows, seeds)
+
+
 def stopped(number: int, error: float) -> Row:
     early = 3 * (error + FLOOR) ** 0.8 - FLOOR
     curve = [{"epoch": e, "validation_accuracy": 1 - early} for e in (1, 2, 3)]
@@ -34,7 +42,7 @@ def stopped(number: int, error: float) -> Row:
 
 def test_a_line_through_those_that_went_on_tells_the_end() -> None:
     complete = rows(20)
-    known = predictions([*complete, stopped(20, 0.1), stopped(21, 0.3)])
+    known = told([*complete, stopped(20, 0.1), stopped(21, 0.3)])
     assert set(known) == {20, 21}
     assert known[20][0] == pytest.approx(0.1, abs=1e-6)
     assert known[21][0] == pytest.approx(0.3, abs=1e-6)
@@ -42,21 +50,21 @@ def test_a_line_through_those_that_went_on_tells_the_end() -> None:
 
 def test_what_is_left_open_and_the_noise_of_seeds_give_the_weight() -> None:
     loose, tight = ([*rows(60, noise, seeds=3), stopped(180, 0.1)] for noise in (0.5, 0.05))
-    (_, low), (_, high) = predictions(loose)[180], predictions(tight)[180]
+    (_, low), (_, high) = told(loose)[180], told(tight)[180]
     assert 0.02 <= low < high / 2 < 0.5
     line = lines(tight, [3])[3]
     assert line.variance == pytest.approx(0.05**2 + (line.slope * 0.05) ** 2, rel=0.3)
     assert high == pytest.approx(0.05**2 / (0.05**2 + line.variance), rel=0.3)
-    alone = predictions([*rows(20, 0.5), stopped(20, 0.1)])[20]
+    alone = told([*rows(20, 0.5), stopped(20, 0.1)])[20]
     assert alone[1] == pytest.approx(0.2)
 
 
 def test_too_few_say_nothing() -> None:
-    assert predictions([*rows(LEAST - 1), stopped(30, 0.1)]) == {}
-    assert set(predictions([*rows(LEAST), stopped(30, 0.1)])) == {30}
+    assert told([*rows(LEAST - 1), stopped(30, 0.1)]) == {}
+    assert set(told([*rows(LEAST), stopped(30, 0.1)])) == {30}
     early = Row(31, "pruned", "trained", curve=[{"epoch": 1, "validation_accuracy": 0.5}], epochs=1)
     failed = Row(32, "failed", "trained", curve=early.curve)
-    known = predictions([*rows(LEAST), early, failed])
+    known = told([*rows(LEAST), early, failed])
     assert set(known) == {31}
 
 
@@ -66,7 +74,7 @@ def test_a_falling_line_is_taken_for_chance() -> None:
         mirrored = 1.0 - row.curve[2]["validation_accuracy"]
         curve = [{**epoch, "validation_accuracy": mirrored} if epoch["epoch"] <= 3 else epoch for epoch in row.curve]
         crossed.append(Row(**{**row.__dict__, "curve": curve}))
-    known = predictions([*crossed, stopped(12, 0.05), stopped(13, 0.2)])
+    known = told([*crossed, stopped(12, 0.05), stopped(13, 0.2)])
     assert known[12] == known[13]
     logs = [math.log(1 - (row.accuracy or 0) + FLOOR) for row in crossed]
     assert known[12][0] == pytest.approx(math.exp(statistics.fmean(logs)) - FLOOR)

@@ -191,7 +191,7 @@ class KnownCost:
             draws: the space.
             rng: source of randomness.
         """
-        begun = [item.candidate for item in observed if item.eligible] + list(pending)
+        begun = [item.candidate for item in observed if item.eligible or item.replicates < 1] + list(pending)
         if len(begun) < self.settings.startup or len(observed) < 2:
             return self._spread(begun, taken, draws, rng)
         model = self.model(observed, pending)

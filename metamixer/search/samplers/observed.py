@@ -18,14 +18,14 @@ class Observation:
     Attributes:
         candidate: what was evaluated.
         values: one an objective; those known exactly are taken from the candidate instead.
-        replicates: how often it was evaluated.
+        replicates: how often it was evaluated; below 1 for what is only expected of it, as it was stopped early.
         spread: unbiased variance of each objective over the replicates; empty for one.
         eligible: whether it may stand on the front; a baseline is learned from, but is not what is searched.
     """
 
     candidate: Candidate
     values: tuple[float, ...]
-    replicates: int = 1
+    replicates: float = 1
     spread: tuple[float, ...] = ()
     eligible: bool = True
 

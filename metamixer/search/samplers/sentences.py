@@ -8,6 +8,7 @@ from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import LanguageError
+from metamixer.search.fidelity import predictions
 from metamixer.search.record import Row
 from metamixer.search.samplers.derivations import NOTE, Engine
 from metamixer.search.samplers.engine import KnownCost, Settings
@@ -36,8 +37,9 @@ class Sentences:
     """Proposes derivations of a space from the rows of a record.
 
     Rows are shown by `see` as they are added and as they end. Architectures that were trained, baselines among them,
-    are what the model knows; each with the mean of its replicates. A trial that was stopped early, or failed, has no
-    value here and is not proposed again.
+    are what the model knows; each with the mean of its replicates. A trial that was stopped early counts for less: with
+    the error that those which went on let expect of it, see `metamixer.search.fidelity`, and never for the front. One
+    that failed has no value here. None is proposed again.
 
     Args:
         sampler: `known-cost` or `evolution`.
@@ -102,8 +104,15 @@ class Sentences:
         return dict(found.choices), {NOTE: {**why, "running": [number for number, _ in running]}}
 
     def observed(self) -> list[Observation]:
-        """What was trained to the end, by number."""
-        return [self._observation(number) for number in self._done()]
+        """What was trained to the end, by number, and what is expected of those that were stopped early."""
+        whole = {number: self._observation(number) for number in self._done()}
+        rows = [row for _, (_, row) in sorted(self._firsts.items())]
+        errors = {number: self._errors(number) for number in whole}
+        early = [
+            Observation(self._firsts[number][0], (error, float(self._firsts[number][1].flops)), share, eligible=False)
+            for number, (error, share) in predictions(rows, errors).items()
+        ]
+        return [*whole.values(), *early]
 
     def recommend(self) -> list[int]:
         """Numbers of the rows that are the front: by posterior mean, if the sampler has a model."""
@@ -115,11 +124,14 @@ class Sentences:
 
     def _observation(self, number: int) -> Observation:
         candidate, row = self._firsts[number]
-        more = self._replicates.get(number, {})
-        errors = [1 - float(row.accuracy or 0.0), *(1 - more[replicate] for replicate in sorted(more))]
+        errors = self._errors(number)
         spread = (variance(errors), 0.0) if len(errors) > 1 else ()
         values = (fmean(errors), float(row.flops))
         return Observation(candidate, values, len(errors), spread, eligible=row.searched)
+
+    def _errors(self, number: int) -> list[float]:
+        more = self._replicates.get(number, {})
+        return [1 - float(self._firsts[number][1].accuracy or 0.0), *(1 - more[other] for other in sorted(more))]
 
     # -- as a space of candidates, see `metamixer.search.samplers.variation.Draws`
 
