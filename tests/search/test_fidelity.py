@@ -6,7 +6,11 @@ import statistics
 
 import pytest
 
+from metamixer import tasks
+from metamixer.language import Space
+from metamixer.search.config import Limits
 from metamixer.search.fidelity import FLOOR, LEAST, lines, predictions
+from metamixer.search.propose import Proposer
 from metamixer.search.record import Row
 
 
@@ -78,3 +82,23 @@ def test_a_falling_line_is_taken_for_chance() -> None:
     assert known[12] == known[13]
     logs = [math.log(1 - (row.accuracy or 0) + FLOOR) for row in crossed]
     assert known[12][0] == pytest.approx(math.exp(statistics.fmean(logs)) - FLOOR)
+
+
+def test_our_sampler_learns_from_stopped_trials_and_recommends_none() -> None:
+    space = Space({"network": "lin(8) >> each({gelu|relu|silu}, 6)"}, start="network")
+    found = Proposer(space, tasks.get("digits-hard"), Limits(), "known-cost", startup=2, seed=0)
+    cut = stopped(0, 0.1)
+    for number, row in enumerate([*rows(8), cut, cut]):
+        proposal = found.propose(number, {})
+        assert proposal.costed is not None
+        complete = {"key": proposal.costed.key, "sentence": proposal.sentence, "choices": proposal.choices}
+        complete |= {"cost": proposal.costed.cost, "number": number}
+        found.add(Row(**{**row.__dict__, **complete}), proposal.parameters)
+    assert found._own is not None
+    observed = found._own.observed()
+    assert [o.eligible for o in observed] == [True] * 8 + [False] * 2
+    for early in observed[8:]:
+        assert early.values[0] == pytest.approx(0.1, abs=1e-6)
+        assert 0 < early.replicates < 1
+    assert set(found.recommend() or []) <= set(range(8))
+    assert found.propose(10, {}).reason is None
