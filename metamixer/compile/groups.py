@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,17 +34,18 @@ class Grouped(nn.Module):
         self.t, self.match, self.total = t, chosen.match[1], chosen.sum[1]
         self.sources = SourcesOf(chosen, path, store, ties)
         score: Score = self.match.out
-        rows, group = torch.unique(torch.as_tensor(table_of(score.parts[0], score)[0]), dim=0, return_inverse=True)
-        order = group.argsort(stable=True)
+        # of numpy: the tables are known where nothing is computed, on meta, too
+        rows, group = np.unique(np.asarray(table_of(score.parts[0], score)[0]), axis=0, return_inverse=True)
+        order = group.reshape(-1).argsort(kind="stable")
         absent = rows < 0
         self.masked = bool(absent.any()) and supports.absents(score.parts[0].place or ())
         for name, value in (
-            ("slots", rows.clamp(min=0)),
+            ("slots", rows.clip(min=0)),
             ("present", ~absent),
             ("order", order),
             ("back", order.argsort()),
         ):
-            self.register_buffer(name, value, persistent=False)
+            self.register_buffer(name, torch.as_tensor(value), persistent=False)
 
     def forward(self, x: Tensor, env: Env, state: None = None) -> Tensor:
         score: Score = self.match.out

@@ -19,6 +19,7 @@ from metamixer.errors import LanguageError
 from metamixer.language import Field, Sentence
 from metamixer.language.nodes import Node, X, chain, joined, make, place, size, word
 from metamixer.language.typed import Typed
+from metamixer.language.types import Given, inputs
 
 TOKENS = 256  # on which a stage is computed densely, at most
 ENOUGH = 30  # tokens that show borders and what lies inside
@@ -27,33 +28,40 @@ WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 LONG = 6  # phrases in a row from which a bound value of a network is a stage of its own
 
 
+Further = tuple[tuple[str, Field], ...]
+
+
 @dataclass(frozen=True)
 class Piece:
-    """A phrase with the input that it is computed for."""
+    """A phrase with the input, and further inputs, that it is computed for."""
 
     sentence: Sentence
     channels: int
     grid: tuple[int, ...]
+    context: Further = ()
 
     def __str__(self) -> str:
         return f"{self.sentence} for {'x'.join(map(str, self.grid))} tokens x {self.channels}"
 
 
-def pieces(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> list[Piece]:
+def pieces(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> list[Piece]:
     """The different stages of a network, each made small; a sentence without stages is one piece.
+
+    A sentence with further inputs is one piece too: they shrink as its own input does.
 
     Args:
         sentence: an architecture (no choices left).
         channels: channels of its input.
         grid: length of each axis of its input.
+        context: types of further inputs.
 
     Raises:
         LanguageError: a stage fits no grid of at most ``TOKENS`` tokens.
     """
-    found: dict[Piece, None] = {}
-    for node, x in _stages(sentence.typed(channels, tuple(grid))):
-        found[_small(node, x)] = None
-    return list(found)
+    if context:
+        further = tuple(sorted(inputs(context).items()))
+        return [_small(sentence.node, Field(tuple(grid), channels), further)]
+    return list(dict.fromkeys(_small(node, x) for node, x in _stages(sentence.typed(channels, tuple(grid)))))
 
 
 def _stages(t: Typed) -> Iterator[tuple[Node, Field]]:
@@ -103,22 +111,29 @@ def _bridge(x: Field, out: Field) -> Node:
     return word("lin", size(out.channels)) if max(ratio) == 1 else word("down", size(ratio), size(out.channels))
 
 
-def _small(node: Node, x: Field) -> Piece:
-    return _shrunk(node, x.channels, x.grid, x.extra)
-
-
 @lru_cache(maxsize=4096)
-def _shrunk(node: Node, channels: int, grid: tuple[int, ...], extra: int) -> Piece:
+def _small(node: Node, x: Field, further: Further = ()) -> Piece:
     """The phrase on a small grid and the smallest width that it fits."""
-    front = [word("cls", size(extra))] if extra else []
+    front = [word("cls", size(x.extra))] if x.extra else []
     short = _shortened(node)
-    for smaller in _grids(grid):
-        for phrase in dict.fromkeys((short, _resized(short, grid, smaller), node)):
+    for grid in _grids(x.grid):
+        for phrase in dict.fromkeys((short, _resized(short, x.grid, grid), node)):
             sentence = Sentence(chain("seq", [*front, phrase]))
-            for width in (*(w for w in WIDTHS if w < channels), channels):
-                if _fits(sentence, width, smaller):
-                    return Piece(sentence, width, smaller)
+            for width in (*(w for w in WIDTHS if w < x.channels), x.channels):
+                context = _alike(further, x, Field(grid, width))
+                if _fits(sentence, width, grid, context):
+                    return Piece(sentence, width, grid, context)
     raise LanguageError(f"{Sentence(node)} fits no grid of at most {TOKENS} tokens")
+
+
+def _alike(further: Further, x: Field, smaller: Field) -> Further:
+    """Further inputs with lengths and widths that were those of x as those of its smaller form."""
+    axes = {**dict(zip(x.grid, smaller.grid, strict=True)), x.tokens: smaller.tokens}
+    widths = {x.tokens: smaller.tokens, x.channels: smaller.channels}
+    return tuple(
+        (name, Field(tuple(axes.get(n, n) for n in field.grid), widths.get(field.channels, field.channels)))
+        for name, field in further
+    )
 
 
 def _grids(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -139,10 +154,10 @@ def _grids(grid: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     yield from (smaller for smaller in scaled if TOKENS < prod(smaller) <= PIXELS)
 
 
-def _fits(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> bool:
+def _fits(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Further) -> bool:
     """Whether the phrase type-checks; more tokens than allowed are the input's only."""
     try:
-        t = sentence.typed(channels, grid)
+        t = sentence.typed(channels, grid, dict(context))
     except LanguageError:
         return False
     return all(not isinstance(part.out, Field) or part.out.tokens <= TOKENS for part in _parts(t) if part.node is not X)

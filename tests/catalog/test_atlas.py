@@ -16,7 +16,7 @@ from metamixer.language import Space
 
 MIXERS = [name for name in catalog.names() if catalog.get(name).shell]
 INPUTS = {"image": (8, 8), "sequence": (64,), "volume": (4, 4, 4)}
-STEPS, BATCH = 20, 32
+STEPS, BATCH = 20, 16
 
 
 @pytest.fixture(scope="module")

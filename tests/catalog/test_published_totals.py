@@ -59,7 +59,7 @@ def test_totals(name):
 # Networks of which no total is published, nor a configuration that a total follows from.
 WITHOUT = {
     "amlp_ti16", "fourier_ninformer_cifar", "ffnet_hybrid", "ffnet_forecast", "identityformer_s12",
-    "identityformer_s36", "identityformer_m48",
+    "identityformer_s36", "identityformer_m48", "randformer_s12", "randformer_s36", "randformer_m48",
 }  # fmt: skip
 
 
@@ -85,3 +85,14 @@ def test_the_block_of_forecasting():
 def test_identityformer_costs_what_the_pooling_network_costs(size):
     ours, pooling = (catalog.get(f"{kind}_{size}").cost for kind in ("identityformer", "poolformerv2"))
     assert (ours.params, ours.macs) == (pooling.params, pooling.macs)
+
+
+@pytest.mark.parametrize(
+    ("size", "depths", "widths"),
+    [("s12", (6, 2), (320, 512)), ("s36", (18, 6), (320, 512)), ("m48", (24, 8), (384, 768))],
+)
+def test_randformer_adds_frozen_products_only(size, depths, widths):
+    """Matrices of 196 and 49 tokens in stages 3 and 4; no gradient, no parameter."""
+    ours, without = (catalog.get(f"{kind}_{size}").cost for kind in ("randformer", "identityformer"))
+    added = sum(n * n * width * depth for n, width, depth in zip((196, 49), widths, depths, strict=True))
+    assert (ours.params, ours.macs) == (without.params, without.macs + added)
