@@ -192,14 +192,15 @@ def counts(subject: Subject) -> None:
         raise AssertionError(f"{subject}: the rows of the breakdown do not add up to the whole")
 
 
-def counts_at_full_size(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> None:
+def counts_at_full_size(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> None:
     """Type, parameters and MACs of a network of any size: exact, on ``meta``, where nothing is computed."""
-    counted, out = cost(sentence, channels, grid), check(sentence, channels, grid)
+    counted, out = cost(sentence, channels, grid, context=context), check(sentence, channels, grid, context)
     with torch.device("meta"):
-        net = build(sentence, channels, grid, counted=True).eval()
-        x = torch.empty(1, *grid, channels)
+        net = build(sentence, channels, grid, counted=True, context=context).eval()
+        given = [torch.empty(1, *grid, channels)]
+        further = {name: torch.empty(1, *field.grid, field.channels) for name, field in inputs(context).items()}
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        y = net(x)
+        y = net(*given, *([further] if further else []))
     found = (tuple(y.shape), sum(p.numel() for p in net.parameters()), counter.get_total_flops())
     tokens = (out.tokens,) if out.extra else out.grid
     wanted = ((1, *tokens, out.channels), counted.params, counted.flops)

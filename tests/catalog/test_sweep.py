@@ -8,10 +8,8 @@ on a small grid and a small width. A piece that several networks share is checke
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -55,17 +53,6 @@ def published() -> dict[str, Case]:
 
 
 PUBLISHED = published()
-# Sentences with words that are still being built; each leaves this list with its word.
-AWAITED = {"AFF"}
-
-
-def awaited(names: Iterable[str]) -> list[Any]:
-    late = pytest.mark.xfail(reason="a word is still being built", strict=False)
-    return [
-        pytest.param(name, marks=late) if name.split(",")[0].partition(" ")[2] in AWAITED else name for name in names
-    ]
-
-
 CASES: dict[str, Case] = dict(PUBLISHED)
 for _name in catalog.names():
     _entry = catalog.get(_name)
@@ -89,14 +76,14 @@ def checked(piece: Piece) -> Subject:
     return check_sentence(piece.sentence, piece.channels, piece.grid, context=dict(piece.context))
 
 
-@pytest.mark.parametrize("name", awaited(CASES))
+@pytest.mark.parametrize("name", CASES)
 def test_it_is_read_and_counted_exactly(name):
     sentence, *given = architecture(name)
     assert parse(str(sentence)) == sentence
     counts_at_full_size(sentence, *given)
 
 
-@pytest.mark.parametrize("name", awaited(CASES))
+@pytest.mark.parametrize("name", CASES)
 def test_it_computes_what_it_means(name):
     found = pieces(*architecture(name))
     assert found
@@ -116,7 +103,7 @@ def exported(piece: Piece) -> None:
     exports(checked(piece))
 
 
-@pytest.mark.parametrize("name", awaited(EXPORTED))
+@pytest.mark.parametrize("name", EXPORTED)
 def test_it_exports(name):
     for piece in pieces(*architecture(name)):
         exported(piece)
