@@ -61,6 +61,16 @@ def _grid(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def _further(text: str) -> tuple[str, int, tuple[int, ...]]:
+    """`e=4:8x8` -> ("e", 4, (8, 8)); without a name it is ctx. The grid has one size or more."""
+    name, _, kind = text.rpartition("=")
+    channels, _, grid = kind.partition(":")
+    sizes = [channels, *grid.lower().split("x")]
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in sizes):
+        raise typer.BadParameter(f"{text!r} is no input; write its channels and its grid: 64:8x8, or e=4:8x8")
+    return name or "ctx", int(channels), tuple(int(part) for part in sizes[1:])
+
+
 Grid = Annotated[str, typer.Option(metavar="HxW", help="The input's grid: 8x8, or 64 for a sequence.")]
 Channels = Annotated[int, typer.Option(metavar="C", min=1, help="The input's channels.")]
 
@@ -259,15 +269,21 @@ def show(
     channels: Channels = 64,
     grid: Grid = "8x8",
     runs: Runs = Path("runs"),
+    context: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[NAME=]C:HxW", help="A further input: 64:8x8 is ctx; e=4:8x8x8x8 is ctx(e)."),
+    ] = None,
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the drawing to this file.")] = None,
     as_json: Json = False,
 ) -> int | None:
     """Show a sentence, or a trial of a run: its tree, types, costs and drawing. A trial brings its own input size."""
     if trial is None:
-        size = _grid(grid)
+        size, further = _grid(grid), [_further(one) for one in context or ()]
+        from metamixer.language import Field
         from metamixer.report.command import show
 
-        return show(sentence=subject, channels=channels, grid=size, svg=svg, as_json=as_json)
+        fields = {name: Field(axes, width) for name, width, axes in further}
+        return show(sentence=subject, channels=channels, grid=size, svg=svg, as_json=as_json, context=fields)
 
     from metamixer import resources
 

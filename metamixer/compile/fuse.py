@@ -24,6 +24,7 @@ from metamixer.language.affine import Affine, Scaling, Tensors
 from metamixer.language.nodes import Node, X, chain, joined, total
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed
+from metamixer.language.types import Given
 from metamixer.language.vocabulary import Macro, place_word
 
 if TYPE_CHECKING:
@@ -54,14 +55,14 @@ class Piece:
     match: Affine | None = field(default=None, repr=False)
 
 
-def fused_sentence(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> Sentence:
+def fused_sentence(sentence: Sentence | str, channels: int, grid: tuple[int, ...], context: Given = None) -> Sentence:
     """The sentence of the fused network, for an input of ``channels`` channels on ``grid``. Needs no torch.
 
     Raises:
         LanguageError: the sentence does not fit that input.
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
-    return parse(text(_Walk({}).piece(sentence.typed(channels, tuple(grid)), (), {}).node))
+    return parse(text(_Walk({}).piece(sentence.typed(channels, tuple(grid), context), (), {}).node))
 
 
 def fuse(net: Network) -> Network:
@@ -86,7 +87,7 @@ def fuse(net: Network) -> Network:
     t = net.typed
     whole = _Walk(net.store.weights).piece(t, (), {})
     like = next(net.parameters(), torch.empty(0))
-    fused = Network(parse(text(whole.node)).typed(t.x.channels, t.x.grid), net.store.counted).to(like)
+    fused = Network(parse(text(whole.node)).typed(t.x.channels, t.x.grid, t.further), net.store.counted).to(like)
     given = list(dict(whole.weights).values())
     owners = dict.fromkeys(_owners(fused.typed, (), {}))
     with torch.no_grad():

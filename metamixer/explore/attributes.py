@@ -16,7 +16,7 @@ from metamixer.errors import LanguageError
 from metamixer.explore.walk import MEMORY, QUERY, Axis, Facts, Walk, identity
 from metamixer.language import Sentence, parse
 from metamixer.language.typed import Typed
-from metamixer.language.types import Field, field_of
+from metamixer.language.types import Field, Given, field_of, inputs
 
 GROWTH = (4, 16, 64, 256)  # times the tokens of the input, at which MACs are counted
 
@@ -83,19 +83,21 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def attributes(sentence: Sentence | str, channels: int, grid: tuple[int, ...]) -> Attributes:
+def attributes(sentence: Sentence | str, channels: int, grid: tuple[int, ...], context: Given = None) -> Attributes:
     """The derived attributes of a sentence for an input of ``channels`` channels on ``grid``.
+
+    Further inputs (``context``, as for ``check``) grow with the input where other grids are looked at.
 
     Raises:
         LanguageError: the sentence does not fit that input.
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
-    t = sentence.typed(channels, tuple(grid))
+    t = sentence.typed(channels, tuple(grid), context)
     facts = Facts(tuple(1 for _ in grid))
     here = Walk(facts).value(t, identity(Field(tuple(grid), channels)), {}, None)
-    held = locked(sentence, channels, tuple(grid))
+    held = locked(sentence, channels, tuple(grid), context)
     return Attributes(
-        growth=None if held else growth(sentence, channels, tuple(grid)),
+        growth=None if held else growth(sentence, channels, tuple(grid), context),
         locked=held,
         receptive_field=_radius(here.axes, field_of(t.out), tuple(grid)),
         permutation=facts.permutation,
@@ -117,13 +119,21 @@ def grown(grid: tuple[int, ...], factor: int) -> tuple[int, ...]:
     return tuple(length * times for length in grid)
 
 
-def growth(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> float | None:
+def enlarged(context: Given, times: int) -> dict[str, Field]:
+    """Further inputs with every axis so many times as long."""
+    return {
+        name: field._replace(grid=tuple(length * times for length in field.grid))
+        for name, field in inputs(context).items()
+    }
+
+
+def growth(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> float | None:
     """See ``Attributes.growth``."""
     points = []
     for factor in GROWTH:
         larger = grown(grid, factor)
         try:
-            macs = cost(sentence, channels, larger).macs
+            macs = cost(sentence, channels, larger, context=enlarged(context, larger[0] // grid[0])).macs
         except LanguageError:
             continue
         if macs:
@@ -137,12 +147,13 @@ def slope(points: list[tuple[float, float]]) -> float:
     return sum((a - x) * (b - y) for a, b in points) / sum((a - x) ** 2 for a, _ in points)
 
 
-def locked(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> bool:
+def locked(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> bool:
     """Whether the sentence fits no grid of two or three times the length with weights of the same shapes."""
-    here = list(shapes(sentence.typed(channels, grid)))
+    here = list(shapes(sentence.typed(channels, grid, context)))
     for times in (2, 3):
         try:
-            if list(shapes(sentence.typed(channels, tuple(length * times for length in grid)))) == here:
+            larger = tuple(length * times for length in grid)
+            if list(shapes(sentence.typed(channels, larger, enlarged(context, times)))) == here:
                 return False
         except LanguageError:
             continue

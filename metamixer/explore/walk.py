@@ -142,7 +142,7 @@ class Walk:
         if how == "input":
             return x
         if how == "bound":
-            self.facts.used[self.side] |= self.needs[t.settings["name"]]
+            self.facts.used[self.side] |= self.needs.get(t.settings["name"], set())
             return env.get(t.settings["name"], Value(None))  # a further input reads nothing of x
         if how == "let":
             name, needs = t.settings["name"], self.needs

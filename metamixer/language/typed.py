@@ -63,6 +63,11 @@ class Typed:
         return (self.state, *sources) if self.context.kind == "stage" else sources
 
     @property
+    def further(self) -> dict[str, Field]:
+        """Types of the further inputs by name."""
+        return {name: bound.type for name, bound in self.context.env if bound.given}
+
+    @property
     def text(self) -> str:
         return text(self.node)
 

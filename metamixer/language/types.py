@@ -59,6 +59,7 @@ class Score(NamedTuple):
         heads: number of heads.
         parts: the memories that the slots come from, in order.
         cut: whether some slots are left out; they lie at minus infinity.
+        static: whether they are the same for every input.
     """
 
     grid: tuple[int, ...]
@@ -66,6 +67,7 @@ class Score(NamedTuple):
     heads: int
     parts: tuple[Slots, ...]
     cut: bool = False
+    static: bool = False
 
     @property
     def tokens(self) -> int:

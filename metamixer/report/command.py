@@ -20,7 +20,7 @@ from metamixer.explore.command import attribute_table
 from metamixer.language import Sentence, parse
 from metamixer.language.nodes import X
 from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Score
+from metamixer.language.types import Field, Given, Score
 from metamixer.report.costs import MASKED, stages
 from metamixer.report.lines import lines
 from metamixer.report.picture import shorten
@@ -57,33 +57,35 @@ def report(record: Path, as_json: bool, png: Path | None = None) -> int:
     return 0 if read.points else 1
 
 
-def show(sentence: str, channels: int, grid: tuple[int, ...], svg: Path | None, as_json: bool) -> int:
-    """Tree, types and costs of a sentence for one input; its drawing into a file.
+def show(
+    sentence: str, channels: int, grid: tuple[int, ...], svg: Path | None, as_json: bool, context: Given = None
+) -> int:
+    """Tree, types and costs of a sentence for one input (and further ones); its drawing into a file.
 
     Raises:
         LanguageError: the text is no sentence, or does not fit the input.
     """
     parsed = parse(sentence)
-    tree, counted = parsed.typed(channels, grid), cost(parsed, channels, grid)
+    tree, counted = parsed.typed(channels, grid, context), cost(parsed, channels, grid, context=context)
     _write_drawing(tree, svg)
     if as_json:
         print(json.dumps({"sentence": str(parsed), **_described(tree, counted), "svg": str(svg) if svg else None}))
         return 0
-    show_sentence(parsed, channels, grid)
+    show_sentence(parsed, channels, grid, context)
     if svg is not None:
         _console().print(f"drawing: {svg}", soft_wrap=True)
     return 0
 
 
-def show_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> None:
+def show_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> None:
     """Prints a sentence with its picture, tree, types, costs and attributes for one input."""
-    console, tree = _console(), sentence.typed(channels, grid)
+    console, tree = _console(), sentence.typed(channels, grid, context)
     _print_text(console, str(sentence))
     console.print()
     for line in lines(sketch(tree), console.width):
         console.print(line, markup=False, no_wrap=True)
     console.print()
-    _print_network(console, tree, cost(sentence, channels, grid))
+    _print_network(console, tree, cost(sentence, channels, grid, context=context))
 
 
 def draw_sentence(sentence: Sentence, channels: int, grid: tuple[int, ...], svg: Path) -> None:
@@ -237,15 +239,15 @@ def _described(tree: Typed, counted: Cost) -> dict[str, Any]:
 
 def _fused(tree: Typed) -> dict[str, Any] | None:
     """The re-parameterised form for evaluation and its cost; None where there is nothing to fuse."""
-    form = fused_sentence(Sentence(tree.node), tree.x.channels, tree.x.grid)
+    form = fused_sentence(Sentence(tree.node), tree.x.channels, tree.x.grid, tree.further)
     if str(form) == str(Sentence(tree.node)):
         return None
-    counted = cost(form, tree.x.channels, tree.x.grid)
+    counted = cost(form, tree.x.channels, tree.x.grid, context=tree.further)
     return {"sentence": str(form), "macs": counted.macs, "flops": counted.flops, "params": counted.params}
 
 
 def _attributes(tree: Typed) -> Attributes:
-    return attributes(Sentence(tree.node), tree.x.channels, tree.x.grid)
+    return attributes(Sentence(tree.node), tree.x.channels, tree.x.grid, tree.further)
 
 
 def _json_tree(tree: Typed, n: int = 1) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class Aggregate(Aggregation):
     sums = True
 
     def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing | None:
-        return None if t.settings["score"].as_field else Weighing("tokens", "dynamic", signs[0])
+        score: Score = t.settings["score"]
+        return None if score.as_field else Weighing("tokens", "static" if score.static else "dynamic", signs[0])
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         (score, memory), b = self.coefficients(ctx, sources), one(settings["b"], "b")
@@ -263,7 +264,9 @@ def predicted(given: Field | Score, memory: Memory, ctx: Context) -> Score:
             parts.append(Slots(part.size[0]))
         else:
             parts.append(slots_of(part if place else field, part, place))
-    score = Score(given.grid, given.extra, heads, tuple(parts), isinstance(given, Score) and given.cut)
+    score = Score(given.grid, given.extra, heads, tuple(parts))
+    if isinstance(given, Score):
+        score = score._replace(cut=given.cut, static=given.static)
     on_own_grid = all(p.place is None or p.memory == (given.grid, given.extra) for p in parts)
     broadcasts = given.tokens == 1 and ctx.x.tokens > 1 and any(p.place for p in parts)
     if broadcasts:  # one prediction for all tokens: a kernel of the whole image

@@ -215,8 +215,8 @@ class BoundBank(BankValue):
 class PositionScores(BankValue):
     """``#J -> .. -> mm(v)``: coefficients that belong to positions, the same for every input.
 
-    Under a support, J for each head, one for each slot: the same for all tokens. Over all of the memory, J for each
-    head and token.
+    Under a support, J for each head, one for each slot: the same for all tokens. Over all of the memory (see
+    ``PlacedScores``), J for each head and token.
     """
 
     name = "position scores"
@@ -227,7 +227,7 @@ class PositionScores(BankValue):
         if special(bank) not in (None, words()["fix"]):
             raise Mismatch(f"#{bank.how} holds no coefficients", "write #9 or #fix(9)")
         grid = tuple(1 for _ in x.grid) if supports.lasting(ctx.place) else x.grid
-        return Done(Score(grid, 0, ctx.heads, (Slots(prod(bank.size)),)))
+        return Done(Score(grid, 0, ctx.heads, (Slots(prod(bank.size)),), static=True))
 
     def headed(self, t: Typed) -> bool:
         return True
@@ -238,3 +238,11 @@ class PositionScores(BankValue):
 
     def dense(self, t: Typed, w: Any, bank: Any, x: Any) -> Any:
         return w.scores.repeat(x.shape[0], *(1 for _ in w.scores.shape))
+
+
+@register
+class PlacedScores(PositionScores):
+    """``#J -> .. -> mm(v)`` over all of the memory: every token has coefficients of its own."""
+
+    name = "token scores"
+    positional = True

@@ -34,7 +34,7 @@ from metamixer.language.vocabulary import (
     words,
 )
 from metamixer.words import supports
-from metamixer.words.banks import PositionScores, SpecialBank, alone, special, trained
+from metamixer.words.banks import PlacedScores, PositionScores, SpecialBank, alone, special, trained
 from metamixer.words.combinators import neutral
 from metamixer.words.supports import CHOSEN, Stack
 
@@ -48,7 +48,8 @@ class Read(Word):
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
             head = node.kids[0]
-            begin = alone(PositionScores.name, head) if head.op == "bank" else 0
+            scores = PositionScores if ctx.place else PlacedScores
+            begin = alone(scores.name, head) if head.op == "bank" else 0
             return Demand(begin, ctx if _matches(head) else ctx._replace(place=None))
         added, stage = supports.stages(ctx.place), ctx._replace(kind="stage", state=done[-1])
         if len(done) <= len(added):

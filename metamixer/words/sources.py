@@ -61,8 +61,11 @@ class Given(Word):
         name = node.kids[0].data[0] if node.kids else self.name
         bound = ctx.find(name)
         if bound is None or not bound.given:
-            how = "context=Field(grid, channels)" if name == self.name else f"context={{'{name}': Field(..)}}"
-            raise Mismatch(f"the input {name} is not given", f"pass {how} to check, cost and build")
+            main = name == self.name
+            field = "Field(grid, channels)" if main else f"{{'{name}': Field(grid, channels)}}"
+            option = f"--context {'' if main else f'{name}='}64:8x8"
+            advice = f"pass context={field} to check, cost and build; to metamixer show {option}"
+            raise Mismatch(f"the input {name} is not given", advice)
         return Done(bound.type, {"name": name})
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:

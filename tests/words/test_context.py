@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
 import torch
 
 import metamixer as mm
+from metamixer.cli import app
+from metamixer.compile import fused_sentence
 from metamixer.errors import SpaceError
+from metamixer.explore import attributes
 from metamixer.testing import WordContract
 
 
@@ -87,3 +91,32 @@ def test_rules_see_further_inputs():
 def test_what_does_not_fit_is_said(sentence, context, message):
     with pytest.raises(mm.LanguageError, match=message):
         mm.check(sentence, 8, (4,), context)
+
+
+def test_attributes_of_what_reads_another_input():
+    other = mm.Field((6,), 8)
+    cross = attributes("att(lin,lin(ctx),lin(ctx))@h(2) >> lin", 8, (4,), other)
+    assert cross.cross
+    assert cross.receptive_field == (0,)  # of x each token reads itself alone
+    assert round(cross.growth, 1) == 1.9
+    assert fused_sentence("lin(b=0) >> bn >> x * lin(8,ctx)", 8, (6,), other) == mm.parse("lin >> x * lin(8,ctx)")
+
+
+def run(arguments):
+    """The exit code of the program."""
+    with pytest.raises(SystemExit) as ended:
+        app(arguments)
+    return ended.value.code
+
+
+def test_a_sentence_with_further_inputs_is_shown(capsys, tmp_path):
+    drawing = tmp_path / "cross.svg"
+    arguments = ["show", "att(lin,lin(ctx),lin(ctx)) + ctx(e)", "--grid", "4", "--channels", "8"]
+    given = ["--context", "8:6", "--context", "e=8:4", "--svg", str(drawing), "--json"]
+    assert run([*arguments, *given]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["cost"]["macs"] == 8 * 8 * (4 + 6 + 6) + 2 * 4 * 6 * 8
+    assert "ctx" in drawing.read_text(encoding="utf-8")
+    assert run(arguments) == 2
+    assert "--context 64:8x8" in capsys.readouterr().err
+    assert run([*arguments, "--context", "8"]) == 2
