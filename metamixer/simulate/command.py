@@ -12,7 +12,7 @@ from metamixer import resources
 from metamixer.search.progress import duration
 from metamixer.simulate import table as tables
 from metamixer.simulate.run import Simulated, run, study
-from metamixer.simulate.score import Curve, Scale, ceiling, curve, noise
+from metamixer.simulate.score import Curve, Scale, by_model, ceiling, curve, noise
 from metamixer.simulate.table import Table
 
 SHARES = (0.95, 0.98, 0.99)
@@ -25,6 +25,7 @@ class Runs:
     sampler: str
     searches: list[Simulated]
     curves: list[Curve]
+    models: list[float | None]
 
     def median(self, values: list[float | int | None]) -> float | None:
         """The median run's value; None where the median run has none."""
@@ -38,6 +39,7 @@ class Runs:
             "sampler": self.sampler,
             "share": statistics.median(c.share[-1] for c in self.curves),
             "shares": [c.share[-1] for c in self.curves],
+            "share by model": self.median(self.models),
             "trainings": statistics.median(c.trainings[-1] for c in self.curves),
             "stopped": statistics.median(sum(row.stopped for row in s.rows) for s in self.searches),
             "epochs": statistics.median(c.epochs[-1] for c in self.curves),
@@ -61,7 +63,7 @@ def simulate(
     overrides: list[str],
     as_json: bool,
 ) -> int:
-    """Search a table several times with each sampler and print what they found and when.
+    """Search a table several times with each sampler and print what they found, and when.
 
     Returns:
         0.
@@ -76,7 +78,8 @@ def simulate(
             run(recorded, study(recorded, [*options, f"search.sampler={sampler}", f"study.seed={seed + i}"]), workers)
             for i in range(repeats)
         ]
-        runs.append(Runs(sampler, searches, [curve(search, scale) for search in searches]))
+        curves = [curve(search, scale) for search in searches]
+        runs.append(Runs(sampler, searches, curves, [by_model(search, scale) for search in searches]))
     best = statistics.median(ceiling(recorded, seed + i) for i in range(repeats))
     document = {
         "table": recorded.name,
@@ -112,7 +115,7 @@ def _print(document: dict[str, Any]) -> None:
     title = f"Medians of {document['repeats']} searches with {document['workers']} workers"
     grid = Grid(title=title, box=box.SIMPLE_HEAD)
     grid.add_column("sampler")
-    heads = ["hypervolume", "trainings", "stopped early", "epochs", "time", "proposing"]
+    heads = ["hypervolume", "by model", "trainings", "stopped early", "epochs", "time", "proposing"]
     for head in [*heads, *(f"to {share:.0%}" for share in SHARES)]:
         grid.add_column(head, justify="right")
     for row in document["samplers"]:
@@ -120,6 +123,7 @@ def _print(document: dict[str, Any]) -> None:
         grid.add_row(
             row["sampler"],
             f"{row['share']:.4f}",
+            "-" if row["share by model"] is None else f"{row['share by model']:.4f}",
             f"{row['trainings']:.0f}",
             f"{row['stopped']:.0f}",
             f"{row['epochs']:.0f}",

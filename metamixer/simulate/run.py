@@ -74,6 +74,7 @@ class Simulated:
         rows: Its record; `started`, `seconds` and `clock` in the table's time.
         ends: Row numbers and times, in the order in which trainings ended.
         proposing: Real seconds that its proposals took.
+        recommended: Rows that the sampler holds for the front in the end, if it has a view of its own.
     """
 
     table: Table
@@ -81,6 +82,7 @@ class Simulated:
     rows: list[Row]
     ends: list[tuple[int, float]]
     proposing: float
+    recommended: list[int] | None = None
 
     @property
     def seconds(self) -> float:
@@ -166,7 +168,7 @@ def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
             driver.started(row.number, "simulated")
             heapq.heappush(coming, (clock.now + training.curve["seconds"][0], row.number, 1))
         if not coming:
-            return Simulated(table, seed, ledger.rows, ends, proposing)
+            return Simulated(table, seed, ledger.rows, ends, proposing, proposer.recommend())
         clock.now, number, epoch = heapq.heappop(coming)
         training = trainings[number]
         curve = training.rows()[:epoch]

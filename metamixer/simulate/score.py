@@ -1,15 +1,15 @@
 """What simulated searches found, scored by seeds that they did not see.
 
-A search recommends the front of what it observed. Its worth is the hypervolume of that front with the accuracy of each
-member taken over the seeds that the search did *not* see (all, where it saw them all), as a share of the hypervolume of
-the table's front by the mean of all seeds. Error and FLOPs are scaled to the table's range, the reference point is the
-worst corner (`error 1, FLOPs 1`).
+A search recommends the front of what it observed, and a sampler with a model also the one it believes in. Its worth is
+the hypervolume of that front with the accuracy of each member taken over the seeds that the search did *not* see (all,
+where it saw them all), as a share of the hypervolume of the table's front by the mean of all seeds. Error and FLOPs are
+scaled to the table's range, the reference point is the worst corner (`error 1, FLOPs 1`).
 """
 
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,6 +114,19 @@ def curve(simulated: Simulated, scale: Scale) -> Curve:
         found.seconds.append(when)
         found.share.append(share)
     return found
+
+
+def by_model(simulated: Simulated, scale: Scale) -> float | None:
+    """The share of the front that the sampler's own model recommends in the end, None for samplers without one."""
+    if simulated.recommended is None:
+        return None
+    seen: Counter[int | None] = Counter()
+    for row in simulated.rows:
+        if row.state == "complete":
+            seen[row.number if row.of is None else row.of] += 1
+    members = [simulated.rows[number] for number in simulated.recommended]
+    entries = [(simulated.table.by_key[row.key or ""], seen[row.number]) for row in members]
+    return scale.share([(unseen(simulated, entry, n), float(entry.flops)) for entry, n in entries])
 
 
 def ceiling(table: Table, seed: int) -> float:

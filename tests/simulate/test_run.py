@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from metamixer import tasks
+from metamixer import resources, tasks
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search import dispatch_inline
 from metamixer.search.driver import Driver
@@ -21,7 +21,7 @@ from metamixer.search.record import Row
 from metamixer.simulate import command, score
 from metamixer.simulate.run import Clock, Memory, Simulated, order, run, study
 from metamixer.simulate.space import Restricted
-from metamixer.simulate.table import Table, write
+from metamixer.simulate.table import Table, read, write
 
 HALVING = "stopping.rule=halving"
 
@@ -34,18 +34,18 @@ def told(rows: list[Row]) -> list[tuple[object, ...]]:
     return [(r.number, r.kind, r.state, r.reason, r.sentence, r.choices, r.accuracy, r.epochs, r.seed) for r in rows]
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2", "known-cost", "evolution"])
 def test_a_search_is_a_function_of_its_seed(table: Table, sampler: str) -> None:
-    options = [f"search.sampler={sampler}", "study.budget=25"]
+    options = [f"search.sampler={sampler}", "study.budget=16"]
     first, again, other = (run(table, study(table, [*options, f"study.seed={seed}"]), 2) for seed in (0, 0, 1))
     assert told(first.rows) == told(again.rows) != told(other.rows)
     assert (first.ends, first.seconds) == (again.ends, again.seconds)
-    assert len(searched(first)) == 25
+    assert len(searched(first)) == 16
     for row in searched(first):
         entry = table.by_key[row.key or ""]
         assert row.accuracy == order(table, entry, 0)[0].accuracy
         assert (row.cost, row.sentence) == (entry.cost, entry.sentence)
-    assert len({row.key for row in searched(first)}) == 25
+    assert len({row.key for row in searched(first)}) == 16
 
 
 @pytest.mark.parametrize("options", [[], [HALVING], [HALVING, "study.confirm=3", "stopping.brackets=2"]])
@@ -147,6 +147,13 @@ def test_scores_are_of_seeds_that_were_not_seen(table: Table) -> None:
     assert curve.epochs[-1] == 9 * len(curve.epochs) > 270
     assert curve.at(5) <= curve.at(30) + 0.05
     assert curve.reached(2.0) is None
+    assert score.by_model(found, scale) is None
+    ours = run(table, study(table, ["study.budget=20", "search.sampler=known-cost"]))
+    assert ours.recommended
+    assert {ours.rows[number].kind for number in ours.recommended} == {"trained"}
+    believed = score.by_model(ours, scale)
+    assert believed is not None
+    assert 0.5 < believed < 1.1
     assert curve.reached(0.0) == 0
 
 
@@ -173,3 +180,17 @@ def test_the_command_compares(table: Table, tmp_path: Path, capsys: pytest.Captu
     assert f"{document['samplers'][0]['share']:.4f}" in printed
     with pytest.raises(ResourceError, match="unknown table 'smal'"):
         command.simulate("smal", **arguments, as_json=True)
+
+
+@pytest.mark.skipif("digits-bench" not in resources.names("tables"), reason="the table digits-bench is not there")
+def test_search_quality_on_digits_bench() -> None:
+    """The default sampler is no worse than chance with as many trainings, and finds what is there."""
+    table = read(resources.find("tables", "digits-bench"))
+    scale = score.Scale(table)
+    shares: dict[str, list[float]] = {"known-cost": [], "random": []}
+    for sampler, found in shares.items():
+        for seed in range(3):
+            simulated = run(table, study(table, [f"search.sampler={sampler}", "study.budget=50", f"study.seed={seed}"]))
+            found.append(score.by_model(simulated, scale) or score.curve(simulated, scale).share[-1])
+    assert statistics.median(shares["known-cost"]) >= statistics.median(shares["random"])
+    assert statistics.median(shares["known-cost"]) > 0.9
