@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
+import subprocess
+import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +18,7 @@ import numpy as np
 import pytest
 import toys
 
-from metamixer.errors import StudyError
+from metamixer.errors import RecordError, StudyError
 from metamixer.search import dispatch_ray, front, record
 from metamixer.search.interrupt import Interrupted
 from metamixer.search.progress import Lines
@@ -195,3 +199,35 @@ def test_ray_stops_early_and_uses_its_workers_again(load: Load, tmp_path: Path) 
         assert row.attempts == 1
     assert len({row.worker for row in rows if row.kind == "trained"}) <= 2
     assert json.loads(json.dumps(stopped[0].curve)) == stopped[0].curve
+
+
+RUN = """
+import sys
+from metamixer.search.study import Study
+Study(Study.load(sys.argv[1], sys.argv[3:]).config, sys.argv[2]).run("inline")
+"""
+
+
+def test_rungs_survive_a_driver_that_is_killed(file: Path) -> None:
+    options = [*HALVING, "study.budget=12", "study.confirm=1", "search.evaluate=toys:crossing", "search.sampler=tpe"]
+    runs = {name: file.parent / name for name in ("straight", "killed")}
+    Study(Study.load(file, options).config, runs["straight"]).run("inline")
+    expected = record.read(runs["straight"] / "small")
+
+    def ended() -> int:
+        try:
+            return sum(row.finished for row in record.read(runs["killed"] / "small") if row.kind == "trained")
+        except RecordError:
+            return 0  # it is being created
+
+    for kill_at in (3, 8):
+        arguments = [sys.executable, "-c", RUN, str(file), str(runs["killed"]), *options]
+        process = subprocess.Popen(arguments, env={**os.environ, "TOY_SECONDS": "0.05"})
+        while ended() < kill_at and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    Study(Study.load(file, options).config, runs["killed"]).run("inline")
+    rows = record.read(runs["killed"] / "small")
+    assert told(rows) == told(expected)
+    assert {row.epochs for row in rows if row.stopped} >= {1}
