@@ -7,6 +7,9 @@
     mm.cost(sentence, channels=64, grid=(8, 8)).macs  # exact, before anything is built
     net = mm.build(sentence, channels=64, grid=(8, 8))  # torch module, (B, 8, 8, 64) -> (B, 8, 8, 64)
 
+    other = mm.Field(grid=(4, 4), channels=64)  # a second input, ctx in the sentence
+    cross = mm.build("att(lin,lin(ctx),lin(ctx))@h(4) >> lin", 64, (8, 8), context=other)  # cross(x, y)
+
 Public names load their module on first use, so `import metamixer` costs milliseconds and imports no torch.
 """
 

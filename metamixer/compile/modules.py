@@ -277,6 +277,7 @@ class LookedUp(nn.Module):
         slot, weight = self.match.word.best(self.match, q.reshape(-1, score.heads, q.shape[-1] // score.heads))
         rows = slot + torch.arange(score.heads, device=q.device) * score.slots
         values: Any = self.weights.values0.flatten(0, 1)  # type: ignore[union-attr,operator]
+        weight = weight.to(values.dtype)
         if self.counted:
             out = (weight.unsqueeze(1) @ values[rows]).squeeze(1)
         else:

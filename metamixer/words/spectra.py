@@ -145,7 +145,8 @@ class ComplexLinear(Plain):
         rows = torch.cat([parts[..., 0], parts[..., 1]], -1).transpose(0, 1)  # (groups, frequencies, re and im)
         real, imaginary = (m.reshape(g, -1, m.shape[-1]).mT.to(rows.dtype) for m in (w.real, w.imaginary))
         matrix = torch.cat([torch.cat([real, imaginary], -1), torch.cat([-imaginary, real], -1)], -2)
-        re, im = (part.transpose(0, 1).flatten(1) for part in (rows @ matrix).chunk(2, -1))
+        product = (rows @ matrix).to(rows.dtype)  # autocast makes it a half, of which there are no complex numbers
+        re, im = (part.transpose(0, 1).flatten(1) for part in product.chunk(2, -1))
         if t.settings["b"]:
             re, im = re + w.real_bias, im + w.imaginary_bias
         return torch.complex(re, im).reshape(*x.shape[:-1], t.settings["c"])

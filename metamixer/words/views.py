@@ -220,7 +220,7 @@ class At(Word):
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         views: list[tuple[View, Level, tuple[Any, ...]]] = []
-        used, phrases = t.node.kids[0].names, iter(range(1, len(t.kids)))
+        used, phrases, kept = t.node.kids[0].names, iter(range(1, len(t.kids))), None
         for level in t.settings["levels"]:
             (place, ctx, _, _), view = level, place_word(level.place)
             chosen = (evaluate(next(phrases), x, env, None),) if view.chooses(place) else ()
@@ -229,6 +229,7 @@ class At(Word):
             if not isinstance(view, View):
                 continue
             views.append((view, level, chosen))
+            kept = kept or (x.dtype if view.mixes else None)
             seen = {n: b.type for n, b in ctx.env if n in used and n in env and view.sees(b, ctx.x)}
             parts = view.parts(ctx.x, place)
             if parts > 1:  # values on another domain serve every part
@@ -239,7 +240,7 @@ class At(Word):
         value = evaluate(0, x, env, state)
         for view, (place, ctx, inner, _), chosen in reversed(views):
             value = view.leave(value, ctx.x, place, field_of(inner), dense, *chosen)
-        return value
+        return value if kept is None else value.to(kept)  # a view may compute in a wider type than it was given
 
 
 def _needed(used: frozenset[str], ctx: Context) -> frozenset[str]:

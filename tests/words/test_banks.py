@@ -122,6 +122,14 @@ def test_the_closed_form_of_memory_layers():
     torch.testing.assert_close(net(x), expected, rtol=1e-12, atol=1e-12)
 
 
+def test_memory_layers_run_in_half_precision():
+    net = mm.build("dot0(x,#cube(4)) -> softmax -> top(1) -> mm(#16)@hsum(C/4)", 8, (5,))
+    x = torch.randn(2, 5, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(net(x).float(), net(x.float()).float(), rtol=0.1, atol=0.1)
+    assert net.bfloat16()(x.bfloat16()).dtype == torch.bfloat16
+
+
 def test_frozen_numbers_are_saved_but_not_trained():
     net = mm.build("res(norm >> (#fix(N) -> softmax -> mm(x)))", 4, (3, 2))
     assert sum(p.numel() for p in net.parameters()) == 8

@@ -80,6 +80,17 @@ def test_two_complex_layers_cost_half_a_dense_one():
     assert cost.params == 2 * (2 * 64 * 8 + 2 * 64)
 
 
+def test_halves_go_through_in_single_precision():
+    net = mm.build(f"res(norm >> {AFF} >> lin)", 4, (4, 6))
+    x = torch.randn(2, 4, 6, 4)
+    expected = net(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(net(x).float(), expected, rtol=0.1, atol=0.1)
+    made = net.bfloat16()(x.bfloat16())
+    assert made.dtype == torch.bfloat16
+    torch.testing.assert_close(made.float(), expected, rtol=0.1, atol=0.1)
+
+
 @pytest.mark.parametrize(
     ("sentence", "message"),
     [
