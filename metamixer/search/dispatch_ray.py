@@ -404,7 +404,7 @@ def _ray(local: _Local | None, address: str | None) -> Iterator[tuple[Any, Path]
         except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             if address is not None:
-                raise _unjoined(address, said) from error
+                raise _unjoined(address, "it asks for a token" if "Token" in _causes(error) else said) from error
             raise ResourceError(
                 f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
             ) from error
@@ -435,8 +435,15 @@ def _unjoined(address: str, why: str) -> ResourceError:
     return ResourceError(
         f"the Ray cluster cannot be joined: {why}",
         place=f"--address {address}",
-        advice="start its head: ray start --head --port=6379",
+        advice="give every machine the head's ~/.ray/auth_token, and export RAY_AUTH_MODE=token"
+        if "token" in why
+        else "start its head: ray start --head --port=6379",
     )
+
+
+def _causes(error: BaseException | None) -> str:
+    """What an error and those behind it say."""
+    return "" if error is None else f"{error}\n{_causes(error.__cause__)}"
 
 
 class _Handlers:

@@ -1,0 +1,136 @@
+"""The commands of docs/cluster.md, run as they stand there, on a cluster of this one machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from metamixer.search import dispatch_ray, record
+
+GUIDE = Path(__file__).parents[2] / "docs" / "cluster.md"
+NODES = 2
+
+pytestmark = pytest.mark.skipif(
+    dispatch_ray.unavailable() is not None or shutil.which("bash") is None, reason="no Ray or no bash here"
+)
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the guide in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """What stands for the programs that the guide calls: Slurm's on this machine, ours and Ray's from here."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+
+    def program(name: str, text: str) -> None:
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+
+    # A node keeps its own files, and its memory small; nothing else is changed.
+    ray = f'exec "{sys.executable}" -c "from ray.scripts.scripts import main; main()"'
+    small = 'if [ "$1" = start ]; then set -- "$@" --object-store-memory=100000000; fi'
+    program("ray", f'#!/bin/bash\n{small}\n{ray} "$@"\n')
+    command = f'exec "{sys.executable}" -c "import sys; from metamixer.cli import main; sys.exit(main())"'
+    program("metamixer", f'#!/bin/bash\n{command} "$@"\n')
+    program("scontrol", '#!/bin/bash\n[ "$1 $2" = "show hostnames" ] && printf "127.0.0.1\\nother\\n"\n')
+    # As many processes as there would be nodes, but one where one is asked for.
+    program(
+        "srun",
+        f"#!/bin/bash\nn={NODES}\n"
+        'while [[ "$1" == --* ]]; do [ "$1" = --ntasks=1 ] && n=1; shift; done\n'
+        'for _ in $(seq "$n"); do "$@" & done\nwait\n',
+    )
+    return folder
+
+
+@pytest.fixture
+def environment(programs: Path, file: Path) -> Iterator[dict[str, str]]:
+    """What the guide's commands see; whatever they started is killed afterwards, by what is in its environment."""
+    mark = f"METAMIXER_GUIDE={file}"
+    yield {
+        **os.environ,
+        "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "METAMIXER_GUIDE": str(file),
+        "SLURM_JOB_ID": str(free_port()),
+        "SLURM_JOB_NAME": "guide",
+        "SLURM_JOB_NODELIST": "here[1-2]",
+        "SLURM_NNODES": str(NODES),
+        "SLURM_CPUS_PER_TASK": "1",
+    }
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (
+                mark in (process / "environ").read_text(errors="replace").split("\0")
+                and int(process.name) != os.getpid()
+            ):
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what was started could not be found again")
+def test_the_slurm_job_runs_a_search_on_its_nodes(file: Path, environment: dict[str, str]) -> None:
+    (job,) = [block for block in blocks("bash") if "#SBATCH" in block]
+    assert "metamixer search digits --name" in job
+    script = file.parent / "job.sh"
+    script.write_text(job.replace("search digits", f"search {file} --runs {file.parent / 'runs'}"))
+    with open(file.parent / "job.log", "w") as log:
+        done = subprocess.run(
+            ["bash", str(script)], env=environment, stdout=log, stderr=log, check=False, timeout=300, cwd=file.parent
+        )
+    assert done.returncode == 0, (file.parent / "job.log").read_text()[-3000:]
+    rows = record.read(file.parent / "runs" / "guide")
+    assert sum(row.kind == "trained" for row in rows) == 12
+    assert {row.state for row in rows if row.kind != "proposal"} == {"complete"}
+
+
+def test_commands_by_hand_are_those_of_the_job() -> None:
+    """What is started by hand is what the job starts, but for sizes and addresses; every option is there."""
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    starts = [line for line in lines if line.startswith("ray start")]
+    assert starts == ["ray start --head --port=6379 --block", "ray start --address=HEAD:6379 --block"]
+    (job,) = blocks("bash")
+    for start in starts:
+        for option in re.findall(r"--[a-z-]+", start):
+            assert option in job
+    from typer.main import get_command
+
+    from metamixer.cli import app
+
+    known = {name for option in get_command(app).commands["search"].params for name in option.opts}  # type: ignore[attr-defined]
+    searches = [line for line in lines if "metamixer search" in line]
+    assert len(searches) == 3
+    for line in searches:
+        assert set(re.findall(r"--[a-z-]+", line.partition("metamixer search")[2])) <= known
+
+
+def test_the_autoscalers_file_is_one() -> None:
+    import yaml
+    from ray.autoscaler._private.util import prepare_config, validate_config
+
+    (text,) = blocks("yaml")
+    config = yaml.safe_load(text)
+    validate_config(prepare_config(config))
+    commands = [line for key in config if key.endswith("_commands") for line in config[key]]
+    assert len(commands) == 5
+    assert all(line.startswith(("ray ", "pip ")) for line in commands)
