@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, walk, word
+from metamixer.language.nodes import Node, X, chain, joined, make, place, size, total, walk, word
 from metamixer.language.printer import part_text, text
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.typed import Typed
-from metamixer.language.types import Given, Score, inputs
+from metamixer.language.types import Given, Mismatch, Score, inputs
 from metamixer.language.vocabulary import Macro, place_word, words, written_supports
 
 
@@ -264,17 +264,57 @@ def _has_binder(node: Node) -> bool:
 
 
 def symbolic(node: Node) -> Node:
-    """The laws that need no numbers: powers written out, neutral parts dropped, sums and products sorted."""
-    kids = tuple(symbolic(kid) for kid in node.kids)
+    """The laws that need no numbers: what abbreviates is written out where no size depends on the input, neutral parts
+    and said defaults are dropped, sums and products sorted, bindings named. Bindings stay where they are.
+    """
+    form = _symbolic(_by_value(node, {}))
+    return form if form.open else renamed(form, {}, 0)
+
+
+def _by_value(node: Node, names: Mapping[str, str]) -> Node:
+    """Bound names that follow from what is bound, so that sorting by text does not depend on the names."""
+    if node.op not in ("let", "tie"):
+        if node.op == "word" and not node.kids:
+            return word(names[node.data[0]]) if node.data[0] in names else node
+        return joined(node, tuple(_by_value(kid, names) for kid in node.kids))
+    bound = _by_value(node.kids[0], names)
+    name = f"b{_hash(text(_symbolic(bound)))}"
+    while name in names.values():
+        name += "_"
+    return make(node.op, (name,), (bound, _by_value(node.kids[1], {**names, node.data[0]: name})))
+
+
+def _symbolic(node: Node) -> Node:
+    known = node.cache.get("symbolic")
+    if known is None:
+        known = node.cache["symbolic"] = _spelled(node)
+    return known
+
+
+def _spelled(node: Node) -> Node:
+    kids = tuple(_symbolic(kid) for kid in node.kids)
     if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
         copies = [kids[0]] * int(kids[1].data)
         phrases = len(copies) * (len(kids[0].kids) if kids[0].op == "seq" else 1)
         return joined(node, kids) if phrases > LARGEST else chain("seq", copies) if copies else X
-    if node.op == "seq":
-        kept = [kid for kid in kids if kid is not X]
-        return chain("seq", kept) if kept else X
+    if node.op in ("seq", "read"):
+        kept = [kid for kid in chain(node.op, kids).kids or kids if kid is not X and not _neutral(kid)]
+        return chain(node.op, kept) if kept else X
     if node.op == "prod":
         return chain("prod", sorted(chain("prod", kids).kids, key=text))
     if node.op == "sum" and "-" not in node.data:
-        return make("sum", node.data, tuple(sorted(kids, key=text)))
-    return joined(node, kids)
+        flat = total(node.data, kids)
+        return make("sum", flat.data, tuple(sorted(flat.kids, key=text))) if "-" not in flat.data else flat
+    node = joined(node, kids)
+    known = words().get(node.data[0]) if node.op == "word" else None
+    if known is None or node.data[0] == "x" or node.open:
+        return node
+    try:
+        other = known.symbolic(node)
+    except Mismatch:  # it takes numbers, or is ill-formed
+        return node
+    return node if other is None else _symbolic(other)
+
+
+def _neutral(node: Node) -> bool:
+    return node.op == "word" and not node.kids and node.data[0] in words() and words()[node.data[0]].neutral

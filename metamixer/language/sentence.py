@@ -76,7 +76,9 @@ class Sentence:
     def key(self, channels: int | None = None, grid: tuple[int, ...] | None = None, context: Given = None) -> str:
         """Hash of the canonical form (syntax.md, section 6): equal for equal architectures.
 
-        With an input type sizes are numbers; without one they stay symbolic and fewer laws apply.
+        With an input type sizes are numbers. Without one they stay symbolic: abbreviations are written out where no
+        size needs the input, and laws that ask for numbers or types are not applied, so that some equal architectures
+        have several such keys; unequal ones never share one.
         """
         from metamixer.language.canonical import key
 

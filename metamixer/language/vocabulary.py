@@ -202,6 +202,10 @@ class Word:
         """
         return joined(t.node, kids)
 
+    def symbolic(self, node: Node) -> Node | None:
+        """What a phrase is another spelling of where the input, and so every number, is not known; None for itself."""
+        return None
+
     def headed(self, t: Typed) -> bool:
         """Whether the occurrence depends on the number of heads in force."""
         return False
@@ -366,6 +370,21 @@ class Plain(Word):
             )
         return self.type(ctx, settings, types)
 
+    def symbolic(self, node: Node) -> Node | None:
+        """Without keywords that say what holds anyway, and sources that are ``x``; keywords in the declared order."""
+        name, keys, scope, in_scope = node.data
+        if scope or in_scope:
+            return None
+        plain = [kid for key, kid in zip(keys, node.kids, strict=True) if key is None]
+        while plain and plain[-1] is X:
+            plain.pop()
+        known = dict(self.keywords) | dict(self.options)
+        given = {key: kid for key, kid in zip(keys, node.kids, strict=True) if key is not None}
+        named = {key: given[key] for key in [*known, *given] if key in given}
+        named = {key: kid for key, kid in named.items() if key not in known or _literal(kid) != known[key]}
+        other = word(name, *plain, **named)
+        return None if other is node else other
+
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         while kids and kids[-1] is X:
             kids = kids[:-1]
@@ -523,11 +542,33 @@ class Macro(Plain):
         sources = tuple(given.get(role, X) for role in self.sources)
         return Demand(self.expand(node, ctx, settings, sources), ctx)
 
+    def symbolic(self, node: Node) -> Node | None:
+        """The expansion, sizes as they are written; None where it takes numbers that are not written."""
+        from metamixer.language.typed import kind_of
+
+        ctx = Context(Field((1,), 1), 1, (1,))
+        slots = self.slots(node, ctx, kind_of)
+        settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
+        for (kind, slot), kid in zip(slots, node.kids, strict=True):
+            if kind != "term":
+                settings[slot] = _literal(kid) or (kid.data if kid.op == "size" else kid.data[0])
+        given = {slot: kid for (kind, slot), kid in zip(slots, node.kids, strict=True) if kind == "term"}
+        return self.expand(node, ctx, settings, tuple(given.get(role, X) for role in self.sources))
+
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return kids[0]
+
+
+def _literal(node: Node) -> Any:
+    """The value of a phrase that is a number, or a name; None where it follows from the input."""
+    if node.op == "size" and all(part.isdigit() for part in node.data.split("x")):
+        return tuple(int(part) for part in node.data.split("x"))
+    if node.op == "num":
+        return float(node.data)
+    return node.data[0] if node.op == "word" and not node.kids else None
 
 
 def argument(value: Any) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from metamixer.language.nodes import Node, X, chain, joined, make, size, total
+from metamixer.language.nodes import Node, X, chain, joined, make, size, total, walk
 from metamixer.language.printer import text
 from metamixer.language.typed import Typed
 from metamixer.language.types import Bound, Context, Field, Mismatch, Number, Type, field_of
@@ -296,6 +296,13 @@ class Split(Word):
         return torch.cat(parts, -1)
 
 
+def minds_scope(node: Node) -> bool:
+    """Whether a phrase may have another meaning in another scope: the letter D, or ``up`` without a size."""
+    return any(
+        (part.op == "size" and "D" in part.data) or (part.op == "word" and part.data[0] == "up") for part in walk(node)
+    )
+
+
 class Scope(Plain):
     """A word around one term that is a scope for the letter ``D``."""
 
@@ -327,6 +334,9 @@ class Residual(Scope):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return added("++", (X, kids[0]))
 
+    def symbolic(self, node: Node) -> Node | None:
+        return None if minds_scope(node.kids[0]) else added("++", (X, node.kids[0]))
+
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = field_of(sources[0])
         if out != ctx.x:
@@ -348,6 +358,9 @@ class Unit(Scope):
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return kids[0]
+
+    def symbolic(self, node: Node) -> Node | None:
+        return None if minds_scope(node.kids[0]) else node.kids[0]
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(sources[0])

@@ -9,7 +9,7 @@ from metamixer.language.types import Context
 from metamixer.language.vocabulary import REQUIRED, Macro, one, register
 
 
-def bank(value: int | tuple[int, ...]) -> Node:
+def bank(value: int | str | tuple[int, ...]) -> Node:
     """``#value``."""
     return make("bank", None, (size(value),))
 
@@ -49,11 +49,16 @@ class FeedForward(Macro):
     sources = roles = ("x",)
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
-        slots = one(settings["r"], "the ratio") * ctx.x.channels
+        ratio = one(settings["r"], "the ratio")
+        # C is the width of x here, also where the memory reads another source
+        slots = f"{ratio}C" if sources[0] is X else ratio * ctx.x.channels
         memory = chain(
             "read", [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))]
         )
         return memory if sources[0] is X else chain("seq", [sources[0], memory])
+
+    def symbolic(self, node: Node) -> Node | None:
+        return super().symbolic(node) if len(node.kids) == 1 else None
 
 
 @register

@@ -199,10 +199,40 @@ def test_a_key_belongs_to_its_input():
     assert parse("pool(4) >> lin").key(64, (4, 4)) == parse("lin").key(64, (4, 4))
 
 
+SYMBOLIC = [
+    ("att(lin,lin,lin)", "dot(lin,lin) -> softmax -> mm(lin)"),
+    ("att(lin)", "dot(lin) -> softmax -> mm"),
+    ("ffn(2)", "dot0(x,#2C,b=1) -> gelu -> mm(#2C,b=1)"),
+    ("dw(3x1)", "conv(x,#3x1,b=1)"),
+    ("patch(2,2C)", "fconv(2,2C,s=2)"),
+    ("down(2,C)", "patch(2,C,b=1)"),
+    ("mean >> lin(C/4)", "pool(1) >> lin(C/4,g=1)"),
+    ("tok(N/4)", "lin(N/4)@T"),
+    ("se(4)", "x * (mean >> lin(C/4) >> relu >> lin(4C) >> sig)"),
+    ("res(norm >> ffn(2))^2", "x + (norm >> ffn(2)) >> (norm >> ffn(2)) + x"),
+    ("unit(lin >> gelu)", "lin >> id >> gelu"),
+    ("dot(lin,lin) -> id -> softmax -> mm(lin)", "att(lin,lin,lin)"),
+    ("let q = lin, k = norm in att(q,k,q) + k", "let other = norm, one = lin in other + att(one,other,one)"),
+    ("lin(b=0,g=2)", "lin(g=2,b=0)"),
+    ("each(lin >> gelu,2)", "each(lin >> gelu,2)"),
+]
+
+
+def canonical_text(sentence):
+    return parse(sentence).key()
+
+
 def test_without_an_input_sizes_stay_symbolic():
     assert parse("x >> lin^2").key() == parse("lin >> lin").key()
     assert parse("lin * norm + x").key() == parse("x + norm * lin").key()
     assert parse("lin(2C)").key() != parse("lin(128)").key()
+    for pair in SYMBOLIC:
+        first, second = (canonical_text(sentence) for sentence in pair)
+        assert first == second
+    found = [canonical_text(sentence) for pair in DIFFERENT for sentence in pair]
+    same = {frozenset(pair) for pair in DIFFERENT if canonical_text(pair[0]) == canonical_text(pair[1])}
+    assert not same
+    assert len(found) == 2 * len(DIFFERENT)
     assert parse("lin@win(8)").key() != parse("lin").key()
 
 
