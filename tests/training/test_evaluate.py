@@ -114,11 +114,17 @@ def test_the_callers_chance_and_threads_are_left_alone():
     assert chance() == expected
 
 
-def test_training_stops_early_when_told():
-    result = run(report=lambda row: row["epoch"] < 2, training={"epochs": 9})
-    assert result["state"] == "finished"
+def test_training_stops_early_when_told(tmp_path):
+    weights = tmp_path / "weights"
+    result = run(report=lambda row: row["epoch"] < 2, training={"epochs": 9}, weights=str(weights))
+    assert (result["state"], result["reason"]) == ("stopped", None)
     assert len(result["curve"]) == 2
     assert result["accuracy"] == result["curve"][1]["validation_accuracy"]
+    assert not weights.exists()
+    # After the last epoch there is nothing left to stop.
+    result = run(report=lambda row: False, training={"epochs": 1}, weights=str(weights))
+    assert (result["state"], len(result["curve"])) == ("finished", 1)
+    assert weights.exists()
 
 
 def test_what_the_report_raises_is_not_the_trials_failure():
