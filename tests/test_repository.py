@@ -279,3 +279,17 @@ def test_the_wheel_works_away_from_the_sources(wheel, tmp_path):
     assert Path(study) == site / "metamixer" / "_shipped" / "studies" / "digits.toml"
     assert Path(space) == site / "metamixer" / "_shipped" / "search_spaces" / "digits.toml"
     assert name == "digits"
+
+
+WALKERS = ("compile/affine.py", "compile/fuse.py", "compile/plan.py", "cost/count.py", "language/draw.py")
+
+
+@pytest.mark.parametrize("path", WALKERS)
+def test_walkers_name_no_operator(path):
+    from metamixer.language.vocabulary import words
+
+    leaves = {name for name, word in words().items() if word.form == "leaf" and name.isidentifier()}
+    operators = leaves - {"pick", "size", "number"}  # those belong to the grammar
+    assert {"lin", "bn", "softmax"} <= operators
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    assert not operators & {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}

@@ -130,22 +130,25 @@ class Part(nn.Module):
         self.drop: dict[int, float] = {}
         self.parts = nn.ModuleList(make(kid, where, store, names) for kid, where, names in kids_of(t, path, ties))
         self.plain = tuple(kid.word.form == "input" for kid in t.kids)
-        self.weights = store.of(t, path) if _is_leaf(t) else None
+        self.leaf = _is_leaf(t)
+        self.weights = store.of(t, path) if self.leaf else None
         self.needs = t.word.needs(t)
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
-        parts = tuple(self.parts._modules.values())  # a list of modules looks each one up by its name
-        if self.weights is None:
+        t = self.t
+        parts = tuple(self._modules["parts"]._modules.values())  # type: ignore[union-attr]  # by attribute it is slow
+        if not self.leaf:
             drop = self.drop if self.training else {}
 
             def evaluate(i: int, x: Tensor, env: Env, state: Any) -> Any:
                 value = parts[i](x, env, state)
                 return dropped(value, drop[i]) if i in drop else value
 
-            return self.t.word.run(self.t, evaluate, x, env, state, False)
+            return t.word.run(t, evaluate, x, env, state, False)
         sources = [x if plain else part(x, env) for plain, part in zip(self.plain, parts, strict=True)]
         inputs = (state, *sources) if self.stage else sources
-        return self.t.word.apply(self.t, self.weights, *inputs, *(env[name] for name in self.needs))
+        weights = self._modules.get("weights") or self.weights  # a share of joint weights is no module
+        return t.word.apply(t, weights, *inputs, *[env[name] for name in self.needs])
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
