@@ -203,7 +203,11 @@ class Walk:
         facts, word = self.facts, t.word
         if facts.tokens == "tokens":
             mixes = self._note_reach(t, inputs, spans)
-            counts = mixes and sums is not None and sums.over in ("tokens", "both")
+            further = any(
+                value.axes is None and span is not None and getattr(kind, "tokens", 1) > 1 and set(span) != {SAME}
+                for value, span, kind in zip(inputs, spans, t.inputs, strict=True)
+            )  # tokens of a further input
+            counts = (mixes or further) and sums is not None and sums.over in ("tokens", "both")
         else:
             mixes = not word.channelwise
             facts.mixed = facts.mixed or mixes

@@ -14,6 +14,7 @@ import metamixer as mm
 from metamixer.errors import LanguageError
 from metamixer.explore import attributes
 from metamixer.explore.attributes import GROWTH, grown, slope
+from metamixer.language import Field
 from metamixer.testing.checks import deviation, randomise
 
 MIXER = "res(norm >> (lin(8) >> gelu >> lin(D))@T) >> res(norm >> ffn(2))"
@@ -314,3 +315,12 @@ def test_every_entry_of_the_catalogue_has_attributes():
         assert found.locked == (found.growth is None)
         assert found.receptive_field == (None,) * len(entry.grid)  # heads see all tokens
         assert found.rows()
+
+
+def test_a_read_of_a_further_input():
+    """It sums over tokens, none of which is the input's; what comes later there is not the input's either."""
+    found = attributes("att(lin,lin(4,ctx),lin(4,ctx))@h(2)", 4, (4, 4), Field((2, 3), 6))
+    assert (found.coefficients, found.weights, found.linear) == (("dynamic",), ("convex",), False)
+    assert (found.receptive_field, found.permutation, found.cross, found.causal) == ((0, 0), True, True, True)
+    banks = attributes("att(lin,#6,#6)@h(2)", 4, (4, 4))
+    assert (banks.coefficients, banks.weights) == ((), ())
