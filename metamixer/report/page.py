@@ -92,6 +92,7 @@ def _head(run: Run) -> Iterator[str]:
     study, task = run.settings["study"], run.settings["task"]
     grid = "×".join(str(n) for n in (*task["grid"], task["channels"]))
     trained = [row for row in run.rows if row.kind == "trained" and (row.state == "complete" or row.stopped)]
+    stopped = sum(row.stopped for row in trained)
     best = max(run.front, key=lambda p: p.accuracy, default=None)
     yield f"<header><h1>{escape(run.name)}</h1>"
     yield (
@@ -104,7 +105,7 @@ def _head(run: Run) -> Iterator[str]:
     yield facts(
         [
             ("architectures trained", f"{len(trained)} of {study['budget']}"),
-            *([("of these stopped early", len(run.stopped))] if run.stopped else []),
+            *([("of these stopped early", stopped)] if stopped else []),
             *([("known from an earlier run", len(run.earlier))] if run.earlier else []),
             ("on the front", len(run.front)),
             ("published designs trained", len(run.baselines)),

@@ -18,7 +18,7 @@ class Standing:
         kinds: Rows by kind, whatever their state.
         finished: Rows that ended, by kind.
         failed: Rows that failed.
-        stopped: Rows that were stopped early.
+        stopped: Rows that were stopped early here, not in an earlier study.
         open: Rows that are running, by number.
         baselines: Numbers of baselines, by name.
         epochs: Epochs of searched architectures that ended, over their first seeds.
@@ -54,7 +54,7 @@ class Standing:
         self.kinds[row.kind] += 1
         self.finished[row.kind] += 1
         self.failed += row.state == "failed"
-        self.stopped += row.stopped
+        self.stopped += row.stopped and row.kind == "trained"
         if row.kind == "trained":
             self.epochs += row.epochs or 0
         if row.state == "complete" and row.accuracy is not None and row.cost is not None:

@@ -156,7 +156,7 @@ class Study:
             trained=sum(row.kind == "trained" and row.finished for row in rows),
             failed=sum(row.state == "failed" for row in rows),
             refused=sum(row.kind == "proposal" for row in rows),
-            stopped=sum(row.stopped for row in rows),
+            stopped=sum(row.stopped and row.kind == "trained" for row in rows),
         )
 
     def _drive(

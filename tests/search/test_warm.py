@@ -97,11 +97,12 @@ def test_stopped_trials_come_and_failed_ones_do_not(load: Load) -> None:
     first = load(*SHORT, *halving, name="stopping")
     first.run("inline")
     second = load(*SHORT, *halving, "study.seed=5", "study.warm_start=stopping", name="second")
-    second.run("inline")
+    outcome = second.run("inline")
     earlier = [row for row in record.read(second.path) if row.kind == "earlier"]
     assert len(earlier) == 10
     assert [row.epochs for row in earlier] == [r.epochs for r in record.read(first.path) if r.kind == "trained"]
     assert any(row.stopped for row in earlier)
+    assert outcome.stopped == sum(row.stopped and row.kind == "trained" for row in record.read(second.path))
     # The rungs know them: the search's first trial is compared with what was there.
     assert next(row for row in record.read(second.path) if row.kind == "trained").epochs in (1, 3, 9)
 
