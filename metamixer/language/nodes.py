@@ -85,15 +85,20 @@ def make(op: str, data: Any = None, kids: tuple[Node, ...] = ()) -> Node:
     node = Node()
     node.op, node.data, node.kids, node.cache = op, data, kids, {}
     is_word = op == "word"
-    node.names = frozenset((data[0],)) if is_word and not kids else _no_names
+    names = frozenset((data[0],)) if is_word and not kids else _no_names
     opened, choices, nesting = op in _opening or (is_word and data[0] == "each"), 0, 0
     for kid in kids:
         opened = opened or kid.open
         choices += kid.choices
         if kid.nesting > nesting:
             nesting = kid.nesting
+        if len(kid.names) > len(names):
+            names = kid.names
     if kids:
-        node.names = _no_names.union(*[kid.names for kid in kids])
+        every = names.union(*[kid.names for kid in kids])
+        if len(every) > len(names):  # else the names of one part are those of all, and are kept once
+            names = every
+    node.names = names
     node.open, node.nesting = opened, nesting + 1
     node.choices = choices + 1 if op in _choosing else choices
     interned = _Interned(node, _forget)
