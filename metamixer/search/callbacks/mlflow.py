@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.tracking import MlflowClient
-
 from metamixer.search.callbacks import numbers
 from metamixer.search.record import Row
 
@@ -23,13 +20,18 @@ class MLflow:
     A trial is known by its tag `metamixer.row`: what stands there already is left alone.
     """
 
+    def __init__(self) -> None:
+        from mlflow import entities, tracking
+
+        self._entities, self._tracking = entities, tracking
+
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         uri = os.environ.get("MLFLOW_TRACKING_URI")
         if not uri:
             # MLflow wants to be asked for its file store; its database store is not part of mlflow-skinny.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             uri = f"file:{(run / 'mlflow').resolve()}"
-        self._client = MlflowClient(tracking_uri=uri)
+        self._client = self._tracking.MlflowClient(tracking_uri=uri)
         name = str(settings["study"]["name"])
         found = self._client.get_experiment_by_name(name)
         self._experiment = found.experiment_id if found else self._client.create_experiment(name)
@@ -49,6 +51,7 @@ class MLflow:
     def ended(self, row: Row) -> None:
         if row.kind == "proposal" or str(row.number) in self._there:
             return
+        Metric, Param, RunTag = (getattr(self._entities, name) for name in ("Metric", "Param", "RunTag"))
         start = int(1000 * (row.started or 0))
         tags = [RunTag("metamixer.row", str(row.number)), RunTag("kind", row.kind), RunTag("reason", row.reason or "")]
         made = self._client.create_run(self._experiment, start_time=start, run_name=f"trial {row.number}")

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX import SummaryWriter
-
 from metamixer.search.callbacks import numbers
 from metamixer.search.record import Row
 
@@ -20,15 +18,20 @@ class TensorBoard:
     driver starts, so a kill leaves nothing half or twice.
     """
 
+    def __init__(self) -> None:
+        from tensorboardX import SummaryWriter  # it imports torch where that is installed
+
+        self._writer = SummaryWriter
+
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         self._folder = run / "tensorboard"
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._all = SummaryWriter(str(self._folder))
+        self._all = self._writer(str(self._folder))
 
     def ended(self, row: Row) -> None:
         if row.kind == "proposal":
             return
-        with SummaryWriter(str(self._folder / f"trial_{row.number}")) as log:
+        with self._writer(str(self._folder / f"trial_{row.number}")) as log:
             for epoch in row.curve:
                 for name, value in epoch.items():
                     if name != "epoch":

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import wandb
-
 from metamixer.search.callbacks import numbers
 from metamixer.search.record import Row
 
@@ -21,19 +19,24 @@ class WandB:
     written anew from the record.
     """
 
+    def __init__(self) -> None:
+        import wandb
+
+        self._wandb = wandb
+
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         name = str(settings["study"]["name"])
         if os.environ.get("WANDB_MODE") == "offline":
             for old in (run / "wandb").glob(f"offline-run-*-{name}"):
                 shutil.rmtree(old)
-        self._run = wandb.init(
+        self._run = self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "metamixer"),
             id=name,
             name=name,
             dir=str(run),
             config=dict(settings),
             resume="allow",
-            settings=wandb.Settings(silent=True),
+            settings=self._wandb.Settings(silent=True),
         )
         self._run.define_metric("*", step_metric="trial")
         self._there = set(self._run.summary.get("trials") or ())
