@@ -27,8 +27,13 @@ default_cfgs: dict[str, Mapping[str, Any]] = {}  # where timm looks for what it 
 
 
 def list_models(filter: str = "") -> list[str]:
-    """Names of the catalogue's networks in alphabetical order, all or those that match a pattern such as ``conv*``."""
-    return sorted(name for name in entries() if not filter or fnmatchcase(name, filter))
+    """Names of the catalogue's classifiers in alphabetical order, all or those that match a pattern such as ``conv*``."""
+    return sorted(name for name in classifiers() if not filter or fnmatchcase(name, filter))
+
+
+def classifiers() -> Mapping[str, Entry]:
+    """Entries with classes; the others make an image, a map or a forecast."""
+    return {name: entry for name, entry in entries().items() if entry.classes}
 
 
 def create_model(
@@ -58,6 +63,12 @@ def create_model(
     if pretrained:
         raise UserError(f"no weights of {name} are shipped", None, "leave out pretrained=True and train it")
     entry = get(name.removeprefix(PREFIX))
+    if not entry.classes:
+        raise UserError(
+            f"{entry.name} is no classifier: {entry.published.get('result', 'its sentence makes the result')}",
+            None,
+            "build its sentence: entry = mm.catalog.get(name); mm.build(entry.sentence, entry.channels, entry.grid)",
+        )
     num_classes = entry.classes if num_classes is None else num_classes
     in_chans = entry.channels if in_chans is None else in_chans
     if num_classes < 0 or in_chans < 1:
@@ -86,7 +97,7 @@ def configuration(entry: Entry) -> dict[str, Any]:
 
 
 def register() -> list[str]:
-    """Makes every entry known to timm as ``metamixer_<name>``; returns those names. A second call changes nothing.
+    """Makes every classifier known to timm as ``metamixer_<name>``; returns those names. A second call changes nothing.
 
     Raises:
         UserError: timm is not installed, or cannot be imported.
@@ -96,7 +107,7 @@ def register() -> list[str]:
     except (ImportError, RuntimeError) as error:
         raise UserError(f"timm cannot be imported: {error}", None, "pip install 'metamixer[vision]'") from error
     names = []
-    for name, entry in entries().items():
+    for name, entry in classifiers().items():
         names.append(PREFIX + name)
         if not is_model(names[-1]):
             default_cfgs[names[-1]] = {

@@ -130,9 +130,14 @@ class Neighbourhood(Support):
         return prod(place.values[0])
 
     def grouped(self, place: Place, memory: Ground) -> bool:
-        _, s, d, edge = place.values
+        k, s, d, edge = place.values
         whole = all(length % (step * gap) == 0 for length, step, gap in zip(memory[0], s, d, strict=True))
-        return whole and prod(s) > 1 and edge != "causal"
+        # windows that are moved inwards by more than a step are those of their neighbours: groups of unequal size
+        apart = edge != "clamp" or all(
+            length == step * gap or (width // 2 < step + step // 2 and width - width // 2 < 2 * step - step // 2)
+            for length, width, step, gap in zip(memory[0], k, s, d, strict=True)
+        )
+        return whole and apart and prod(s) > 1 and edge != "causal"
 
     def table(self, place: Place, asks: Ground, memory: Ground, heads: int) -> Any:
         return _neighbours(place, memory[0])[None]

@@ -81,12 +81,15 @@ def test_what_cannot_be():
         mm.create_model("vit_digits", drop_path_rate=1.0)
     with pytest.raises(UserError, match="in_chans"):
         mm.create_model("vit_digits", in_chans=0)
+    with pytest.raises(UserError, match="ffnet_sr_x2 is no classifier"):
+        mm.create_model("ffnet_sr_x2", num_classes=10)
     with pytest.raises(LanguageError, match="vit_digit"):
         mm.create_model("vit_digit")
 
 
 def test_names():
-    assert mm.list_models() == sorted(catalog.names())
+    assert mm.list_models() == sorted(name for name in catalog.names() if catalog.get(name).classes)
+    assert not mm.list_models("ffnet_sr_*x2")
     assert mm.list_models("caformer_*36") == ["caformer_b36", "caformer_m36", "caformer_s36"]
     assert mm.list_models("no*such") == []
 
@@ -141,7 +144,7 @@ def test_it_copies_and_trains():
 def test_timm_knows_the_models(timm):
     from metamixer.catalog.models import register
 
-    assert register() == register() == [f"metamixer_{name}" for name in catalog.names()]
+    assert register() == register() == [f"metamixer_{name}" for name in catalog.names() if catalog.get(name).classes]
     model = timm.create_model("metamixer_vit_digits", num_classes=5, in_chans=2, drop_path_rate=0.1)
     assert model(torch.randn(1, 2, 8, 8)).shape == (1, 5)
     assert "metamixer_ffnet_1" in timm.list_models("metamixer_*")

@@ -72,5 +72,6 @@ def test_groups_of_tokens_with_the_same_slots_are_read_together():
         "att(lin,lin,lin)@N(4,s=3)",
         "att(lin,lin,lin)@N(4,s=2,causal)",
         "att(lin,lin,lin)@N(4,s=2)@causal",
+        "att(lin,lin,lin)@N(7,s=2)",  # the first two windows are one
     ):
         assert not any(isinstance(part, Grouped) for part in mm.build(sentence, 4, (8,)).modules())
