@@ -27,7 +27,7 @@ default_cfgs: dict[str, Mapping[str, Any]] = {}  # where timm looks for what it 
 
 
 def list_models(filter: str = "") -> list[str]:
-    """Names of the catalogue's classifiers in alphabetical order, all or those that match a pattern such as ``conv*``."""
+    """Names of the catalogue's classifiers by the alphabet, all or those that match a pattern such as ``conv*``."""
     return sorted(name for name in classifiers() if not filter or fnmatchcase(name, filter))
 
 
