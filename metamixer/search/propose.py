@@ -144,9 +144,11 @@ class Proposer:
         seed = derived(self.seed, "proposal", number)
         rng = random.Random(seed)
         joint, own = ({}, {}) if self._own is None or prior else self._own.propose(known, rng)
-        repairing = samplers.Repairing(None if prior else self._sampler(seed), rng, joint)
+        inner = None if prior else self._sampler(seed)
+        repairing = samplers.Repairing(inner, rng, joint)
         self.last = self._study.sampler = repairing
-        trial = self._study.ask()
+        # A draw from the prior needs no trial, whose making looks at all that there are.
+        trial = None if inner is None and not joint else self._study.ask()
 
         taken: dict[str, int | str] = {}
         domains: dict[str, BaseDistribution] = {}
@@ -158,7 +160,9 @@ class Proposer:
                 return taken[name]
             repairing.choice = choice
             domain = domains[name] = samplers.distribution(choice)
-            if isinstance(domain, IntDistribution):
+            if trial is None:
+                taken[name] = choice.draw(rng)
+            elif isinstance(domain, IntDistribution):
                 taken[name] = trial.suggest_int(name, domain.low, domain.high, step=domain.step)
             else:
                 taken[name] = cast("int | str", trial.suggest_categorical(name, choice.domain))
@@ -178,8 +182,8 @@ class Proposer:
             if duplicate is not None:
                 reason = f"duplicate of {duplicate}"
         # This trial was a way to run the sampler. What comes of it is added by `add`, once it stands in the record.
-        frozen = self._study.tell(trial, state=TrialState.FAIL)
-        notes = {key: value for key, value in frozen.system_attrs.items() if key.endswith(":generation")} | own
+        attributes = {} if trial is None else self._study.tell(trial, state=TrialState.FAIL).system_attrs
+        notes = {key: value for key, value in attributes.items() if key.endswith(":generation")} | own
         return Proposal(
             sentence=sentence,
             choices=taken,
@@ -196,6 +200,7 @@ class Proposer:
         )
         if self._own is not None:
             self._own.see(row)
+        if self._own is not None or self.sampler == "random":
             return
         self._numbers[row.number] = len(self._study.get_trials(deepcopy=False))
         self._study.add_trial(
@@ -212,6 +217,7 @@ class Proposer:
         """Let the sampler see how a row that it saw running ended."""
         if self._own is not None:
             self._own.see(row)
+        if self._own is not None or self.sampler == "random":
             return
         number = self._numbers[row.number]
         if row.state == "complete":
@@ -240,6 +246,8 @@ class Proposer:
     def _sampler(self, seed: int) -> BaseSampler | None:
         if self._own is not None:
             return None
+        if self.sampler == "random":
+            return samplers.make(self.sampler, seed, self.startup)
         finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         # NSGA-II counts its first generation itself, and draws it from the prior as well.
         if len(finished) < self.startup and self.sampler != "nsga2":
