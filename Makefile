@@ -21,7 +21,7 @@ search: $(RUN)
 	$(BIN)/metamixer search digits $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n $(JOBS) --durations=10 $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --durations=10 $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
