@@ -197,7 +197,7 @@ def _check(node: Node, ctx: Context) -> Any:
         kids += [check_node(X, ctx.source()) for _ in range(wanted - len(kids))]
     typed = Typed(word, node, dict(step.settings), tuple(kids), ctx, step.out)
     word.verify(typed)
-    return Places(step.out, [typed]) if ctx.kind == "place" else typed
+    return Places(step.out, [typed]) if ctx.kind == "place" else word.settle(typed)
 
 
 class Places(tuple[Place, ...]):

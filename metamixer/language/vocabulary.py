@@ -217,6 +217,10 @@ class Word:
     def verify(self, t: Typed) -> None:
         """Last word on a checked occurrence without choices; raises Mismatch if its parts do not go together."""
 
+    def settle(self, t: Typed) -> Typed:
+        """The occurrence that stands for a checked one: itself, or the part of it that matters."""
+        return t
+
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         """The tensors this occurrence owns."""
         return ()

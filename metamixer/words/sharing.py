@@ -39,6 +39,10 @@ class Let(Word):
             return Demand(1, ctx.bind(node.data[0], Bound("let", done[0])))
         return Done(done[1], {"name": node.data[0]})
 
+    def settle(self, t: Typed) -> Typed:
+        """A value that nothing uses is not computed."""
+        return t if is_used(t.settings["name"], t.kids[1]) else t.kids[1]
+
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         value = evaluate(0, x, env, None)
         return evaluate(1, x, {**env, t.settings["name"]: value}, state)
@@ -110,6 +114,15 @@ def inside(t: Typed) -> list[Typed]:
     for kid in t.kids:
         found += inside(kid)
     return found
+
+
+def is_used(name: str, t: Typed) -> bool:
+    """Whether a phrase uses the value bound to a name outside of it."""
+    if t.word.form in ("bound", "tied") and t.settings["name"] == name:
+        return True
+    if t.word.form in ("let", "tie") and t.settings["name"] == name:
+        return t.word.form == "let" and is_used(name, t.kids[0])
+    return any(is_used(name, kid) for kid in t.kids)
 
 
 def uses_of(name: str, t: Typed) -> list[Typed]:

@@ -247,3 +247,22 @@ def test_neutral_stages_do_not_change_the_plan(sentence):
     with FlopCounterMode(display=False) as counter:
         mm.build(sentence, 4, (64,), counted=True).to("meta")(torch.empty(1, 64, 4, device="meta"))
     assert counter.get_total_flops() == 4 * 64 * 4 * 4
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("let a = lin in gelu", "gelu"),
+        ("let a = lin in let b = a >> lin in gelu", "gelu"),
+        ("let a = lin in (let b = a >> lin in gelu) >> dw(3)", "gelu >> dw(3)"),
+        ("tie t = lin in let a = lin in t >> gelu", "lin >> gelu"),
+        ("let a = dw(3) in let a = lin in a >> gelu", "lin >> gelu"),
+    ],
+)
+def test_a_value_that_nothing_uses_costs_nothing_and_is_not_built(written, meant):
+    one, other = mm.parse(written), mm.parse(meant)
+    assert one.key(channels=8, grid=(4, 4)) == other.key(channels=8, grid=(4, 4))
+    found, wanted = (mm.cost(s, channels=8, grid=(4, 4)) for s in (one, other))
+    assert (found.macs, found.params, found.elementwise) == (wanted.macs, wanted.params, wanted.elementwise)
+    net = mm.build(one, channels=8, grid=(4, 4))
+    assert sum(p.numel() for p in net.parameters()) == wanted.params
