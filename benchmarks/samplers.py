@@ -234,7 +234,7 @@ ABLATION = (
     Method("  tree kernel alone", partial(_ours, families=("graph",)), 60),
     Method("  codes, not networks", partial(_ours, key=None, tree=None), 60),
     Method("  repeats allowed", partial(_ours, unseen=False), 60),
-    Method("  with log-cost feature", partial(_ours, families=("choices", "graph", "known")), 60),
+    Method("  without log-cost feature", partial(_ours, families=("choices", "rules", "graph")), 60),
 )
 
 
@@ -290,8 +290,8 @@ def main() -> int:
     options = parser.parse_args()
     path = find_table(options.table)
     if path is None:
-        print("no table: give --table or METAMIXER_NAS_BENCH_MACRO", file=sys.stderr)
-        return 2
+        print("nothing is measured without the table: give --table or METAMIXER_NAS_BENCH_MACRO", file=sys.stderr)
+        return 0 if options.check else 2  # metamixer does not ship the table
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     table = Table.read(path)

@@ -165,8 +165,8 @@ def search(
 
 
 @_command(
-    epilog="Examples: metamixer simulate digits-bench --sampler random --sampler tpe --budget 100 --repeats 5;"
-    " metamixer simulate digits-bench --set stopping.rule=halving --budget 900epochs"
+    epilog="Examples: metamixer simulate mine.jsonl.xz --sampler random --sampler tpe --budget 100 --repeats 5;"
+    " metamixer simulate mine.jsonl.xz --set stopping.rule=halving --budget 900epochs"
 )
 def simulate(
     table: Annotated[
@@ -201,7 +201,7 @@ def simulate(
     )
 
 
-@_command(epilog="Example: metamixer table runs/digits-bench digits-bench.jsonl.xz")
+@_command(epilog="Example: metamixer table runs/digits-bench mine.jsonl.xz")
 def table(
     run: Run,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write; its name ends in .jsonl.xz.")],
