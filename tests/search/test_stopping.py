@@ -184,7 +184,7 @@ def test_stopping_may_be_changed_when_a_study_is_continued(load: Load) -> None:
 
 @needs_ray
 def test_ray_stops_early_and_uses_its_workers_again(load: Load, tmp_path: Path) -> None:
-    study = load(*HALVING, "study.budget=14", "study.confirm=1")
+    study = load(*HALVING, "study.budget=14", "study.confirm=1", "search.sampler=random")
     outcome = study.run("ray")
     rows = record.read(study.path)
     stopped = [row for row in rows if row.stopped]

@@ -128,6 +128,7 @@ class Distances:
         self.families = tuple(families)
         self._columns: dict[str, dict[Any, int]] = {family: {} for family in self.families}
         self._numbers: dict[Hashable, int] = {}
+        self._names: list[str] = []
         self._rows: dict[str, csr_array] = {}
         self._known = np.zeros((len(self.families), 0, 0))
 
@@ -137,6 +138,7 @@ class Distances:
         for item in items:
             if item.key not in self._numbers:
                 self._numbers[item.key] = len(self._numbers)
+                self._names.append(str(item.key))
                 new.append(item)
         if new:
             self._extend(new)
@@ -164,9 +166,14 @@ class Distances:
                 old.resize((old.shape[0], rows.shape[1]))
                 rows = vstack([old, rows], format="csr")
             self._rows[family] = rows
-            squares = _squares(rows[before:], rows)
-            for i in range(before, count):  # the later one is always on the left, whenever it came
-                grown[number, i, :i] = grown[number, :i, i] = squares[i - before, :i]
+            # A sum's last bit depends on its order, which is that of the left one's features. Which one is on the left
+            # follows from their keys, not from which came first: a search that is continued meets them all at once.
+            later, earlier = _squares(rows[before:], rows), _squares(rows, rows[before:]).T
+            for i in range(before, count):
+                left = np.array([self._names[i] >= name for name in self._names[: i + 1]])
+                row = np.where(left, later[i - before, : i + 1], earlier[i - before, : i + 1])
+                grown[number, i, : i + 1] = grown[number, : i + 1, i] = row
+            grown[number][np.diag_indices(count)] = 0.0
         self._known = grown
 
     def _matrix(self, family: str, items: Sequence[Featured]) -> csr_array:
