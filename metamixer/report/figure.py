@@ -78,23 +78,24 @@ def front(
             meta="front line",
         )
     figure.add_scatter(**_markers("searched, dominated", dominated, "circle-open", SKY, 8))
+    # What matters fills the picture; the rest is one double click away, and said to be there.
+    matters = [p.accuracy for p in [*members, *baselines]] + list((references or {}).values()) or [0.0, 1.0]
+    span = max(max(matters) - min(matters), 0.02)
+    bottom, top = min(matters) - 0.14 * span, max(matters) + 0.1 * span
+    floor = bottom + 0.04 * span
+    beside = _places(baselines, [*members, *dominated], (low, high), (bottom, top))
     for verdict, symbol in VERDICT_SYMBOLS.items():
         some = [p for p in baselines if p.verdict == verdict]
         if some:
             trace = _markers(f"published design, {verdict}", some, symbol, VERMILION, 10)
             figure.add_scatter(
                 **trace | {"mode": "markers+text"},
-                text=[f" {escape(p.name or '')}" for p in some],
-                textposition="middle right",
+                text=[f" {escape(p.name or '')} " for p in some],
+                textposition=[beside[p.number] for p in some],
                 cliponaxis=False,
                 textfont={"size": 10},
             )
     figure.add_scatter(**_markers("searched, on the front", members, "diamond", BLUE, 11))
-    # What matters fills the picture; the rest is one double click away, and said to be there.
-    matters = [p.accuracy for p in [*members, *baselines]] + list((references or {}).values()) or [0.0, 1.0]
-    span = max(max(matters) - min(matters), 0.02)
-    bottom, top = min(matters) - 0.14 * span, max(matters) + 0.1 * span
-    floor = bottom + 0.04 * span
     below = sum(p.accuracy < bottom for p in dominated)
     if below:
         figure.add_annotation(
@@ -157,6 +158,37 @@ def curve(rows: Sequence[Row]) -> go.Figure:
         yaxis2={"title": "loss", "anchor": "x2", "rangemode": "tozero"},
     )
     return _styled(figure, 280, None)
+
+
+def _places(
+    named: Sequence[Point], others: Sequence[Point], across: tuple[float, float], up: tuple[float, float]
+) -> dict[int, str]:
+    """Where each name stands beside its point: where it hides least of other points and names, and is not cut off."""
+
+    def at(point: Point) -> tuple[float, float]:
+        x = math.log(max(point.flops, across[0]) / across[0]) / math.log(across[1] / across[0])
+        return x, (point.accuracy - up[0]) / (up[1] - up[0])
+
+    def box(point: Point, place: str) -> tuple[float, float, float, float]:
+        # In shares of a picture of about 900 x 450 pixels, with letters of 10 pixels.
+        (x, y), width = at(point), 0.0065 * (len(point.name or "") + 2)
+        dx, dy = {"right": (0.01, 0.0), "left": (-0.01 - width, 0.0)}.get(place, (-width / 2, 0.0))
+        dy += {"top": 0.035, "bottom": -0.035}.get(place, 0.0)
+        return x + dx, x + dx + width, y + dy - 0.015, y + dy + 0.015
+
+    def apart(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+        return a[1] < b[0] or b[1] < a[0] or a[3] < b[2] or b[3] < a[2]
+
+    taken = [(x - 0.008, x + 0.008, y - 0.015, y + 0.015) for x, y in map(at, [*named, *others])]
+    found = {}
+    written = {"right": "middle right", "left": "middle left", "top": "top center", "bottom": "bottom center"}
+    for point in sorted(named, key=lambda point: -point.flops):
+        boxes = {place: box(point, place) for place in written}
+        hidden = {p: sum(not apart(b, other) for other in taken) + 9 * (b[1] > 1.04) for p, b in boxes.items()}
+        best = min(written, key=lambda place: hidden[place])
+        taken.append(boxes[best])
+        found[point.number] = written[best]
+    return found
 
 
 def _ticks(low: float, high: float) -> dict[float, str]:

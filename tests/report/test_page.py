@@ -239,3 +239,16 @@ def test_what_lies_far_below_is_announced_not_hidden(run: Run) -> None:
 def test_the_axis_is_labelled_over_narrow_and_wide_ranges() -> None:
     assert list(figure._ticks(9e4, 3e6).values()) == ["100k", "200k", "500k", "1M", "2M"]
     assert list(figure._ticks(1e3, 2e9).values()) == ["1k", "10k", "100k", "1M", "10M", "100M", "1G"]
+
+
+def test_names_stand_where_they_are_not_cut_off_and_hide_no_other_name() -> None:
+    from metamixer.search.front import Point
+
+    def point(number: int, flops: int, name: str) -> Point:
+        return Point(number, "baseline", name, "x", "k", {"macs": flops // 2}, 0.9, 0.0, 1, False, "dominated")
+
+    named = [point(0, 1_000, "first"), point(1, 100_000, "beside_the_edge"), point(2, 99_000, "behind_it")]
+    places = figure._places(named, [], (900, 110_000), (0.5, 1.0))
+    assert places[0] == "middle right"
+    assert places[1] != "middle right"
+    assert places[2] not in ("middle right", places[1])
