@@ -114,7 +114,7 @@ def told(rows: list[Row]) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("brackets", [1, 2])
 def test_rungs_survive_a_restart(load: Load, monkeypatch: pytest.MonkeyPatch, brackets: int) -> None:
     monkeypatch.setattr(toys, "interrupted", toys.crossing, raising=False)
-    options = [*HALVING, 'search.evaluate="toys:interrupted"', f"stopping.brackets={brackets}", "search.sampler=tpe"]
+    options = [*HALVING, 'search.evaluate="toys:interrupted"', f"stopping.brackets={brackets}"]
     straight = load(*options, name="straight")
     straight.run("inline")
     ended = 0

@@ -194,6 +194,10 @@ def _squares(left: csr_array, right: csr_array) -> Floats:
     left.resize((left.shape[0], width))
     right.resize((right.shape[0], width))
     inner = np.asarray((left @ right.T).todense())
-    a = np.asarray(left.multiply(left).sum(axis=1)).reshape(-1, 1)
-    b = np.asarray(right.multiply(right).sum(axis=1)).reshape(1, -1)
-    return np.maximum(a + b - 2 * inner, 0.0)
+    return np.maximum(_norms(left)[:, None] + _norms(right)[None, :] - 2 * inner, 0.0)
+
+
+def _norms(rows: csr_array) -> Floats:
+    """Squared lengths, each summed in the order of its own features: columns are numbered as a search meets them."""
+    of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
+    return np.bincount(of, weights=rows.data**2, minlength=rows.shape[0])
