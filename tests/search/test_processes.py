@@ -41,10 +41,10 @@ def start() -> Iterator[Start]:
     """Start Python code with arguments; epochs take `seconds`. What still runs at the end of the test is killed."""
     started = []
 
-    def start(code: str, *arguments: object, seconds: float = 0.0) -> subprocess.Popen[str]:
+    def start(code: str, *arguments: object, seconds: float = 0.0, **variables: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", code, *map(str, arguments)],
-            env={**os.environ, "TOY_SECONDS": str(seconds), "TOY_FILE": str(arguments[0])},
+            env={**os.environ, "TOY_SECONDS": str(seconds), "TOY_FILE": str(arguments[0]), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -152,6 +152,18 @@ def test_a_driver_killed_again_and_again_ends_with_exactly_its_budget(file: Path
     assert_complete(rows, budget=12)
     # One of the kills at least hit a trial, which was then run a second time.
     assert {row.attempts for row in rows} == {1, 2}
+
+
+@pytest.mark.parametrize("sampler", ["known-cost", "evolution"])
+def test_one_seed_is_one_search_in_every_process(file: Path, start: Start, sampler: str) -> None:
+    # Python shuffles its sets and hashes anew in every process, unless it is told how.
+    options = (f"search.sampler={sampler}", "study.budget=20", "study.confirm=1")
+    found = []
+    for salt in "12":
+        runs = file.parent / salt
+        assert start(RUN, file, runs, "inline", *options, PYTHONHASHSEED=salt).communicate(timeout=180)[0] == "finished\n"
+        found.append([(row.kind, row.sentence, row.accuracy) for row in rows_of(runs / "small")])
+    assert found[0] == found[1]
 
 
 def test_ctrl_c_stops_and_the_printed_command_continues(file: Path, folder: Path, start: Start) -> None:

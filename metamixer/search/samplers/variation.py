@@ -63,10 +63,10 @@ def mutated(draws: Draws, parent: Derivation, rng: random.Random) -> Candidate |
     names = list(parent)
     if not names:
         return fresh(draws, rng)
-    changed = {rng.choice(names) for _ in range(1 if rng.random() < 0.7 else 2)}
+    changed = [rng.choice(names) for _ in range(1 if rng.random() < 0.7 else 2)]
     place = None
     if rng.random() < SUBTREE:
-        path = next(iter(changed)).rpartition("#")[0]
+        path = changed[0].rpartition("#")[0]
         place = path if path.count("/") else None
 
     def choose(name: str, choice: Choice) -> Any:
