@@ -161,7 +161,8 @@ def test_one_seed_is_one_search_in_every_process(file: Path, start: Start, sampl
     found = []
     for salt in "12":
         runs = file.parent / salt
-        assert start(RUN, file, runs, "inline", *options, PYTHONHASHSEED=salt).communicate(timeout=180)[0] == "finished\n"
+        process = start(RUN, file, runs, "inline", *options, PYTHONHASHSEED=salt)
+        assert process.communicate(timeout=180)[0].strip() == "finished"
         found.append([(row.kind, row.sentence, row.accuracy) for row in rows_of(runs / "small")])
     assert found[0] == found[1]
 

