@@ -112,7 +112,7 @@ def _wrap(owner: Any, name: str, before: Callable[[], None] | None, after: Calla
     setattr(owner, name, wrapped)
 
 
-def _set_points(point: str, count: int) -> None:
+def _set_points(point: str, count: int, inline: bool) -> None:
     """Put the point where the process is to be killed around the functions it lies in."""
     import optuna
     from optuna.storages import RDBStorage
@@ -121,7 +121,8 @@ def _set_points(point: str, count: int) -> None:
     from metamixer.search import driver, lease, tables
     from metamixer.search.samplers import Repairing
 
-    lease.RENEW_SECONDS = 0.02
+    if inline:  # renewals end with commits, too; through Ray only those of rows are counted
+        lease.RENEW_SECONDS = 0.02
     driver.DRIVER_ATTEMPTS = 10**6  # what counts there as a trial's fault is these kills' fault
     tick = _tick(point, count)
 
@@ -144,7 +145,7 @@ def run(arguments: dict[str, Any]) -> None:
     from metamixer.search.study import Study
 
     if arguments["point"] is not None:
-        _set_points(arguments["point"], arguments["count"])
+        _set_points(arguments["point"], arguments["count"], arguments["dispatcher"] == "inline")
     study = Study.load(arguments["file"], arguments["overrides"])
     Study(study.config, arguments["runs"], arguments["name"]).run(arguments["dispatcher"])
 
@@ -173,7 +174,7 @@ def nursery() -> None:
 
 @dataclass(frozen=True)
 class Round:
-    """One driver's life: what was done to it, and how many rows were finished when it ended."""
+    """One driver's life: where it was killed, what its workers lost before, and how many rows were finished then."""
 
     dispatcher: str
     point: str
@@ -218,14 +219,17 @@ class Chain:
             "count": count,
         }
 
-    def live(self, drive: Callable[[dict[str, Any]], int], point: str | None, count: int = 0, losses: Any = ()) -> bool:
-        """One driver's life; whether it was killed."""
+    def live(
+        self, drive: Callable[[dict[str, Any]], int], point: str | None, count: int = 0, loss: Path | None = None
+    ) -> bool:
+        """One driver's life; whether it was killed. A trial that dies of `loss` deletes that file."""
         code = drive(self.arguments(point, count))
         if code not in (0, -signal.SIGKILL):
             raise RuntimeError(f"a driver ended with exit code {code} ({point}, {count})")
         if point is not None:
             done = sum(row.finished for row in self.rows())
-            self.rounds.append(Round(self.dispatcher, point, count, tuple(losses), done, code != 0))
+            lost = (loss.name.partition("-")[2],) if loss is not None and not loss.exists() else ()
+            self.rounds.append(Round(self.dispatcher, point, count, lost, done, code != 0))
         return code != 0
 
 
@@ -268,7 +272,7 @@ def told(rows: list[Any]) -> list[tuple[Any, ...]]:
 def inline(folder: Path, rounds: int, seed: int) -> tuple[Chain, list[str]]:
     """A chain of drivers with one worker, and what is wrong with its record."""
     rng = random.Random(seed)
-    budget = rounds + 15
+    budget = 2 * rounds + 15  # more than so many lives train
     chain = Chain(folder, "inline", budget, workers=1, dispatcher="inline")
     untouched = Chain(folder, "untouched", budget, workers=1, dispatcher="inline")
     with subprocess.Popen(
@@ -302,7 +306,8 @@ def through_ray(folder: Path, rounds: int, seed: int) -> tuple[Chain, list[str]]
     rng = random.Random(seed + 1)
     losses = folder / "losses"
     losses.mkdir()
-    os.environ["TOY_LOSSES"] = str(losses)  # the nodes hand it to their workers
+    # The nodes hand these to their workers. Trials take a while, so that a loss is noticed before the driver is killed.
+    os.environ |= {"TOY_LOSSES": str(losses), "TOY_SECONDS": "0.2"}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     chain = Chain(folder, "ray", 6 * rounds, workers=2, dispatcher="ray")
     chain.overrides.append(f'search.address="{cluster.address}"')
@@ -319,13 +324,13 @@ def through_ray(folder: Path, rounds: int, seed: int) -> tuple[Chain, list[str]]
     try:
         while len(chain.rounds) < rounds and (not chain.rounds or chain.rounds[-1].killed):
             # The third trial from now loses its worker or its whole node, in every round one of the two.
-            loss = ("worker", "node")[len(chain.rounds) % 2]
             for old in losses.iterdir():
                 old.unlink()
-            (losses / f"{len(chain.rows()) + 2}-{loss}").touch()
+            loss = losses / f"{len(chain.rows()) + 2}-{('worker', 'node')[len(chain.rounds) % 2]}"
+            loss.touch()
             point = rng.choice(ends)
             count = rng.randint(4, 6) * (5 if "commit" in point else 2 if point == "an epoch" else 1)
-            chain.live(drive, point, count, (loss,))
+            chain.live(drive, point, count, loss)
         for old in losses.iterdir():
             old.unlink()
         chain.live(drive, None)

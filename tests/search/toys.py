@@ -155,16 +155,21 @@ def deaf(job: Job, report: Report) -> dict[str, Any]:
 
 
 def mortal(job: Job, report: Report) -> dict[str, Any]:
-    """Kills its process, or the node it runs on, in its second epoch, where a file in TOY_LOSSES says so; once."""
+    """Kills its process, or the node it runs on, in its second epoch, where TOY_LOSSES holds a file `17-worker` or
+    `17-node` and this is trial 17 or a later one; the first to do so deletes it."""
     losses = os.environ.get("TOY_LOSSES")
 
     def dying(epoch: dict[str, Any]) -> bool | None:
-        for loss in ("worker", "node") if losses else ():
-            file = Path(losses or "", f"{job['number']}-{loss}")
-            if epoch["epoch"] == 2 and file.exists():
+        for file in Path(losses).iterdir() if losses and epoch["epoch"] == 2 else ():
+            number, _, loss = file.name.partition("-")
+            if loss not in ("worker", "node") or job["number"] < int(number):
+                continue
+            try:
                 file.unlink()
-                os.kill(os.getppid() if loss == "node" else os.getpid(), signal.SIGKILL)
-                time.sleep(60)
+            except FileNotFoundError:
+                continue  # another trial dies of it
+            os.kill(os.getppid() if loss == "node" else os.getpid(), signal.SIGKILL)
+            time.sleep(60)
         return report(epoch)
 
     return fast(job, dying)
