@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from metamixer import resources
 from metamixer.errors import StudyError
 from metamixer.search import budget as budgets
+from metamixer.search import storage as storages
 from metamixer.training.recipe import Recipe
 
 SAMPLERS = ("random", "nsga2", "tpe", "gp", "known-cost", "evolution")
@@ -50,8 +51,8 @@ class StudySection(_Section):
     @field_validator("storage")
     @classmethod
     def _server(cls, value: str | None) -> str | None:
-        if value is not None and ("://" not in value or value.startswith("sqlite")):
-            raise ValueError("storage is a server's URL, postgresql://host/database; without one it is a SQLite file")
+        if value is not None and value.partition("://")[0] not in storages.SCHEMES:
+            raise ValueError("a record lies on a PostgreSQL server, postgresql://host/database, or else in a file")
         return value
 
     @field_validator("budget", mode="before")
@@ -254,6 +255,8 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         if message.endswith("trains nothing"):
             return StudyError(message, place, "give study.budget (--budget) at least 1")
         return StudyError(f"{name} = {first['input']!r}: {message}", place, "write --budget 40, 300epochs or 2h")
+    if path == ("study", "storage"):
+        return StudyError(f"{name}: {message}", storages.hidden(place), "write its URL, or leave --storage out")
     return StudyError(f"{name} = {first['input']!r}: {message[0].lower()}{message[1:]}", place)
 
 

@@ -1,56 +1,35 @@
 """Trials on Ray Tune workers: reused actors, one trial each at a time, the record written by the driver alone.
 
-Tune is a dispatcher here: `_Searcher` hands it the driver's jobs and tells the driver what came back; Tune's own files
-go to a temporary folder that is deleted. Ray is started for this search on loopback, and a cluster is joined only where
-its address is given. On a cluster the data set is put once into the object store, and weights come back with results:
-its machines need neither the data nor the run's folder.
+Tune is a dispatcher here: a searcher hands it the driver's jobs and tells the driver what came back; Tune's own files
+go to a temporary folder that is deleted. On a cluster the data set is put once into the object store, and weights come
+back with results: its machines need neither the data nor the run's folder.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import pickle
 import platform
-import shutil
-import signal
-import socket
 import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from metamixer import tasks
 from metamixer.errors import ResourceError, StudyError
+from metamixer.search import cluster
 from metamixer.search.devices import gpu_count
 from metamixer.search.driver import Driver, Nothing
 from metamixer.search.evaluator import Evaluate, resolve, run, versions
 from metamixer.search.interrupt import Interrupt
-from metamixer.search.lease import process_started
 from metamixer.tasks import Arrays
 
 # A worker looks at its time limit before every batch. One that is this much over it hangs, and is killed.
 GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
 # Until a worker says that a trial began: a fresh process imports torch and loads the task.
 STARTUP_SECONDS = 300.0
-_FOLDER = "metamixer-ray-"
-
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
-}
 
 
 def unavailable() -> str | None:
@@ -85,8 +64,8 @@ def dispatch(
         ResourceError: Ray cannot be started or joined, or has fewer resources than asked for.
     """
     threads = driver.config.search.threads
-    started = None if address else _Local((workers or 1) * threads, gpu_count() if gpus else 0)
-    with _ray(started, address) as (ray, folder):
+    started = None if address else cluster.Local((workers or 1) * threads, gpu_count() if gpus else 0)
+    with cluster.joined(started, address) as (ray, folder):
         workers = _room(ray, driver, workers, threads, gpus, address)
         from ray import tune
 
@@ -170,8 +149,8 @@ def _trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
         _outcome(_run(evaluate, job, report))
         return
     tasks.get(job["task"]["name"]).receive(arrays)
-    with tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
-        file = Path(folder, "weights")
+    with cluster.folder() as folder:
+        file = folder / "weights"
         result = _run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, report)
         _outcome(result, {"weights": file.read_bytes() if file.is_file() else None})
 
@@ -354,115 +333,3 @@ def _write(file: Path, content: bytes) -> None:
         os.replace(unfinished, file)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class _Local:
-    """What a Ray of this process alone is given."""
-
-    cpus: int
-    gpus: int
-
-
-@contextmanager
-def _ray(local: _Local | None, address: str | None) -> Iterator[tuple[Any, Path]]:
-    """Ray, of this process alone or a cluster that runs, and a folder for Tune's files; neither is left behind."""
-    os.environ.update(_ENVIRONMENT)
-    # "No cluster": Ray listens on loopback. It replaces a loopback address that `ray.init` is given by the host's own.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0" if local else "1"
-    os.environ.pop("RAY_ADDRESS", None)
-    if address is not None:
-        _look_for(address)
-    import ray
-    from ray._private import ray_constants
-
-    ray_constants.ENABLE_RAY_CLUSTER = local is None  # where Ray was imported before, it has not seen the line above
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    if ray.is_initialized():
-        raise ResourceError("Ray is already running in this process", advice="call ray.shutdown(), or run inline")
-    _sweep()
-    # Sockets lie below this folder, and their paths may have 107 characters.
-    short = "/tmp" if Path("/tmp").is_dir() else None
-    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir=short))
-    handlers = _Handlers()
-    try:
-        try:
-            quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
-            if local is None:
-                ray.init(address=address, runtime_env={"env_vars": _ENVIRONMENT}, **quiet)
-            else:
-                ray.init(
-                    address="local",
-                    num_cpus=local.cpus,
-                    num_gpus=local.gpus,
-                    include_dashboard=False,
-                    object_store_memory=100 * 2**20,
-                    _temp_dir=str(folder),
-                    **quiet,
-                )
-        except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            if address is not None:
-                raise _unjoined(address, "it asks for a token" if "Token" in _causes(error) else said) from error
-            raise ResourceError(
-                f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
-            ) from error
-        handlers.restore()
-        yield ray, folder
-    finally:
-        ray.shutdown()
-        handlers.restore()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _look_for(address: str) -> None:
-    """See that something listens there: Ray ends the process when nothing does, and after a minute."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdigit():
-        raise ResourceError(
-            "that is no address of a Ray cluster",
-            f"--address {address}",
-            "write the head's host:port, as 10.0.0.1:6379",
-        )
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-    except OSError as error:
-        raise _unjoined(address, str(error)) from None
-
-
-def _unjoined(address: str, why: str) -> ResourceError:
-    return ResourceError(
-        f"the Ray cluster cannot be joined: {why}",
-        place=f"--address {address}",
-        advice="give every machine the head's ~/.ray/auth_token, and export RAY_AUTH_MODE=token"
-        if "token" in why
-        else "start its head: ray start --head --port=6379",
-    )
-
-
-def _causes(error: BaseException | None) -> str:
-    """What an error and those behind it say."""
-    return "" if error is None else f"{error}\n{_causes(error.__cause__)}"
-
-
-class _Handlers:
-    """The signal handlers of this moment; Ray and Tune put theirs in place, and leave them there."""
-
-    def __init__(self) -> None:
-        main = threading.current_thread() is threading.main_thread()
-        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) if main else ()
-        self._before = {number: signal.getsignal(number) for number in signals}
-
-    def restore(self) -> None:
-        for number, handler in self._before.items():
-            if handler is not None:
-                signal.signal(number, handler)
-
-
-def _sweep() -> None:
-    """Delete the folders that killed searches left behind."""
-    for folder in Path("/tmp").glob(f"{_FOLDER}*"):
-        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
-        if pid.isdigit() and process_started(int(pid)) is None:
-            shutil.rmtree(folder, ignore_errors=True)

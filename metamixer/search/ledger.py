@@ -21,7 +21,7 @@ from metamixer.errors import RecordError
 from metamixer.search import lease, record, tables
 from metamixer.search.lease import Lease, immediate
 from metamixer.search.record import Row
-from metamixer.search.storage import Storage
+from metamixer.search.storage import ARGUMENTS, Storage
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -273,7 +273,7 @@ def _server(place: Storage) -> RDBStorage:
     import optuna
 
     place.engine().dispose()  # says what is wrong with the URL, or which driver is missing
-    options = {"connect_args": place.arguments(), "pool_pre_ping": True}
+    options = {"connect_args": ARGUMENTS, "pool_pre_ping": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return optuna.storages.RDBStorage(place.address(), engine_kwargs=options)

@@ -18,10 +18,12 @@ from metamixer.errors import RecordError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+# How a server's URL begins. Not MySQL: its columns of text end at 64 KiB, and the curve of a long training does not.
+SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 FILE = "study.db"
 CONFIGURATION = "resolved.toml"
-# How long one try to reach a server may take, and after how long a silent one counts as gone; seconds.
-CONNECT_SECONDS, SILENT_SECONDS = 10, 30
+# One try to reach a server may take 10 s, and one that is silent for 30 s counts as gone.
+ARGUMENTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
 
 _PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
 
@@ -54,27 +56,21 @@ class Storage:
         from sqlalchemy.exc import ArgumentError
 
         try:
-            return create_engine(self.address(), connect_args=self.arguments(), **options)
-        except ArgumentError:
+            return create_engine(self.address(), connect_args=ARGUMENTS, **options)
+        except (ArgumentError, ValueError):
             raise RecordError(
                 "the storage is no URL of a database", str(self), "write postgresql://user:${PGPASSWORD}@host/database"
             ) from None
         except ModuleNotFoundError as error:
-            package = "'metamixer[postgres]'" if error.name == "psycopg" else error.name
             raise RecordError(
-                f"the driver of this database is not installed: {error.name}", str(self), f"pip install {package}"
+                f"the driver of this database is not installed: {error.name}",
+                str(self),
+                "pip install 'metamixer[postgres]'",
             ) from None
 
     def address(self) -> str:
         """The URL with its variables filled in, and PostgreSQL's driver."""
-        scheme, _, rest = os.path.expandvars(self.url or "").partition("://")
-        return f"{'postgresql+psycopg' if scheme in ('postgresql', 'postgres') else scheme}://{rest}"
-
-    def arguments(self) -> dict[str, Any]:
-        """What the driver is told: not to wait for ever for a server that is gone."""
-        if self.address().startswith("postgresql+psycopg:"):
-            return {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": 1000 * SILENT_SECONDS}
-        return {"connect_timeout": CONNECT_SECONDS} if self.address().startswith("mysql") else {}
+        return f"postgresql+psycopg://{os.path.expandvars(self.url or '').partition('://')[2]}"
 
 
 def find(path: str | Path) -> Storage:

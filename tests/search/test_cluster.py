@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ import pytest
 
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search import dispatch_ray, record
+from metamixer.search.cluster import folder
 from metamixer.search.study import Study
 from metamixer.training import weights
 
@@ -132,16 +134,37 @@ def test_what_cannot_be_joined_is_one_message(load: Load) -> None:
         ("127.0.0.1:1", "the Ray cluster cannot be joined: .*refused"),
         ("ray://127.0.0.1:10001", "no address of a Ray cluster"),
         ("somewhere", "no address of a Ray cluster"),
+        ("127.0.0.1:637900", "no address of a Ray cluster"),
     ):
         with pytest.raises(ResourceError, match=said):
             load(f'search.address="{address}"').run("ray")
 
 
+def test_folders_of_killed_processes_are_deleted_by_the_next(tmp_path: Path) -> None:
+    """Workers on a cluster have such folders as well as drivers."""
+    code = f"""
+import os, signal
+from metamixer.search import cluster
+with cluster.folder({str(tmp_path)!r}) as folder:
+    (folder / "weights").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    for name in ("metamixer-ray-own", "metamixer-raylet", f"metamixer-ray-{os.getpid()}-alive"):
+        (tmp_path / name).mkdir()
+    others = set(tmp_path.iterdir())
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    (left,) = set(tmp_path.iterdir()) - others
+    assert (left / "weights").exists()
+    with folder(str(tmp_path)) as own:
+        assert set(tmp_path.iterdir()) == {*others, own}
+    assert set(tmp_path.iterdir()) == others
+
+
 def test_a_cluster_that_runs_is_not_joined_without_its_address(load: Load, cluster: Any, tmp_path: Path) -> None:
     """Ray itself would join it: it is named in the environment."""
     code = (
-        "import json, sys, metamixer.search.dispatch_ray as d\n"
-        "with d._ray(d._Local(1, 0), None) as (ray, folder):\n"
+        "import json, sys, metamixer.search.cluster as d\n"
+        "with d.joined(d.Local(1, 0), None) as (ray, folder):\n"
         "    print(json.dumps([n['NodeID'] for n in ray.nodes()]))\n"
     )
     import ray
@@ -157,7 +180,7 @@ def test_a_cluster_that_runs_is_not_joined_without_its_address(load: Load, clust
         [
             sys.executable,
             "-c",
-            code.replace("d._Local(1, 0), None", f"None, {cluster.address!r}"),
+            code.replace("d.Local(1, 0), None", f"None, {cluster.address!r}"),
         ],
         capture_output=True,
         text=True,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,9 @@ NODES = 2
 
 pytestmark = pytest.mark.skipif(
     dispatch_ray.unavailable() is not None or shutil.which("bash") is None, reason="no Ray or no bash here"
+)
+needs_processes = pytest.mark.skipif(
+    not Path("/proc/self/environ").exists(), reason="what was started could not be found again"
 )
 
 
@@ -35,6 +41,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as there:
+        return there.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
     """What stands for the programs that the guide calls: Slurm's on this machine, ours and Ray's from here."""
@@ -45,9 +56,9 @@ def programs(tmp_path: Path) -> Path:
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
 
-    # A node keeps its own files, and its memory small; nothing else is changed.
+    # A node's memory is small, and a test may say more of it; nothing else is changed.
     ray = f'exec "{sys.executable}" -c "from ray.scripts.scripts import main; main()"'
-    small = 'if [ "$1" = start ]; then set -- "$@" --object-store-memory=100000000; fi'
+    small = 'if [ "$1" = start ]; then set -- "$@" --object-store-memory=100000000 $RAY_START; fi'
     program("ray", f'#!/bin/bash\n{small}\n{ray} "$@"\n')
     command = f'exec "{sys.executable}" -c "import sys; from metamixer.cli import main; sys.exit(main())"'
     program("metamixer", f'#!/bin/bash\n{command} "$@"\n')
@@ -88,7 +99,7 @@ def environment(programs: Path, file: Path) -> Iterator[dict[str, str]]:
             continue
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="what was started could not be found again")
+@needs_processes
 def test_the_slurm_job_runs_a_search_on_its_nodes(file: Path, environment: dict[str, str]) -> None:
     (job,) = [block for block in blocks("bash") if "#SBATCH" in block]
     assert "metamixer search digits --name" in job
@@ -104,9 +115,63 @@ def test_the_slurm_job_runs_a_search_on_its_nodes(file: Path, environment: dict[
     assert {row.state for row in rows if row.kind != "proposal"} == {"complete"}
 
 
+def lines_of_shell() -> list[str]:
+    return [line for block in blocks("sh") for line in block.splitlines()]
+
+
+@needs_processes
+def test_a_job_that_is_submitted_runs_a_search_on_another_node(file: Path, environment: dict[str, str]) -> None:
+    """Head, node and job as in the guide, of its tunnel the near end; trials find no CPU on the head."""
+    from ray._private.utils import get_dashboard_dependency_error
+
+    if get_dashboard_dependency_error() is not None:
+        pytest.skip("no job server of Ray's here: pip install 'metamixer[jobs]'")
+    (head,), (node,), (submit,) = (
+        [line for line in lines_of_shell() if line.startswith(start)]
+        for start in ("ray start --head", "ray start --address", "ray job submit")
+    )
+    port, server = free_port(), free_port()
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+    def on_this_machine(command: str) -> str:
+        command = command.replace("HEAD:", "127.0.0.1:").replace("6379", str(port)).replace("8265", str(server))
+        return command.replace("search digits --runs /data/runs", f"search {file} --runs {file.parent / 'runs'}")
+
+    log = file.parent / "job.log"
+    with ExitStack() as stack:
+        output = stack.enter_context(log.open("w"))
+
+        def start(command: str, more: str) -> subprocess.Popen[bytes]:
+            words, variables = on_this_machine(command).split(), {**environment, "RAY_START": more}
+            process = stack.enter_context(subprocess.Popen(words, env=variables, stdout=output, stderr=output))
+            stack.callback(process.kill)
+            return process
+
+        started = start(head, f"--num-cpus=0 --dashboard-port={server}")
+        deadline = time.monotonic() + 180
+        while not listens(server):
+            assert started.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        start(node, "--num-cpus=1")
+        more = ["--workers", "1", "--budget", "2", "--set", "study.confirm=1"]
+        done = subprocess.run(
+            [*on_this_machine(submit).split(), *more],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            check=False,
+            timeout=300,
+        )
+    said = log.read_text()
+    assert done.returncode == 0, said[-3000:]
+    assert "2 architectures trained, 0 trials failed" in said
+    assert [row.state for row in record.read(file.parent / "runs" / "small")] == ["complete"] * 2
+
+
 def test_commands_by_hand_are_those_of_the_job() -> None:
     """What is started by hand is what the job starts, but for sizes and addresses; every option is there."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = lines_of_shell()
     starts = [line for line in lines if line.startswith("ray start")]
     assert starts == ["ray start --head --port=6379 --block", "ray start --address=HEAD:6379 --block"]
     (job,) = blocks("bash")
