@@ -226,7 +226,7 @@ PEERS = (
     Method("tpe", partial(_optuna, lambda s: optuna.samplers.TPESampler(seed=s, multivariate=True, group=True))),
     Method("gp", partial(_optuna, lambda s: optuna.samplers.GPSampler(seed=s)), 100),
     Method("evolution", _evolution),
-    Method("botorch qLogEHVI", run_botorch, 45),
+    Method("botorch qLogEHVI", run_botorch, 80),
 )
 ABLATION = (
     Method("  cost learned", partial(_ours, cost=False), 100),
