@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from metamixer.search.samplers.features import Distances
 from metamixer.search.samplers.model import NOISE, Believed, Posterior, Warp, fit
@@ -32,6 +33,8 @@ FITTED = 150  # observations that hyper-parameters are fitted to
 SMALLEST = 1e-9  # gain, as a share of the volume at stake, below which nothing is gained
 WIDER = (0.0, 0.1, 0.3, 1.0, 3.0)  # deviation added to beliefs, in those of the observations
 MODELLED = 1500  # observations that the model stands on
+# The cores are the trials'; and what several threads add up differs in its last bits from machine to machine.
+_in_one_thread = ThreadpoolController().wrap(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,7 @@ class KnownCost:
         """Beliefs after these observations."""
         return Modelled(observed, pending, self.objectives, self.distances)
 
+    @_in_one_thread
     def propose(
         self,
         observed: Sequence[Observation],
@@ -233,6 +237,7 @@ class KnownCost:
                 break
         return gains, wider
 
+    @_in_one_thread
     def recommend(self, observed: Sequence[Observation]) -> list[int]:
         """Indices of the observations that none other dominates, by posterior median and exact values."""
         eligible = [i for i, item in enumerate(observed) if item.eligible]
