@@ -159,7 +159,7 @@ def expanded(drawer: Drawer, ruled: Ruled) -> Body:
 
 def within(ruled: Ruled, node: Node) -> Node:
     """A drawn body as it stands for the reference: with a scope of its own where D would mean another width."""
-    return word("unit", node) if ruled.rewidth and _names_width(node) else node
+    return word("unit", node) if ruled.rewidth and names_width(node) else node
 
 
 def with_holes(answers: list[Any]) -> list[Any]:
@@ -181,7 +181,7 @@ def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
         option, before = plan.options[index], plan.before[index]
         return (yield from drawn(drawer, option, plan.goals[value], behind(spot, before)))
     if isinstance(plan, Ruled):
-        return (yield Step(spot.copy + _reference(node, spot), rule=plan))
+        return (yield Step(spot.copy + reference(node, spot), rule=plan))
     if isinstance(plan, Passed):
         inner, ends = yield from drawn(drawer, node.kids[0], goal, spot.slots[node.data])
         return make("slot", node.data, (inner,)), ends
@@ -221,7 +221,7 @@ def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> 
                 if isinstance(plan, Ruled):
                     name = names.get(index)
                     if name is None:
-                        name = names[index] = _reference(kid, behind(spot, drawer.before(node, index)))
+                        name = names[index] = reference(kid, behind(spot, drawer.before(node, index)))
                     part, ends = yield Step(copy + name, rule=plan)
                 else:
                     where = behind(spot, drawer.before(node, index))
@@ -233,7 +233,7 @@ def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> 
     return _rebuilt(node, done, copies), state.final
 
 
-def _reference(node: Node, spot: Spot) -> str:
+def reference(node: Node, spot: Spot) -> str:
     """The name of a rule where it is referred to, behind the copy."""
     rule = node.data[0]
     nth = dict(spot.refs).get(rule, 0) + 1
@@ -247,7 +247,7 @@ def _shared(drawer: Drawer, node: Node, goal: Goal, plan: Shared, spot: Spot) ->
         inner, _ = yield from drawn(drawer, value, plan.goal, spot)
     after = behind(spot, drawer.before(node, 1))
     if node.op == "pick":
-        settled = substitute(body, name, word("unit", inner) if _names_width(inner) else inner)
+        settled = substitute(body, name, word("unit", inner) if names_width(inner) else inner)
     else:
         settled = make("tie", node.data, (inner, body))
     return (yield from drawn(drawer, settled, drawer.reaching(settled, goal), after))
@@ -328,13 +328,13 @@ def substitute(node: Node, name: str, value: Node) -> Node:
     return joined(node, tuple(substitute(kid, name, value) for kid in node.kids))
 
 
-def _names_width(node: Node) -> bool:
+def names_width(node: Node) -> bool:
     """Whether the letter D stands outside of an inner scope."""
     if node.op == "size":
         return "D" in node.data
     if node.op == "word" and node.data[0] in words() and words()[node.data[0]].scope:
         return False
-    return any(_names_width(kid) for kid in node.kids)
+    return any(names_width(kid) for kid in node.kids)
 
 
 def settle(node: Node, ctx: Context) -> Node:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
 from metamixer.language.choice import Choice, Choose, Value
+from metamixer.language.derive import Astray, Derivation
 from metamixer.language.draw import Drawing
 from metamixer.language.drawer import Drawer, Ruled
 from metamixer.language.finite import unending
@@ -21,10 +22,12 @@ from metamixer.language.nodes import Node, word
 from metamixer.language.parse import Spans, nearest, parse_node, pointed
 from metamixer.language.printer import text
 from metamixer.language.reach import Outcome, Reach
-from metamixer.language.sentence import Sentence
+from metamixer.language.sentence import Sentence, parse
 from metamixer.language.typed import UNKNOWN, check_node
 from metamixer.language.types import Field, Given, Mismatch, Score, start
 from metamixer.language.vocabulary import words
+
+SHOWN = 8  # alternatives in a message
 
 
 @dataclass(frozen=True)
@@ -227,6 +230,68 @@ class Space:
             return choice.repair(choices[name]) if name in choices else choice.viable[0]
 
         return self.draw(random.Random(0), channels, grid, choose)
+
+    def derivation(self, sentence: Sentence | str, channels: int, grid: tuple[int, ...], context: Given = None) -> Draw:
+        """The draw that makes a given architecture: the inverse of drawing.
+
+        The sentence may be spelled otherwise than the space spells it: with repetitions written out or drawn together,
+        sums and products of a few terms in another order, other names bound, abbreviations written out where the
+        space has no choice but of plain parts. What is drawn has the sentence's key. Of several derivations of one
+        sentence the one with the earlier alternatives is found.
+
+        Args:
+            sentence: an architecture; a text is parsed.
+            channels: channels of the input.
+            grid: length of each axis of the input.
+            context: further inputs, as for ``check``.
+
+        Raises:
+            LanguageError: the sentence does not fit the input, or has choices left.
+            SpaceError: the space does not draw it; says where it leaves the space, and what may stand there.
+        """
+        sentence = parse(sentence) if isinstance(sentence, str) else sentence
+        node, key = sentence.typed(channels, grid, context).node, sentence.key(channels, grid, context)
+        with self._bounded():
+            for loose in (False, True):
+                for scoped in (False, True):
+                    looked = Derivation(self._drawer, self.start, node, loose, scoped)
+                    choices = looked.choices()
+                    if choices is None:
+                        break
+                    found = self._drawn_as(choices, channels, grid, context)
+                    if found is not None and found.sentence.key(channels, grid, context) == key:
+                        return found
+        raise self._astray(looked.astray, sentence)
+
+    def _drawn_as(
+        self, choices: Mapping[str, Value], channels: int, grid: tuple[int, ...], context: Given
+    ) -> Draw | None:
+        """The draw with exactly these choices, if they are viable."""
+
+        def choose(name: str, choice: Choice) -> Value:
+            if choices.get(name) not in choice.viable:
+                raise LookupError(name)
+            return choices[name]
+
+        try:
+            return self.draw(random.Random(0), channels, grid, choose, context)
+        except (LookupError, LanguageError):
+            return None
+
+    def _astray(self, astray: Astray, sentence: Sentence) -> SpaceError:
+        source, within = str(sentence), text(astray.within)
+        allowed = " | ".join(astray.allowed[:SHOWN]) + (" | .." if len(astray.allowed) > SHOWN else "")
+        inside = "" if astray.phrase is astray.within else f" in {within}"
+        if astray.phrase is None:
+            message = f"the space {self.name} does not draw this sentence: something is missing behind {within}"
+        else:
+            message = f"the space {self.name} does not draw this sentence: not {text(astray.phrase)}{inside}"
+        at = source.find(within)
+        return SpaceError(
+            pointed(source, at, message) if at >= 0 else message,
+            self._where(astray.rule),
+            f"there it has: {allowed}" if allowed else "there it has nothing more",
+        )
 
     def size(self, channels: int, grid: tuple[int, ...], context: Given = None) -> int:
         """Number of well-typed derivations for this input, exact.
