@@ -27,7 +27,7 @@ from metamixer.language.typed import UNKNOWN, check_node
 from metamixer.language.types import Field, Given, Mismatch, Score, start
 from metamixer.language.vocabulary import words
 
-SHOWN = 8  # alternatives in a message
+SHOWN, LONGEST = 8, 40  # alternatives in a message, and letters of one
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,8 @@ class Space:
 
     def _astray(self, astray: Astray, sentence: Sentence) -> SpaceError:
         source, within = str(sentence), text(astray.within)
-        allowed = " | ".join(astray.allowed[:SHOWN]) + (" | .." if len(astray.allowed) > SHOWN else "")
+        shown = [option if len(option) <= LONGEST else f"{option[:LONGEST]} .." for option in astray.allowed[:SHOWN]]
+        allowed = " | ".join(shown) + (" | .." if len(astray.allowed) > SHOWN else "")
         inside = "" if astray.phrase is astray.within else f" in {within}"
         if astray.phrase is None:
             message = f"the space {self.name} does not draw this sentence: something is missing behind {within}"

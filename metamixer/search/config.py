@@ -78,6 +78,10 @@ class SearchSection(_Section):
     startup: Annotated[
         int, Field(ge=1, description="finished trials before the sampler takes over from prior draws")
     ] = 12
+    start: Annotated[
+        tuple[str, ...],
+        Field(description="what the search begins with: catalogue entries, trials of runs (digits#12), sentences"),
+    ] = ()
     workers: Annotated[
         int | None, Field(ge=1, description="trials at a time; default: one a core, or as GPUs allow")
     ] = None
@@ -103,6 +107,11 @@ class SearchSection(_Section):
     references: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$", description="accuracies to print beside the best")] = (
         "metamixer.training.reference:reference_accuracies"
     )
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("gpus")
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 from heapq import heappop, heappush
@@ -21,9 +21,10 @@ from metamixer.search import front, stopping
 from metamixer.search.config import StudyConfig
 from metamixer.search.ledger import Parameters, finite, running
 from metamixer.search.progress import Progress, Running
-from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposer, derived
+from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer, derived
 from metamixer.search.record import Row
 from metamixer.search.standing import Standing
+from metamixer.search.starting import Start, begun
 
 # A worker that died may have been a victim of chance; a trial that kills twice is the reason.
 ATTEMPTS = 2
@@ -72,6 +73,7 @@ class Driver:
         say: Called with a line about what happened, for people.
         workers: Trials at a time, for the estimate of the time left.
         clock: Where the time is read.
+        starts: What is proposed before the proposer is asked, as far as the record has it not.
 
     Attributes:
         ended: Trials that this driver saw end.
@@ -88,6 +90,7 @@ class Driver:
         say: Callable[[str], None] = lambda line: None,
         workers: int = 1,
         clock: Clock = time,
+        starts: Sequence[Start] = (),
     ) -> None:
         self.config = config
         self.ledger = ledger
@@ -115,14 +118,19 @@ class Driver:
         self._before = max((row.clock or 0.0 for row in ledger.rows), default=0.0)
         for row in list(ledger.rows):
             self._adopt(row)
+        there = begun(ledger.rows)
+        self._starts = deque(start for start in starts if start.name not in there)
         self.baselines = self._without_searched(baselines)
 
     def _without_searched(self, baselines: Mapping[str, Costed]) -> dict[str, Costed]:
-        """The baselines to train: one that was added later may be an architecture the search had already found."""
+        """The baselines to train: the search begins with some, or had already found one that was added later."""
         kept = {}
+        coming = {start.costed.key: start.name for start in self._starts}
         for name, costed in baselines.items():
             number = self._known.get(costed.key)
-            if number is not None and self.ledger.rows[number].searched:
+            if number is None and costed.key in coming:
+                self.say(f"baseline {name} is the starting point {coming[costed.key]}; it is trained once, as that")
+            elif number is not None and self.ledger.rows[number].searched:
                 self.say(f"baseline {name} is the searched architecture {number}; it is not trained again")
             else:
                 kept[name] = costed
@@ -174,34 +182,47 @@ class Driver:
     def _next_search(self) -> Row | None:
         if self._spent_all:
             return None
+        while self._starts:
+            start = self._starts.popleft()
+            proposal = self.proposer.propose(len(self.ledger.rows), self._known, given=start.choices)
+            row = self._proposed(proposal, name=start.name)
+            if row is not None:
+                return row
         for attempt in range(SAMPLER_REFUSALS + PRIOR_REFUSALS):
             number = len(self.ledger.rows)
-            proposal = self.proposer.propose(number, self._known, prior=attempt >= SAMPLER_REFUSALS)
-            if proposal.reason is None and proposal.costed is not None:
-                return self._start(
-                    proposal.costed, kind="trained", choices=proposal.choices, parameters=proposal.parameters
-                )
-            refused = Row(
-                number=number,
-                state="pruned",
-                kind="proposal",
-                reason=proposal.reason,
-                sentence=proposal.sentence,
-                key=proposal.costed.key if proposal.costed else None,
-                cost=proposal.costed.cost if proposal.costed else None,
-                choices=proposal.choices,
-                duplicate_of=proposal.duplicate_of,
-                started=self.clock.time(),
-                clock=self.seconds,
-            )
-            refused = self.ledger.add(refused, proposal.parameters)
-            self._put(refused)
-            self.proposer.add(refused, proposal.parameters)
+            row = self._proposed(self.proposer.propose(number, self._known, prior=attempt >= SAMPLER_REFUSALS))
+            if row is not None:
+                return row
         self.exhausted = True
         self.say(
             f"the space seems used up: {PRIOR_REFUSALS} draws in a row were known, over a limit or ill-typed;"
             f" the search ends with {self._standing.kinds['trained']} architectures; the budget was {self.budget}"
         )
+        return None
+
+    def _proposed(self, proposal: Proposal, name: str | None = None) -> Row | None:
+        """The row of a proposal to be trained; one that is refused stands in the record, and None is returned."""
+        if proposal.reason is None and proposal.costed is not None:
+            return self._start(
+                proposal.costed, kind="trained", choices=proposal.choices, parameters=proposal.parameters, name=name
+            )
+        refused = Row(
+            number=len(self.ledger.rows),
+            state="pruned",
+            kind="proposal",
+            reason=proposal.reason,
+            sentence=proposal.sentence,
+            key=proposal.costed.key if proposal.costed else None,
+            cost=proposal.costed.cost if proposal.costed else None,
+            choices=proposal.choices,
+            duplicate_of=proposal.duplicate_of,
+            name=name,
+            started=self.clock.time(),
+            clock=self.seconds,
+        )
+        refused = self.ledger.add(refused, proposal.parameters)
+        self._put(refused)
+        self.proposer.add(refused, proposal.parameters)
         return None
 
     def _next_replicate(self) -> Row | None:

@@ -27,6 +27,7 @@ CHANGEABLE = {
     "search": {
         "sampler",
         "startup",
+        "start",
         "workers",
         "threads",
         "gpus",

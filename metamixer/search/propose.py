@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -133,19 +133,27 @@ class Proposer:
         if sampler in samplers.OWN:
             self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference)
 
-    def propose(self, number: int, known: dict[str, int], prior: bool = False) -> Proposal:
+    def propose(
+        self,
+        number: int,
+        known: dict[str, int],
+        prior: bool = False,
+        given: Mapping[str, int | str] | None = None,
+    ) -> Proposal:
         """Draw the proposal of row `number`.
 
         Args:
             number: The row it would have.
             known: Keys of architectures that were trained or are being trained, with their rows.
             prior: Leave the sampler out.
+            given: A derivation that is proposed, whatever the sampler would.
         """
         seed = derived(self.seed, "proposal", number)
         rng = random.Random(seed)
-        joint, own = ({}, {}) if self._own is None or prior else self._own.propose(known, rng)
+        asked = self._own is not None and not prior and given is None
+        joint, own = self._own.propose(known, rng) if self._own is not None and asked else ({}, {})
         inner = None if prior else self._sampler(seed)
-        repairing = samplers.Repairing(inner, rng, joint)
+        repairing = samplers.Repairing(inner, rng, joint, given)
         self.last = self._study.sampler = repairing
         # A draw from the prior needs no trial, whose making looks at all that there are.
         trial = None if inner is None and not joint else self._study.ask()
@@ -161,7 +169,7 @@ class Proposer:
             repairing.choice = choice
             domain = domains[name] = samplers.distribution(choice)
             if trial is None:
-                taken[name] = choice.draw(rng)
+                taken[name] = choice.draw(rng) if given is None else given[name]
             elif isinstance(domain, IntDistribution):
                 taken[name] = trial.suggest_int(name, domain.low, domain.high, step=domain.step)
             else:

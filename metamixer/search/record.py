@@ -31,7 +31,8 @@ class Row:
     `earlier` (trained by the study this one started from; `source` says its run and number there). `state` is
     `complete`, `pruned`, `failed` or `running`. A `trained` row that is `pruned` was stopped early: its fidelity is
     `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params, elementwise,
-    activations for one input. `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's
+    activations for one input. `name` is a baseline's in the catalogue, or a starting point's as the study names it.
+    `accuracy` is validation accuracy in 0..1, `loss` validation loss, `seconds` the trial's
     wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock` the seconds that drivers
     had run, in all their lives, when the row was written last. `batch` is the batch size it was trained with where
     that is not the recipe's, for lack of memory. `weights` is a path relative to the record's folder, None when it was

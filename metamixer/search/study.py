@@ -114,7 +114,7 @@ class Study:
             workers = 1
         space, task = self._space(), self._task()
         self.config = self._with_baselines(task)
-        from metamixer.search import warm
+        from metamixer.search import starting, warm
         from metamixer.search.driver import Driver
         from metamixer.search.ledger import Ledger
         from metamixer.search.propose import Proposer
@@ -122,6 +122,8 @@ class Study:
         shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
+        begun = starting.recorded(self.path) if search.start else ()
+        starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, begun)
         earlier = warm.find(self.config, fingerprints, baselines, self.path)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
@@ -147,7 +149,7 @@ class Study:
             feed = callbacks.Feed(shown, view.say)
             stack.callback(feed.close)
             feed.start(self.path, {**ledger.settings, "references": ledger.references})
-            driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1)
+            driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1, starts=starts)
             state = self._drive(driver, ledger, chosen, workers, interrupt, view, feed)
             feed.show(ledger.rows)
             rows = ledger.rows

@@ -16,6 +16,7 @@ import optuna
 from metamixer.errors import StudyError
 from metamixer.language import Sentence
 from metamixer.search import config as configuration
+from metamixer.search import starting
 from metamixer.search.config import StudyConfig
 from metamixer.search.driver import Driver, Nothing
 from metamixer.search.ledger import Parameters
@@ -150,7 +151,8 @@ def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
 
     proposer = Proposer(space, task, config.limits, search.sampler, search.startup, seed, price=price)
     ledger = Memory({"reference_point": table.header["reference_point"]})
-    driver = Driver(config, ledger, proposer, {}, Path(os.devnull), workers=workers, clock=clock)
+    starts = starting.find(search.start, space, task, config.limits, Path("runs"), price=price)
+    driver = Driver(config, ledger, proposer, {}, Path(os.devnull), workers=workers, clock=clock, starts=starts)
     trainings: dict[int, Training] = {}
     coming: list[tuple[float, int, int]] = []  # when, which row, which epoch is over
     ends: list[tuple[int, float]] = []

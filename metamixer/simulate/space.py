@@ -6,8 +6,10 @@ import random
 from collections.abc import Callable, Mapping
 from functools import cache
 
+from metamixer.errors import SpaceError
 from metamixer.language import Sentence, parse
 from metamixer.language.choice import Choice, Value
+from metamixer.language.nodes import size, word
 from metamixer.language.space import Draw
 from metamixer.simulate.table import Entry, Table
 
@@ -60,6 +62,18 @@ class Restricted:
             return choice.repair(choices[name]) if name in choices else choice.viable[0]
 
         return self.draw(random.Random(0), channels, grid, choose)
+
+    def derivation(self, sentence: Sentence, channels: int, grid: tuple[int, ...]) -> Draw:
+        """The recorded derivation of an architecture.
+
+        Raises:
+            SpaceError: the table has no such architecture.
+        """
+        network = sentence.then(word("mean"), word("lin", size(self.table.header["task"]["classes"])))
+        entry = self.table.by_sentence.get(str(sentence)) or self.table.by_key.get(network.key(channels, grid))
+        if entry is None:
+            raise SpaceError(f"the table {self.name} has no {sentence}", None, "take one of its architectures")
+        return self.replay(entry.choices, channels, grid)
 
     def _split(self, left: tuple[int, ...], depth: int) -> tuple[str, Choice, dict[Value, tuple[int, ...]]]:
         """The next choice of these architectures, and which of them each alternative leads to."""

@@ -48,6 +48,19 @@ def test_a_search_is_a_function_of_its_seed(table: Table, sampler: str) -> None:
     assert len({row.key for row in searched(first)}) == 16
 
 
+@pytest.mark.parametrize("sampler", ["random", "tpe", "known-cost"])
+def test_starting_points_are_proposed_first(table: Table, sampler: str) -> None:
+    first, second = table.entries[7], table.entries[3]
+    names = [first.sentence, f"x >> {second.sentence}"]  # the same network, written otherwise
+    options = [f"search.sampler={sampler}", "study.budget=8", f"search.start={names!r}"]
+    found = run(table, study(table, options), 2)
+    assert [row.key for row in searched(found)[:2]] == [first.key, second.key]
+    assert searched(found)[0].choices == first.choices
+    assert len(searched(found)) == 8
+    with pytest.raises(StudyError, match="not in the space small"):
+        run(table, study(table, ["search.start=patch(2,12) >> norm"]))
+
+
 @pytest.mark.parametrize("options", [[], [HALVING], [HALVING, "study.confirm=3", "stopping.brackets=2"]])
 def test_it_is_the_search_that_a_dispatcher_runs(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]

@@ -66,15 +66,23 @@ class Repairing(BaseSampler):
     """Proposes jointly what the inner sampler knows, draws the rest from the prior, and repairs both.
 
     `choice` must be set to the choice about to be suggested; Optuna passes only its name and domain. With `joint` the
-    values are given, and no inner sampler is asked.
+    values are given, and no inner sampler is asked; with `fixed` it is asked for what it notes of a trial, and these
+    values stand in place of its own.
     """
 
-    def __init__(self, inner: BaseSampler | None, rng: random.Random, joint: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        inner: BaseSampler | None,
+        rng: random.Random,
+        joint: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
         self.inner = inner
         self.rng = rng
         self.choice: Choice | None = None
         self.seen: dict[str, BaseDistribution] = {}
         self._joint: Mapping[str, Any] | None = joint or None
+        self._fixed = fixed or {}
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # Optuna would store joint values unrepaired, so it is told of none; `sample_independent` hands them out.
@@ -91,7 +99,7 @@ class Repairing(BaseSampler):
         if self.choice is None:
             raise RuntimeError(f"no choice was announced for {param_name}")
         if self._joint is None:
-            self._joint = self._sample(study, trial)
+            self._joint = {**self._sample(study, trial), **self._fixed}
         if param_name in self._joint:
             return self.choice.repair(self._joint[param_name])
         return self.choice.draw(self.rng)

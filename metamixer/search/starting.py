@@ -1,0 +1,141 @@
+"""Starting points: architectures that the user names and the search proposes first, whatever its sampler.
+
+Each is a member of the space with its derivation, so it is a proposal as any other: it counts against the budget, it is
+known to models, mutations and crossovers, and one that is known already is refused as a duplicate.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from metamixer import resources
+from metamixer.errors import LanguageError, StudyError, UserError
+from metamixer.search import record
+from metamixer.search.config import Limits
+from metamixer.search.propose import Costed, costed, over
+from metamixer.search.record import Row
+
+if TYPE_CHECKING:
+    from metamixer.language import Sentence
+    from metamixer.language.space import Draw
+    from metamixer.tasks import Task
+
+_TRIAL = re.compile(r"([\w./-]+)#(\d+)")
+
+
+class Deriving(Protocol):
+    """What starting points ask of a space, see `metamixer.language.Space`."""
+
+    name: str
+
+    def derivation(self, sentence: Sentence, channels: int, grid: tuple[int, ...]) -> Draw: ...
+
+
+@dataclass(frozen=True)
+class Start:
+    """A starting point: its name as the study has it, its derivation, its key and cost."""
+
+    name: str
+    choices: dict[str, int | str]
+    costed: Costed
+
+
+def begun(rows: Iterable[Row]) -> set[str]:
+    """Names of the starting points that a record has proposed already."""
+    return {row.name for row in rows if row.name is not None and row.kind in ("trained", "proposal")}
+
+
+def find(
+    names: Sequence[str],
+    space: Deriving,
+    task: Task,
+    limits: Limits,
+    runs: Path,
+    done: Collection[str] = (),
+    price: Callable[[Sentence, Task], Costed] = costed,
+) -> list[Start]:
+    """The starting points that a run has not proposed yet, in order.
+
+    Args:
+        names: Catalogue entries, trials of runs as `run#number`, or sentences.
+        space: What is searched.
+        task: Gives the shapes and the head.
+        limits: Of the study.
+        runs: Where other runs are looked for.
+        done: Names of those that were proposed already.
+        price: Key and cost of a drawn sentence.
+
+    Raises:
+        StudyError: There is no such entry or trial, or its sentence does not fit the task, is over a limit, or is none
+            of the space's.
+    """
+    return [_start(name, space, task, limits, runs, price) for name in dict.fromkeys(names) if name not in done]
+
+
+def recorded(path: Path) -> set[str]:
+    """Names of those that the run in a folder has proposed already; it need not be there yet."""
+    try:
+        return begun(record.read(path))
+    except UserError:  # what cannot be read is told of when the search opens it
+        return set()
+
+
+def _start(
+    name: str,
+    space: Deriving,
+    task: Task,
+    limits: Limits,
+    runs: Path,
+    price: Callable[[Sentence, Task], Costed],
+) -> Start:
+    sentence = _sentence(name, runs)
+    try:
+        sentence.typed(task.channels, task.grid)
+    except LanguageError as error:
+        raise _refused(name, f"does not fit the task {task.name}", error) from None
+    try:
+        drawn = space.derivation(sentence, task.channels, task.grid)
+    except UserError as error:
+        raise _refused(name, f"is not in the space {space.name}", error) from None
+    found = price(drawn.sentence, task)
+    reason = over(found.cost, limits)
+    if reason is not None:
+        raise StudyError(f"the starting point {name} is {reason}", "search.start", "raise [limits], or leave it out")
+    return Start(name, dict(drawn.choices), found)
+
+
+def _sentence(name: str, runs: Path) -> Sentence:
+    """What a name means."""
+    from metamixer import catalog
+    from metamixer.language import parse
+    from metamixer.language.parse import nearest
+    from metamixer.language.vocabulary import words
+
+    trial = _TRIAL.fullmatch(name)
+    if trial is not None:
+        rows = record.read(resources.record(trial[1], runs))
+        row = rows[int(trial[2])] if int(trial[2]) < len(rows) else None
+        if row is None or not row.sentence:
+            raise StudyError(f"the run {trial[1]} has no trial {trial[2]} with a sentence", f"search.start = {name}")
+        return parse(row.sentence)
+    if name in catalog.names():
+        return catalog.get(name).sentence
+    if re.fullmatch(r"\w+", name) and name not in words():
+        near = nearest(name, catalog.names())
+        raise StudyError(
+            f"the catalogue has no starting point {name}",
+            "search.start",
+            f"did you mean {near}?" if near else "metamixer catalog lists its entries; a trial is written digits#12",
+        )
+    try:
+        return parse(name)
+    except LanguageError as error:
+        raise _refused(name, "is no sentence", error) from None
+
+
+def _refused(name: str, what: str, error: UserError) -> StudyError:
+    return StudyError(f"the starting point {name} {what}", f"search.start\n{error}", "leave it out, or write another")
