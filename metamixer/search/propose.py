@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import optuna
@@ -85,6 +86,7 @@ def over(cost: dict[str, int], limits: Limits) -> str | None:
     return None
 
 
+@lru_cache(maxsize=2048)  # searches on a table meet the same ones again and again
 def _node(sentence: str) -> Node:
     from metamixer.language import parse
 
@@ -103,6 +105,8 @@ class Proposer:
         seed: The study's.
         price: Key and cost of a drawn sentence; a simulation looks them up.
         reference: Accuracy and flops beyond which the hypervolume counts nothing.
+        repeats: An architecture that is known is not refused.
+        parts: Of the sampler `known-cost`.
 
     Attributes:
         last: The sampler's stand-in of the last proposal; `last.seen` are the parameters it sampled jointly.
@@ -118,6 +122,8 @@ class Proposer:
         seed: int,
         price: Callable[[Sentence, Task], Costed] = costed,
         reference: tuple[float, float] | None = None,
+        repeats: bool = False,
+        parts: samplers.Parts | None = None,
     ) -> None:
         self.space = space
         self.task = task
@@ -126,12 +132,14 @@ class Proposer:
         self.startup = startup
         self.seed = seed
         self.price = price
+        self.repeats = repeats
         self.last: samplers.Repairing | None = None
         self._numbers: dict[int, int] = {}
         self._study = optuna.create_study(directions=["maximize", "minimize"])
         self._own: samplers.Sentences | None = None
         if sampler in samplers.OWN:
-            self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference)
+            parts = replace(parts or samplers.Parts(), unseen=not repeats)
+            self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference, parts)
 
     def propose(
         self,
@@ -153,7 +161,7 @@ class Proposer:
         asked = self._own is not None and not prior and given is None
         joint, own = self._own.propose(known, rng) if self._own is not None and asked else ({}, {})
         inner = None if prior else self._sampler(seed)
-        repairing = samplers.Repairing(inner, rng, joint, given)
+        repairing = samplers.Repairing(inner, rng, joint if given is None else given)
         self.last = self._study.sampler = repairing
         # A draw from the prior needs no trial, whose making looks at all that there are.
         trial = None if inner is None and not joint else self._study.ask()
@@ -185,7 +193,7 @@ class Proposer:
         except LanguageError as error:
             reason = f"ill-typed: {error.message}"
         else:
-            duplicate = known.get(priced.key)
+            duplicate = None if self.repeats else known.get(priced.key)
             reason = over(priced.cost, self.limits)
             if duplicate is not None:
                 reason = f"duplicate of {duplicate}"

@@ -6,6 +6,7 @@ import heapq
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from metamixer.search.driver import Driver, Nothing
 from metamixer.search.ledger import Parameters
 from metamixer.search.propose import Costed, Proposer
 from metamixer.search.record import Row
+from metamixer.search.samplers import Parts
+from metamixer.search.starting import Start
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Entry, Table, Training
 from metamixer.tasks import Task
@@ -127,16 +130,31 @@ def order(table: Table, entry: Entry, seed: int) -> list[Training]:
     return random.Random(f"{table.name}/{seed}/{entry.key}").sample(entry.trainings, len(entry.trainings))
 
 
-def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
+def beginning(table: Table, number: int, seed: int) -> list[Entry]:
+    """Architectures that searches of one seed may all begin with, whatever their sampler: drawn from the prior."""
+    return random.Random(f"{table.name}/{seed}/beginning").sample(table.entries, min(number, len(table.entries)))
+
+
+def run(
+    table: Table,
+    config: StudyConfig,
+    workers: int = 1,
+    first: Sequence[Entry] = (),
+    repeats: bool = False,
+    parts: Parts | None = None,
+) -> Simulated:
     """Search a table until the budget is spent.
 
     A trial takes the seconds that its epochs took when they were recorded; proposing and dispatching take none. The
-    same configuration and number of workers give the same search.
+    same arguments give the same search.
 
     Args:
         table: What is searched.
         config: See `study`.
         workers: Trials at a time.
+        first: What is trained first, behind what `search.start` names; see `beginning`.
+        repeats: Architectures that were trained are not refused, but trained again on their next seed.
+        parts: Of the sampler `known-cost`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     clock = Clock()
@@ -149,13 +167,27 @@ def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
         entry = space.entry(drawn)
         return Costed(entry.sentence, entry.key, entry.cost)
 
-    proposer = Proposer(space, task, config.limits, search.sampler, search.startup, seed, price=price)
+    floor, most = table.header["reference_point"]
+    proposer = Proposer(
+        space,
+        task,
+        config.limits,
+        search.sampler,
+        search.startup,
+        seed,
+        price=price,
+        reference=(floor, most),
+        repeats=repeats,
+        parts=parts,
+    )
     ledger = Memory({"reference_point": table.header["reference_point"]})
     starts = starting.find(search.start, space, task, config.limits, Path("runs"), price=price)
+    starts += [Start(entry.key, entry.choices, Costed(entry.sentence, entry.key, entry.cost)) for entry in first]
     driver = Driver(config, ledger, proposer, {}, Path(os.devnull), workers=workers, clock=clock, starts=starts)
     trainings: dict[int, Training] = {}
     coming: list[tuple[float, int, int]] = []  # when, which row, which epoch is over
     ends: list[tuple[int, float]] = []
+    begun: Counter[str] = Counter()
     proposing = 0.0
     while True:
         while len(trainings) < workers:
@@ -165,8 +197,10 @@ def run(table: Table, config: StudyConfig, workers: int = 1) -> Simulated:
             if isinstance(job, Nothing):
                 break
             row = ledger.rows[int(job["number"])]
-            training = order(table, table.by_key[row.key or ""], seed)[row.replicate]
-            trainings[row.number] = training
+            key = row.key or ""
+            drawn = order(table, table.by_key[key], seed)
+            training = trainings[row.number] = drawn[(row.replicate + begun[key]) % len(drawn)]
+            begun[key] += row.kind == "trained" and repeats
             driver.started(row.number, "simulated")
             heapq.heappush(coming, (clock.now + training.curve["seconds"][0], row.number, 1))
         if not coming:

@@ -9,7 +9,7 @@ scaled to the table's range, the reference point is the worst corner (`error 1, 
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,9 @@ import numpy as np
 
 from metamixer.search import front
 from metamixer.search.record import Row
+from metamixer.search.samplers import Parts, Sentences
 from metamixer.simulate.run import Simulated, order
+from metamixer.simulate.space import parsed
 from metamixer.simulate.table import Entry, Table
 
 
@@ -56,17 +58,21 @@ def unseen(simulated: Simulated, entry: Entry, seen: int) -> float:
 
 def recommended(rows: Iterable[Row]) -> list[tuple[Row, int]]:
     """The front of the means that were observed: its rows, and how many seeds of each were seen."""
-    firsts: dict[int, Row] = {}
-    values: dict[int, list[float]] = defaultdict(list)
+    firsts, values = _observed(rows)
+    known = [row for key, row in firsts.items() if row.kind == "trained"]
+    members = front.non_dominated([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
+    return [(known[i], len(values[known[i].key or ""])) for i in members]
+
+
+def _observed(rows: Iterable[Row]) -> tuple[dict[str, Row], dict[str, list[float]]]:
+    """The first complete row of each architecture by key, and the accuracies of all of them."""
+    firsts: dict[str, Row] = {}
+    values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if row.state == "complete" and row.accuracy is not None:
-            number = row.number if row.of is None else row.of
-            values[number].append(row.accuracy)
-            if row.of is None:
-                firsts[number] = row
-    known = [row for number, row in firsts.items() if row.kind == "trained"]
-    members = front.non_dominated([(statistics.fmean(values[row.number]), row.flops) for row in known])
-    return [(known[i], len(values[known[i].number])) for i in members]
+            values[row.key or ""].append(row.accuracy)
+            firsts.setdefault(row.key or "", row)
+    return firsts, values
 
 
 @dataclass(frozen=True)
@@ -120,12 +126,41 @@ def by_model(simulated: Simulated, scale: Scale) -> float | None:
     """The share of the front that the sampler's own model recommends in the end, None for samplers without one."""
     if simulated.recommended is None:
         return None
-    seen: Counter[int | None] = Counter()
-    for row in simulated.rows:
-        if row.state == "complete":
-            seen[row.number if row.of is None else row.of] += 1
-    members = [simulated.rows[number] for number in simulated.recommended]
-    entries = [(simulated.table.by_key[row.key or ""], seen[row.number]) for row in members]
+    return _worth(simulated, scale, simulated.rows, simulated.recommended)
+
+
+def believed(
+    simulated: Simulated, scale: Scale, after: Iterable[int] | None = None, parts: Parts | None = None
+) -> Curve:
+    """A search's progress if it recommends the front that the model of `known-cost` believes in, whoever proposed.
+
+    Args:
+        simulated: The search.
+        scale: Of its table.
+        after: How many trainings have ended, rising; by default all of them. The model is fitted for each.
+        parts: Of the model.
+    """
+    whole = curve(simulated, scale)
+    model = Sentences("known-cost", 0, lambda choose: None, lambda text: parsed(text).node, parts=parts)
+    found = Curve([], [], [], [])
+    ended = 0
+    for number in after if after is not None else [len(simulated.ends)]:
+        for at, _ in simulated.ends[ended:number]:
+            model.see(simulated.rows[at])
+        ended = number
+        seen = [simulated.rows[at] for at, _ in simulated.ends[:number]]
+        found.trainings.append(whole.trainings[number - 1])
+        found.epochs.append(whole.epochs[number - 1])
+        found.seconds.append(whole.seconds[number - 1])
+        found.share.append(_worth(simulated, scale, seen, model.recommend()))
+    return found
+
+
+def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Row], members: Iterable[int]) -> float:
+    """The share of a front that was recommended after these rows."""
+    _, values = _observed(rows)
+    keys = {simulated.rows[number].key or "" for number in members}
+    entries = [(simulated.table.by_key[key], len(values[key])) for key in sorted(keys)]
     return scale.share([(unseen(simulated, entry, n), float(entry.flops)) for entry, n in entries])
 
 

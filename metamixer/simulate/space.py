@@ -47,7 +47,7 @@ class Restricted:
             taken[name] = value
             left = split[value]
         entry = self._entries[left[0]]
-        drawn = _parsed(entry.sentence)
+        drawn = parsed(entry.sentence)
         self._drawn[drawn] = entry
         return Draw(drawn, taken)
 
@@ -92,5 +92,6 @@ class Restricted:
 
 
 @cache
-def _parsed(text: str) -> Sentence:
+def parsed(text: str) -> Sentence:
+    """The sentence of an entry."""
     return parse(text)

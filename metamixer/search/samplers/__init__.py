@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metamixer.search.samplers.known_cost import EvolutionSampler, KnownCostSampler
 from metamixer.search.samplers.named import Choice, Repairing, distribution, make
-from metamixer.search.samplers.sentences import OWN, Drawn, Sentences
+from metamixer.search.samplers.sentences import OWN, Drawn, Parts, Sentences
 
 __all__ = [
     "OWN",
@@ -12,6 +12,7 @@ __all__ = [
     "Drawn",
     "EvolutionSampler",
     "KnownCostSampler",
+    "Parts",
     "Repairing",
     "Sentences",
     "distribution",

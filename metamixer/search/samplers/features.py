@@ -182,9 +182,9 @@ class Distances:
         indices: list[int] = []
         starts = [0]
         for item in items:
-            for token, value in item.features.get(family, {}).items():
-                indices.append(columns.setdefault(token, len(columns)))
-                data.append(value)
+            features = item.features.get(family, {})
+            indices += [columns.setdefault(token, len(columns)) for token in features]
+            data += features.values()
             starts.append(len(indices))
         return csr_array((np.array(data, dtype=float), indices, starts), shape=(len(items), max(1, len(columns))))
 

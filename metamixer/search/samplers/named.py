@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from metamixer.search.config import SAMPLERS
 
@@ -65,24 +65,18 @@ def make(name: str, seed: int, startup: int) -> BaseSampler | None:
 class Repairing(BaseSampler):
     """Proposes jointly what the inner sampler knows, draws the rest from the prior, and repairs both.
 
-    `choice` must be set to the choice about to be suggested; Optuna passes only its name and domain. With `joint` the
-    values are given, and no inner sampler is asked; with `fixed` it is asked for what it notes of a trial, and these
-    values stand in place of its own.
+    `choice` must be set to the choice about to be suggested; Optuna passes only its name and domain. Names in `joint`
+    have their values given; the inner sampler is asked all the same, for what it notes of every trial.
     """
 
-    def __init__(
-        self,
-        inner: BaseSampler | None,
-        rng: random.Random,
-        joint: Mapping[str, Any] | None = None,
-        fixed: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, inner: BaseSampler | None, rng: random.Random, joint: Mapping[str, Any] | None = None) -> None:
         self.inner = inner
         self.rng = rng
         self.choice: Choice | None = None
         self.seen: dict[str, BaseDistribution] = {}
-        self._joint: Mapping[str, Any] | None = joint or None
-        self._fixed = fixed or {}
+        self._given = dict(joint or {})
+        self._joint: dict[str, Any] = {}
+        self._together: dict[str, list[str]] | None = None
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         # Optuna would store joint values unrepaired, so it is told of none; `sample_independent` hands them out.
@@ -98,20 +92,40 @@ class Repairing(BaseSampler):
     ) -> Any:
         if self.choice is None:
             raise RuntimeError(f"no choice was announced for {param_name}")
-        if self._joint is None:
-            self._joint = {**self._sample(study, trial), **self._fixed}
+        if self.inner is not None:
+            self._sample(self.inner, study, trial, param_name)
+        if param_name in self._given:
+            return self.choice.repair(self._given[param_name])
         if param_name in self._joint:
             return self.choice.repair(self._joint[param_name])
         return self.choice.draw(self.rng)
 
-    def _sample(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
-        if self.inner is None:
-            return {}
+    def _sample(self, inner: BaseSampler, study: Study, trial: FrozenTrial, name: str) -> None:
+        """Have the values of a name and of those that are sampled with it, unless they are there."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.inner.before_trial(study, trial)
-            self.seen = self.inner.infer_relative_search_space(study, trial)
-            return self.inner.sample_relative(study, trial, self.seen)
+            if self._together is None:
+                inner.before_trial(study, trial)
+                self.seen = inner.infer_relative_search_space(study, trial)
+                self._together = _groups(study, self.seen) if isinstance(inner, TPESampler) else {}
+                if not self._together:
+                    self._joint = dict(inner.sample_relative(study, trial, self.seen))
+            if name in self._together and name not in self._joint:
+                # Groups do not depend on each other, and a draw reaches a tenth of those of a recursive space.
+                part = {other: self.seen[other] for other in self._together[name]}
+                self._joint |= inner.sample_relative(study, trial, part)
+
+
+def _groups(study: Study, names: Iterable[str]) -> dict[str, list[str]]:
+    """For each name those that the same trials have: grouped TPE samples these jointly, each group by itself."""
+    having: dict[str, list[int]] = {name: [] for name in names}
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        for name in having.keys() & trial.params.keys():
+            having[name].append(trial.number)
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name in sorted(having):
+        groups.setdefault(tuple(having[name]), []).append(name)
+    return {name: group for group in groups.values() for name in group}
 
 
 def distribution(choice: Choice) -> IntDistribution | CategoricalDistribution:

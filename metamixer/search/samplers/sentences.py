@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from metamixer.search.record import Row
 from metamixer.search.samplers.derivations import NOTE, Engine
 from metamixer.search.samplers.engine import KnownCost, Settings
 from metamixer.search.samplers.evolution import Evolution
-from metamixer.search.samplers.features import Tree, of_graph, of_known, of_rules
+from metamixer.search.samplers.features import Tree, of_choices, of_graph, of_known, of_rules
 from metamixer.search.samplers.named import Choice
 from metamixer.search.samplers.observed import Observation
 from metamixer.search.samplers.variation import Candidate
@@ -23,14 +25,27 @@ if TYPE_CHECKING:
 
 COPIES = 8  # of a repetition that the graph shows
 OBJECTIVES = 2  # error, and flops, which are known
-# What each sees of a derivation: on recorded trainings the choices by name add nothing to these.
-FAMILIES = ("rules", "graph", "known")
 POOL = (60, 90, 30, 40)  # fresh, mutated, crossed, refined: drawing them is most of a proposal's time
 OWN = ("known-cost", "evolution")
 
 # A drawn sentence with its derivation, its key and its flops; None if it is refused.
 Drawn = tuple["Node", dict[str, int | str], str, int]
 Draw = Callable[[Callable[[str, Choice], Any]], Drawn | None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What `known-cost` is made of; benchmarks take parts away to see what each is worth.
+
+    Attributes:
+        cost: FLOPs are known; else they are learned from trials, as the error is.
+        families: features the model sees; on recorded trainings the choices by name add nothing to these.
+        unseen: an architecture is proposed once only.
+    """
+
+    cost: bool = True
+    families: tuple[str, ...] = ("rules", "graph", "known")
+    unseen: bool = True
 
 
 class Sentences:
@@ -47,6 +62,7 @@ class Sentences:
         draw: the space: a sentence from answers to its choices, or None if it is ill-typed or over a limit.
         parse: a sentence's tree from its text.
         reference: accuracy and flops beyond which nothing counts.
+        parts: of `known-cost`.
     """
 
     def __init__(
@@ -56,11 +72,12 @@ class Sentences:
         draw: Draw,
         parse: Callable[[str], Node],
         reference: tuple[float, float] | None = None,
+        parts: Parts | None = None,
     ) -> None:
-        self._draw, self._parse = draw, parse
+        self._draw, self._parse, self._parts = draw, parse, parts or Parts()
         worst = None if reference is None else (1 - reference[0], reference[1])
         self.engine: Engine = (
-            KnownCost(OBJECTIVES, Settings(FAMILIES, startup, *POOL), worst)
+            KnownCost(OBJECTIVES, Settings(self._parts.families, startup, *POOL, self._parts.unseen), worst)
             if sampler == "known-cost"
             else Evolution(OBJECTIVES, startup)
         )
@@ -76,7 +93,7 @@ class Sentences:
         elif (row.searched or row.kind == "baseline") and row.key is not None:
             seen = self._firsts.get(row.number)
             if seen is None:
-                candidate = _candidate(self._parse(row.sentence), row.choices, row.key, row.flops, "row")
+                candidate = self._candidate(self._parse(row.sentence), row.choices, row.key, row.flops, "row")
             else:
                 candidate = seen[0]
             self._firsts[row.number] = (candidate, row)
@@ -141,13 +158,33 @@ class Sentences:
             drawn = self._draw(choose)
         except LanguageError:  # weights tied over unequal grids: seen only when the whole is drawn
             return None
-        return None if drawn is None else _candidate(*drawn, source)
+        return None if drawn is None else self._candidate(*drawn, source)
+
+    def _candidate(self, node: Node, choices: Mapping[str, int | str], key: str, flops: int, source: str) -> Candidate:
+        known = {1: float(flops)} if self._parts.cost else {}
+        seen = {family: _features(family, node, choices, known) for family in self._parts.families}
+        return Candidate(choices, key, known, seen, source)
 
 
-def _candidate(node: Node, choices: Mapping[str, int | str], key: str, flops: int, source: str) -> Candidate:
-    known = {1: float(flops)}
-    features = {"rules": of_rules(choices), "graph": of_graph(tree_of(node)), "known": of_known(known)}
-    return Candidate(choices, key, known, features, source)
+def _features(
+    family: str, node: Node, choices: Mapping[str, int | str], known: Mapping[int, float]
+) -> Mapping[Any, float]:
+    if family == "known":
+        return of_known(known)
+    if family == "choices":
+        return of_choices(choices)
+    if family == "rules":
+        return _rules(tuple(choices.items()))
+    graph = node.cache.get("graph")
+    if graph is None:
+        graph = node.cache["graph"] = of_graph(tree_of(node))
+    return graph
+
+
+@lru_cache(maxsize=4096)
+def _rules(choices: tuple[tuple[str, int | str], ...]) -> Mapping[Any, float]:
+    """Mutations of a front meet the same derivations again and again."""
+    return of_rules(dict(choices))
 
 
 def tree_of(node: Node) -> Tree:
