@@ -45,11 +45,10 @@ from pathlib import Path
 import numpy as np
 
 from metamixer import resources
-from metamixer.search import front
 from metamixer.search.samplers import Parts
 from metamixer.simulate import score
 from metamixer.simulate.compare import Median, difference, median
-from metamixer.simulate.run import Simulated, beginning, order, run, study
+from metamixer.simulate.run import beginning, run, study
 from metamixer.simulate.table import Table, read
 
 FEW, MANY = 100, 300  # trainings of known-cost, and of those that it is compared with
@@ -145,16 +144,6 @@ def search(path: str, method: Method, seed: int) -> Found:
     believed = own if method.sampler == OURS else score.believed(found, scale)
     refused = sum(row.kind == "proposal" for row in found.rows)
     return Found(own, observed, believed.share[-1], found.proposing / ended, refused)
-
-
-def limits(path: str, seed: int) -> tuple[float, float]:
-    """What perfect knowledge is worth, and having trained everything once."""
-    table = table_of(path)
-    scale, nobody = score.Scale(table), Simulated(table, seed, [], [], 0.0)
-    seen = [(order(table, entry, seed)[0].accuracy, float(entry.flops)) for entry in table.entries]
-    members = [table.entries[i] for i in front.non_dominated(seen)]
-    all_seen = scale.share([(score.unseen(nobody, entry, 1), float(entry.flops)) for entry in members])
-    return score.ceiling(table, seed), all_seen
 
 
 def searches(path: str, methods: Sequence[Method], runs: int, jobs: int) -> dict[Method, list[Found]]:
@@ -308,13 +297,13 @@ def main() -> int:
         f" architectures by {between:.4f}; {options.runs} paired runs that begin with the same {START}"
     )
     found = searches(path, methods, options.runs, options.jobs)
-    perfect, observed = zip(*(limits(path, seed) for seed in range(options.runs)), strict=True)
+    perfect = [score.ceiling(table, seed) for seed in range(options.runs)]
     if options.plot:
-        draw(found, list(perfect), options.plot)
+        draw(found, perfect, options.plot)
     if options.ablation:
         ablate(found)
         return 0
-    missed = compare(found, list(perfect), list(observed))
+    missed = compare(found, perfect, [score.everything(table, seed) for seed in range(options.runs)])
     return missed if options.check else 0
 
 

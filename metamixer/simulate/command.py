@@ -11,7 +11,8 @@ from typing import Any
 from metamixer import resources
 from metamixer.search.progress import duration
 from metamixer.simulate import table as tables
-from metamixer.simulate.run import Simulated, run, study
+from metamixer.simulate.compare import Median, median
+from metamixer.simulate.run import Simulated, beginning, run, study
 from metamixer.simulate.score import Curve, Scale, by_model, ceiling, curve, noise
 from metamixer.simulate.table import Table
 
@@ -33,11 +34,17 @@ class Runs:
         middle = ordered[(len(ordered) - 1) // 2]
         return None if middle == float("inf") else middle
 
+    @property
+    def share(self) -> Median:
+        """The hypervolume found by what was observed."""
+        return median([c.share[-1] for c in self.curves])
+
     def document(self) -> dict[str, Any]:
         """Medians over the runs."""
         found: dict[str, Any] = {
             "sampler": self.sampler,
             "share": statistics.median(c.share[-1] for c in self.curves),
+            "share interval": [self.share.low, self.share.high],
             "shares": [c.share[-1] for c in self.curves],
             "share by model": self.median(self.models),
             "trainings": statistics.median(c.trainings[-1] for c in self.curves),
@@ -62,8 +69,20 @@ def simulate(
     seed: int,
     overrides: list[str],
     as_json: bool,
+    start: int = 0,
 ) -> int:
     """Search a table several times with each sampler and print what they found, and when.
+
+    Args:
+        table: One that ships, or a file.
+        samplers: Their names; none for the study's own.
+        budget: As `study.budget`.
+        workers: Trials at a time.
+        repeats: Searches with each sampler.
+        seed: Of the first of them.
+        overrides: Of the study, as `section.key=value`.
+        as_json: Print a document.
+        start: Architectures that the searches of one seed all begin with; 0 to let each sampler choose its own.
 
     Returns:
         0.
@@ -75,7 +94,12 @@ def simulate(
     runs = []
     for sampler in named:
         searches = [
-            run(recorded, study(recorded, [*options, f"search.sampler={sampler}", f"study.seed={seed + i}"]), workers)
+            run(
+                recorded,
+                study(recorded, [*options, f"search.sampler={sampler}", f"study.seed={seed + i}"]),
+                workers,
+                beginning(recorded, start, seed + i),
+            )
             for i in range(repeats)
         ]
         curves = [curve(search, scale) for search in searches]
@@ -90,6 +114,7 @@ def simulate(
         "ceiling": best,
         "workers": workers,
         "repeats": repeats,
+        "start": start,
         "samplers": [found.document() for found in runs],
     }
     if as_json:
@@ -113,6 +138,8 @@ def _print(document: dict[str, Any]) -> None:
         f" {document['noise']['architectures']:.4f}"
     )
     title = f"Medians of {document['repeats']} searches with {document['workers']} workers"
+    if document["start"]:
+        title += f", all of one seed begin with the same {document['start']} architectures"
     grid = Grid(title=title, box=box.SIMPLE_HEAD)
     grid.add_column("sampler")
     heads = ["hypervolume", "by model", "trainings", "stopped early", "epochs", "time", "proposing"]
@@ -122,7 +149,7 @@ def _print(document: dict[str, Any]) -> None:
         reached = [(row[f"trainings to {share:g}"], row[f"seconds to {share:g}"]) for share in SHARES]
         grid.add_row(
             row["sampler"],
-            f"{row['share']:.4f}",
+            f"{row['share']:.4f} [{row['share interval'][0]:.4f}, {row['share interval'][1]:.4f}]",
             "-" if row["share by model"] is None else f"{row['share by model']:.4f}",
             f"{row['trainings']:.0f}",
             f"{row['stopped']:.0f}",
@@ -134,7 +161,7 @@ def _print(document: dict[str, Any]) -> None:
     console.print(grid)
     console.print(
         "hypervolume: of the recommended front, by seeds the search did not see, as a share of the table's own;"
-        f" perfect knowledge would have {document['ceiling']:.4f}"
+        f" perfect knowledge would have {document['ceiling']:.4f}; in brackets: 95 % of the medians of resampled ones"
     )
     console.print("to 95%: trainings and recorded time until that share; the median run's")
 

@@ -173,6 +173,15 @@ def ceiling(table: Table, seed: int) -> float:
     return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
 
 
+def everything(table: Table, seed: int) -> float:
+    """What a search of this seed found that trained everything once, and recommends the front of what it observed."""
+    scale = Scale(table)
+    nobody = Simulated(table, seed, [], [], 0.0)
+    seen = [(order(table, entry, seed)[0].accuracy, float(entry.flops)) for entry in table.entries]
+    chosen = [table.entries[i] for i in front.non_dominated(seen)]
+    return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
+
+
 def noise(table: Table) -> tuple[float, float]:
     """Pooled standard deviation of seeds, and that of the architectures' means without the noise in them."""
     groups = np.array([[t.accuracy for t in entry.trainings[: table.seeds]] for entry in table.entries])

@@ -200,4 +200,4 @@ def _squares(left: csr_array, right: csr_array) -> Floats:
 def _norms(rows: csr_array) -> Floats:
     """Squared lengths, each summed in the order of its own features: columns are numbered as a search meets them."""
     of = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))
-    return np.bincount(of, weights=rows.data**2, minlength=rows.shape[0])
+    return np.bincount(of, weights=rows.data**2, minlength=rows.shape[0]).astype(float)
