@@ -21,6 +21,7 @@ from metamixer.search.config import SAMPLERS, Limits
 from metamixer.search.ledger import Ledger
 from metamixer.search.propose import Proposer, derived
 from metamixer.search.record import Row
+from metamixer.search.samplers import named
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -209,3 +210,26 @@ def test_seeds_depend_on_all_their_parts() -> None:
     assert len(seeds) == 5
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert derived(3, "proposal", 4) == derived(3, "proposal", 4) == 2**31 - 1 & derived(3, "proposal", 4)
+
+
+def test_groups_are_those_that_optuna_samples_jointly() -> None:
+    """A draw is asked for the groups it reaches alone; they must be the ones of Optuna's own decomposition."""
+    rng = random.Random(0)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(30):
+        trial = study.ask()
+        kind = trial.suggest_categorical("kind", ("a", "b", "c"))
+        for i in range(trial.suggest_int("depth", 1, 3)):
+            if trial.suggest_categorical(f"{kind}{i}", ("x", "y")) == "x":
+                trial.suggest_int(f"{kind}{i} width", 1, 8)
+        study.tell(trial, (rng.random(), rng.random()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tpe = samplers.make("tpe", 0, 5)
+        assert tpe is not None
+        names = tpe.infer_relative_search_space(study, study.ask())
+        theirs = {frozenset(group) for group in tpe._search_space_group.search_spaces}  # type: ignore[attr-defined]
+    found = named._groups(study, names)
+    assert set(found) == set(names)
+    assert {frozenset(group) for group in found.values()} == theirs
+    assert len(theirs) > 5

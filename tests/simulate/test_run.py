@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from metamixer import resources, tasks
+from metamixer import tasks
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search import dispatch_inline
 from metamixer.search.driver import Driver
@@ -18,10 +18,11 @@ from metamixer.search.interrupt import Interrupt
 from metamixer.search.ledger import Ledger
 from metamixer.search.propose import Costed, Proposer
 from metamixer.search.record import Row
+from metamixer.search.samplers import Parts, engine, named
 from metamixer.simulate import command, score
-from metamixer.simulate.run import Clock, Memory, Simulated, order, run, study
+from metamixer.simulate.run import Clock, Memory, Simulated, beginning, order, run, study
 from metamixer.simulate.space import Restricted
-from metamixer.simulate.table import Table, read, write
+from metamixer.simulate.table import Table, write
 
 HALVING = "stopping.rule=halving"
 
@@ -191,19 +192,109 @@ def test_the_command_compares(table: Table, tmp_path: Path, capsys: pytest.Captu
     printed = capsys.readouterr().out
     assert "small: 200 architectures of 3 seeds and 9 epochs" in printed
     assert f"{document['samplers'][0]['share']:.4f}" in printed
+    assert "begin with" not in printed
+    low, high = document["samplers"][0]["share interval"]
+    assert low <= document["samplers"][0]["share"] <= high
+    assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=False, start=4) == 0
+    assert "all of one seed begin with the same 4 architectures" in capsys.readouterr().out
     with pytest.raises(ResourceError, match="unknown table 'smal'"):
         command.simulate("smal", **arguments, as_json=True)
 
 
-@pytest.mark.skipif("digits-bench" not in resources.names("tables"), reason="the table digits-bench is not there")
-def test_search_quality_on_digits_bench() -> None:
-    """The default sampler is no worse than chance with as many trainings, and finds what is there."""
-    table = read(resources.find("tables", "digits-bench"))
+SAMPLERS = ["random", "tpe", "nsga2", "known-cost", "evolution"]
+
+
+def test_searches_of_one_seed_may_begin_alike(table: Table) -> None:
+    first = beginning(table, 6, 3)
+    assert first == beginning(table, 6, 3)
+    assert first != beginning(table, 6, 4)
+    assert len({entry.key for entry in first}) == 6
+    after = set()
+    for sampler in SAMPLERS:
+        config = study(table, [f"search.sampler={sampler}", "search.startup=6", "study.budget=20", "study.seed=3"])
+        rows = searched(run(table, config, first=first))
+        assert [(row.key, row.choices) for row in rows[:6]] == [(entry.key, entry.choices) for entry in first]
+        # The recorded seed of each is the same for all, too.
+        assert [row.accuracy for row in rows[:6]] == [order(table, entry, 3)[0].accuracy for entry in first]
+        after.add(tuple(row.key for row in rows[6:]))
+    assert len(after) == len(SAMPLERS)
+
+
+def test_the_first_generation_of_nsga2_is_what_the_search_begins_with(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its parents are given architectures: they carry the generation that it counts by."""
+    parents: list[set[tuple[object, ...]]] = []
+
+    class Watching(named._Nsga2):
+        def get_parent_population(self, study: Any, generation: int) -> Any:
+            found = super().get_parent_population(study, generation)
+            if generation == 1:
+                parents.append({tuple(sorted(trial.params.items())) for trial in found})
+            return found
+
+    monkeypatch.setattr(named, "_Nsga2", Watching)
+    first = beginning(table, 6, 0)
+    run(table, study(table, ["search.sampler=nsga2", "search.startup=6", "study.budget=8"]), first=first)
+    assert parents
+    assert parents[0] <= {tuple(sorted(entry.choices.items())) for entry in first}
+
+
+@pytest.mark.parametrize("sampler", ["known-cost", "tpe"])
+def test_repeats_are_trained_on_the_next_seed(table: Table, sampler: str) -> None:
+    few = Table(table.header, table.entries[:10])
+    config = study(few, [f"search.sampler={sampler}", "study.budget=16", "study.confirm=1", "search.startup=4"])
+    found = run(few, config, repeats=True)
+    assert not [row for row in found.rows if row.kind == "proposal"]
+    seen: dict[str, list[float | None]] = {}
+    for row in searched(found):
+        seen.setdefault(row.key or "", []).append(row.accuracy)
+    assert len(seen) <= 10 < 16 == sum(map(len, seen.values()))
+    for key, accuracies in seen.items():
+        drawn = [training.accuracy for training in order(few, few.by_key[key], 0)]
+        assert accuracies == [drawn[i % 3] for i in range(len(accuracies))]
+    # A front member counts with the mean of what was seen of it, and is scored by the rest.
+    for row, times in score.recommended(found.rows):
+        assert times == len(seen[row.key or ""])
+
+
+def test_a_model_makes_of_any_search_what_it_makes_of_its_own(table: Table) -> None:
     scale = score.Scale(table)
-    shares: dict[str, list[float]] = {"known-cost": [], "random": []}
-    for sampler, found in shares.items():
-        for seed in range(3):
-            simulated = run(table, study(table, [f"search.sampler={sampler}", "study.budget=50", f"study.seed={seed}"]))
-            found.append(score.by_model(simulated, scale) or score.curve(simulated, scale).share[-1])
-    assert statistics.median(shares["known-cost"]) >= statistics.median(shares["random"])
-    assert statistics.median(shares["known-cost"]) > 0.9
+    ours = run(table, study(table, ["study.budget=24", "search.sampler=known-cost", "study.confirm=2"]))
+    ended = len(ours.ends)
+    progress = score.believed(ours, scale, [14, 24, ended])
+    assert progress.trainings == [14, 24, 24]
+    assert progress.share[-1] == pytest.approx(score.by_model(ours, scale) or 0.0)
+    theirs = run(table, study(table, ["study.budget=24", "search.sampler=random"]))
+    assert 0.5 < score.believed(theirs, scale).share[-1] < 1.1
+
+
+def test_parts_of_the_sampler_can_be_taken_away(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the known cost FLOPs have a model of their own; the flat kernel sees choices by name."""
+    seen: list[tuple[set[int], tuple[str, ...], set[str]]] = []
+    propose = engine.KnownCost.propose
+
+    def watched(self: engine.KnownCost, observed: Any, *rest: Any) -> Any:
+        if len(observed) >= 6:
+            model = self.model(observed)
+            seen.append((set(model.processes), self.settings.families, set(observed[0].candidate.features)))
+        return propose(self, observed, *rest)
+
+    monkeypatch.setattr(engine.KnownCost, "propose", watched)
+    config = study(table, ["search.sampler=known-cost", "study.budget=8", "study.confirm=1", "search.startup=6"])
+    for parts in (Parts(), Parts(cost=False, families=("rules", "graph")), Parts(families=("choices", "known"))):
+        assert len(searched(run(table, config, parts=parts))) == 8
+    whole, learned, flat = seen[0], seen[2], seen[4]
+    assert whole == ({0}, ("rules", "graph", "known"), {"rules", "graph", "known"})
+    assert learned == ({0, 1}, ("rules", "graph"), {"rules", "graph"})
+    assert flat == ({0}, ("choices", "known"), {"choices", "known"})
+
+
+def test_perfect_knowledge_is_worth_more_than_having_seen_all_once(table: Table) -> None:
+    best = statistics.fmean(score.ceiling(table, seed) for seed in range(10))
+    seen = statistics.fmean(score.everything(table, seed) for seed in range(10))
+    assert 0.9 < seen < best
+    # Without noise they are the same.
+    same = [replace(entry, trainings=(entry.trainings[0],) * 3) for entry in table.entries]
+    quiet = Table(table.header, tuple(same))
+    assert score.everything(quiet, 0) == score.ceiling(quiet, 0) == pytest.approx(1)
