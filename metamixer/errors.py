@@ -55,4 +55,4 @@ class RecordError(UserError):
 
 
 class ResourceError(UserError):
-    """A file that was named, or that should have been shipped, is not there."""
+    """A file, a machine or memory that was named or is needed is not there, or cannot be used."""

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from metamixer import resources
+from metamixer import files, resources
 from metamixer.compile.fuse import fused_sentence
 from metamixer.cost import Cost, cost
 from metamixer.cost.count import counts
@@ -194,8 +194,7 @@ def _write_drawing(tree: Typed, svg: Path | None) -> None:
         return
     from metamixer.report.drawing import draw
 
-    svg.parent.mkdir(parents=True, exist_ok=True)
-    svg.write_text(draw(sketch(tree)), encoding="utf-8")
+    files.write(svg, draw(sketch(tree)))
 
 
 # -- the tree ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
+from metamixer import files
 from metamixer.errors import UserError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -23,16 +24,17 @@ def png(figure: go.Figure, path: str | Path, width: int = 1100, height: int = 62
 
     Raises:
         UserError: there is neither kaleido nor a browser, or they failed; the message tells what to install.
+        ResourceError: the file cannot be written.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     figure = go.Figure(figure).update_layout(paper_bgcolor="white", width=width, height=height)
     if _has_kaleido():
         try:
-            figure.write_image(target, format="png", scale=scale)
+            drawn = figure.to_image(format="png", scale=scale)
         except (RuntimeError, ValueError, OSError):
             pass  # kaleido needs a Chrome of its own and may not find one: try ours
         else:
+            files.write(target, drawn)
             return target
     browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if browser is None and MAC.exists():
@@ -44,7 +46,7 @@ def png(figure: go.Figure, path: str | Path, width: int = 1100, height: int = 62
             advice="install Chromium or Chrome (Debian: apt install chromium), or: pip install kaleido; "
             "or open report.html and use the camera button above the front",
         )
-    _photograph(browser, figure, target, width, height, scale)
+    files.write(target, _photograph(browser, figure, width, height, scale))
     return target
 
 
@@ -52,7 +54,7 @@ def _has_kaleido() -> bool:
     return importlib.util.find_spec("kaleido") is not None
 
 
-def _photograph(browser: str, figure: go.Figure, target: Path, width: int, height: int, scale: float) -> None:
+def _photograph(browser: str, figure: go.Figure, width: int, height: int, scale: float) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         page, shot = Path(folder) / "figure.html", Path(folder) / "figure.png"
         html = figure.to_html(include_plotlyjs=True, config={"staticPlot": True, "showSendToCloud": False})
@@ -73,4 +75,4 @@ def _photograph(browser: str, figure: go.Figure, target: Path, width: int, heigh
             raise UserError(
                 f"the browser drew no picture: {why}", place=browser, advice="pip install kaleido, and try again"
             )
-        shutil.copyfile(shot, target)
+        return shot.read_bytes()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
-from importlib.resources import files
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from plotly.offline import get_plotlyjs
 
+from metamixer import files
 from metamixer.cost import Cost, cost
 from metamixer.errors import LanguageError
 from metamixer.language import parse
@@ -38,19 +38,17 @@ def write(run_path: str | Path, out: str | Path | None = None) -> Path:
 
     Raises:
         RecordError: there is no record, or it cannot be read.
+        ResourceError: the page cannot be written.
     """
     run = load(run_path)
     target = Path(out) if out is not None else run.path / "report.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
-    partial.write_text(page(run), encoding="utf-8")
-    partial.replace(target)
+    files.write(target, page(run))
     return target
 
 
 def page(run: Run) -> str:
     """The page as HTML text."""
-    assets = files("metamixer.report")
+    assets = resources.files("metamixer.report")
     style, script = (assets.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     body = "\n".join(_body(run))
     return f"""<!doctype html>

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from metamixer import tasks
+from metamixer import files, tasks
 from metamixer.errors import ResourceError, StudyError
 from metamixer.search import cluster
 from metamixer.search.devices import gpu_count
@@ -232,7 +232,7 @@ def _searcher(driver: Driver, evaluate: str, ray: Any, remote: bool) -> Any:
                 return
             if "outcome" in result:
                 if result.get("weights") is not None:
-                    _write(self.weights[trial_id], result.pop("weights"))
+                    files.write(self.weights[trial_id], result.pop("weights"))
                 del self.numbers[trial_id]
                 driver.finished(number, json.loads(result["outcome"]))
             elif "refused" in result:
@@ -322,14 +322,3 @@ def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callabl
             return object, ()  # Tune pickles its arguments for a restore that never comes
 
     return Watch()
-
-
-def _write(file: Path, content: bytes) -> None:
-    """A file whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -61,7 +61,7 @@ def fingerprints(config: StudyConfig, space: Space, task: Task) -> dict[str, str
 
 
 def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> None:
-    """Let a record that is continued know what was changed.
+    """Let a record that is continued know what was changed. One without rows becomes this study's.
 
     Args:
         ledger: The open record.
@@ -73,6 +73,9 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
             has; the message says what differs.
     """
     if not ledger.resumed:
+        return
+    if not ledger.rows:
+        ledger.restart(settings, found)
         return
     lines = _differences(ledger.settings, settings)
     for name, value in found.items():

@@ -92,6 +92,22 @@ class Lease:
         """Raise RecordError when another driver took the lease over, as after a long sleep of this host."""
         if not self.lost and time.time() - self._renewed > STALE_SECONDS / 2:
             self._once()  # this host slept: another driver may have seen the lease stale
+        self._raise_if_lost()
+
+    def hold(self, db: Connection) -> None:
+        """Within a transaction on a server: see that the lease is ours, and that it is until the transaction ends.
+
+        A host may sleep between `check` and the commit. SQLite's drivers are on one host: one that sleeps lives.
+
+        Raises:
+            RecordError: Another driver took the lease over.
+        """
+        if db.dialect.name != "sqlite":
+            held = self._held(db, shared=True)
+            self.lost = self.lost or held is None or not self._mine(held)
+            self._raise_if_lost()
+
+    def _raise_if_lost(self) -> None:
         if self.lost:
             raise RecordError(
                 "another search took this study over", place=self.place, advice="this one stops; nothing is lost"
@@ -119,23 +135,36 @@ class Lease:
     @contextmanager
     def _transaction(self) -> Iterator[tuple[dict[str, Any] | None, float, Callable[[dict[str, Any] | None], None]]]:
         """What is held, the time, and a way to write it; nobody else reads or writes the lease meanwhile."""
-        from sqlalchemy import column, insert, select, table, update
+        from sqlalchemy import insert, update
 
-        studies = table("studies", column("study_id"))
-        notes = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
-        mine = (notes.c.study_id == self._study) & (notes.c.key == "lease")
         with self._engine.begin() as db:
-            db.execute(select(studies.c.study_id).where(studies.c.study_id == self._study).with_for_update())
-            found = db.execute(select(notes.c.value_json).where(mine)).scalar_one_or_none()
+            held = self._held(db)
 
             def put(value: dict[str, Any] | None) -> None:
+                notes, mine = self._note
                 text = json.dumps(value)
-                if found is None:
+                if not db.execute(update(notes).where(mine).values(value_json=text)).rowcount:
                     db.execute(insert(notes).values(study_id=self._study, key="lease", value_json=text))
-                else:
-                    db.execute(update(notes).where(mine).values(value_json=text))
 
-            yield json.loads(found) if found else None, _now(db), put
+            yield held, _now(db), put
+
+    def _held(self, db: Connection, shared: bool = False) -> dict[str, Any] | None:
+        """What the record says; until the transaction ends nobody writes it, nor, unless that is `shared`, reads it."""
+        from sqlalchemy import column, select, table
+
+        studies, (notes, mine) = table("studies", column("study_id")), self._note
+        this = select(studies.c.study_id).where(studies.c.study_id == self._study)
+        db.execute(this.with_for_update(read=shared))
+        found = db.execute(select(notes.c.value_json).where(mine)).scalar_one_or_none()
+        return json.loads(found) if found else None
+
+    @property
+    def _note(self) -> tuple[Any, Any]:
+        """The table of the study's attributes, and what picks the lease there."""
+        from sqlalchemy import column, table
+
+        notes = table("study_user_attributes", column("study_id"), column("key"), column("value_json"))
+        return notes, (notes.c.study_id == self._study) & (notes.c.key == "lease")
 
     def _mine(self, held: dict[str, Any]) -> bool:
         return all(held.get(key) == value for key, value in self._owner.items())

@@ -158,6 +158,13 @@ class Ledger:
         self.references = accuracies
         self._note("references", accuracies)
 
+    def restart(self, settings: dict[str, Any], fingerprints: dict[str, str]) -> None:
+        """Begin anew as another study; only for a record without rows."""
+        self.fingerprints = fingerprints
+        self._note("fingerprints", fingerprints)
+        self.set_references({})
+        self.extend(settings)
+
     def extend(self, settings: dict[str, Any]) -> None:
         """Replace the settings: a raised budget, another number of workers."""
         self.settings = settings
@@ -172,6 +179,7 @@ class Ledger:
         def begin(again: bool) -> T:
             self._lease.check()
             with self._storage.engine.begin() as db:
+                self._lease.hold(db)
                 return write(db, again)
 
         return self._try(begin)
@@ -251,7 +259,10 @@ def _sqlite(file: Path) -> RDBStorage:
     import optuna
     from sqlalchemy import event
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _trouble(Storage(file=file), error) from error
     # Looked at with plain SQLite first: a file that is none, or is locked, shows here at once.
     with closing(sqlite3.connect(file, timeout=LOCK_SECONDS)) as db:
         db.execute("PRAGMA journal_mode = WAL").fetchone()

@@ -76,14 +76,6 @@ def find(
     return [_start(name, space, task, limits, runs, price) for name in dict.fromkeys(names) if name not in done]
 
 
-def recorded(path: Path) -> set[str]:
-    """Names of those that the run in a folder has proposed already; it need not be there yet."""
-    try:
-        return begun(record.read(path))
-    except UserError:  # what cannot be read is told of when the search opens it
-        return set()
-
-
 def _start(
     name: str,
     space: Deriving,

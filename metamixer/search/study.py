@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from metamixer import files
 from metamixer.errors import LanguageError, StudyError
 from metamixer.search import callbacks, devices, front, identity, origin, record
 from metamixer.search import config as configuration
@@ -122,14 +123,14 @@ class Study:
         shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
-        begun = starting.recorded(self.path) if search.start else ()
-        starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, begun)
-        earlier = warm.find(self.config, fingerprints, baselines, self.path)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
             ledger = Ledger(self._storage(), settings, fingerprints, view.say, interrupt.wait)
             stack.callback(ledger.close)
             identity.compare(ledger, settings, fingerprints)
+            earlier = warm.find(self.config, fingerprints, baselines, self.path, ledger.rows)
+            known = starting.begun(ledger.rows)
+            starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, known)
             self._write_configuration()
             study = self.config.study
             warm.take_over(ledger, earlier, space, task)
@@ -233,11 +234,8 @@ class Study:
 
     def _write_configuration(self) -> None:
         """The resolved study, for people and for readers of the record; for the owner's eyes, as a URL may tell."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = self.path / storages.CONFIGURATION
-        if self.config.study.storage is not None:
-            file.touch(mode=0o600)
-        file.write_text(configuration.to_toml(self.config), encoding="utf-8")
+        private = self.config.study.storage is not None
+        files.write(self.path / storages.CONFIGURATION, configuration.to_toml(self.config), private)
 
     # -- what the study names
 

@@ -36,7 +36,11 @@ GUARDS = {
 
 
 def find(
-    config: StudyConfig, fingerprints: Mapping[str, str], baselines: Mapping[str, Costed], path: Path
+    config: StudyConfig,
+    fingerprints: Mapping[str, str],
+    baselines: Mapping[str, Costed],
+    path: Path,
+    begun: Sequence[Row],
 ) -> list[Row]:
     """The rows to take over from `study.warm_start`, in order; none when this study's search has begun with them.
 
@@ -48,6 +52,7 @@ def find(
         fingerprints: Its fingerprints.
         baselines: Its baselines.
         path: Its run's folder; the earlier run is looked for beside it.
+        begun: The rows that its record has.
 
     Raises:
         ResourceError: There is no such run.
@@ -58,7 +63,6 @@ def find(
     name = config.study.warm_start
     if name is None:
         return []
-    begun = record.read(path) if (path / "study.db").is_file() else []
     if any(row.source is None for row in begun):
         if any(row.source for row in begun):
             return []

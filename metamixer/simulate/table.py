@@ -23,6 +23,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from metamixer import files
 from metamixer.errors import RecordError
 from metamixer.search import record
 from metamixer.search.record import Row
@@ -106,7 +107,11 @@ class Table:
 
 
 def write(table: Table, path: str | Path) -> None:
-    """Write a table."""
+    """Write a table.
+
+    Raises:
+        ResourceError: The file cannot be written.
+    """
     lines = [{**table.header, "format": FORMAT}]
     for entry in table.entries:
         seeds = [{"seed": training.seed, **training.curve} for training in entry.trainings]
@@ -120,7 +125,7 @@ def write(table: Table, path: str | Path) -> None:
             }
         )
     text = "".join(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n" for line in lines)
-    Path(path).write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    files.write(path, lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def read(path: str | Path) -> Table:

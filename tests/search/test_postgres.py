@@ -67,6 +67,8 @@ def test_a_search_on_a_server_is_the_search_on_a_file(load: Load, server: Server
     other = load(f'study.storage="{server.url()}"', "study.budget=2", name="other")
     assert other.run("inline").trained == 2
     assert len(record.read(other.path)) < len(record.read(more.path))
+    with pytest.raises(StudyError, match="search has begun without"):
+        load(f'study.storage="{server.url()}"', "study.warm_start=whole", name="other").run("inline")
 
 
 def test_a_record_does_not_move(load: Load, server: Server) -> None:
@@ -141,6 +143,30 @@ def test_a_dead_drivers_lease_is_taken_over_and_it_stops_when_it_wakes(
     asleep.close()
     second.close()
     assert second.rows == []
+
+
+def test_a_driver_that_slept_before_it_wrote_writes_nothing(
+    place: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asleep = Ledger(place, SETTINGS, {})
+    asleep._lease._stop.set()
+    asleep._lease._thread.join()
+    check = asleep._lease.check
+
+    def sleep() -> None:
+        """Its host sleeps when it has looked whether the lease is its own, and another driver takes over."""
+        check()
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(lease.platform, "node", lambda: "elsewhere")
+            elsewhere.setattr(lease, "STALE_SECONDS", 0.0)
+            Ledger(place, SETTINGS, {}).close()
+
+    monkeypatch.setattr(asleep._lease, "check", sleep)
+    with pytest.raises(RecordError, match="another search took this study over"):
+        asleep.add(running("lin", "a", COST, kind="trained"))
+    asleep.close()
+    folder(tmp_path, place)
+    assert record.read(tmp_path) == []
 
 
 def test_a_server_that_goes_away_is_waited_for(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import toys
 
-from metamixer.errors import ResourceError, StudyError
+from metamixer.errors import StudyError, UserError
 from metamixer.language import Space
 from metamixer.search import front, record
 from metamixer.search.interrupt import Interrupt, Interrupted
@@ -221,6 +221,18 @@ def test_another_studys_record_is_refused(load: Load, overrides: list[str], says
     assert load("study.budget=2", "study.confirm=1", *overrides, name="new").run("inline").trained == 2
 
 
+def test_a_record_without_rows_is_not_yet_anybodys(load: Load) -> None:
+    with pytest.raises(StudyError, match="cannot import toys:fats"):
+        load("search.evaluate=toys:fats", "training.epochs=3").run("inline")
+    study = load("study.budget=1", "study.confirm=1")
+    assert record.read(study.path) == []
+    assert study.run("inline").trained == 1
+    found = record.settings(study.path)
+    assert (found["search"]["evaluate"], found["training"]["epochs"]) == ("toys:fast", 2)
+    with pytest.raises(StudyError, match="is of another study"):
+        load("training.epochs=3").run("inline")
+
+
 def test_another_space_is_refused_another_name_of_it_is_not(load: Load, file: Path) -> None:
     load("study.budget=2", "study.confirm=1").run("inline")
     space = file.parent / "small.toml"
@@ -382,7 +394,7 @@ def test_what_a_study_names_must_be_there(load: Load) -> None:
         (["search.evaluate=toys:slow"], "cannot import toys:slow"),
         (['baselines.names=["nothing_like_it"]'], "nothing_like_it"),
     ):
-        with pytest.raises((StudyError, ResourceError, Exception), match=message):
+        with pytest.raises(UserError, match=message):
             load(*overrides).run("inline")
     with pytest.raises(StudyError, match="--name"):
         load(name="a/b")
