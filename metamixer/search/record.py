@@ -109,15 +109,23 @@ def read(path: str | Path) -> list[Row]:
         RecordError: There is no such record, it is locked or out of reach, or it is something else.
     """
     place = storage.find(path)
+    folder = Path(path).parent if place.file == Path(path) else Path(path)
+    return [_without_lost_weights(row, folder) for row in rows(place)]
+
+
+def rows(place: Storage) -> list[Row]:
+    """The rows of the record at a place, by number, as they are written there.
+
+    Raises:
+        RecordError: As `read`.
+    """
     with _reading(place) as (query, study):
         found = query(
             "SELECT t.number, t.state, a.value_json FROM trials t LEFT JOIN trial_user_attributes a"
             " ON a.trial_id = t.trial_id AND a.key = 'row' WHERE t.study_id = :study ORDER BY t.number",
             {"study": study},
         )
-        rows = [to_row(number, STATES[state], json.loads(text) if text else None) for number, state, text in found]
-    folder = Path(path).parent if place.file == Path(path) else Path(path)
-    return [_without_lost_weights(row, folder) for row in rows]
+        return [to_row(number, STATES[state], json.loads(text) if text else None) for number, state, text in found]
 
 
 def settings(path: str | Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from metamixer import files
-from metamixer.errors import LanguageError, StudyError
+from metamixer.errors import LanguageError, RecordError, StudyError
 from metamixer.search import callbacks, devices, front, identity, origin, record
 from metamixer.search import config as configuration
 from metamixer.search import storage as storages
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from metamixer.search.driver import Driver
     from metamixer.search.ledger import Ledger
     from metamixer.search.propose import Costed
+    from metamixer.search.record import Row
     from metamixer.tasks import Task
 
 Dispatcher = Literal["ray", "inline"]
@@ -123,14 +124,15 @@ class Study:
         shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
+        begun = self._begun() if search.start or self.config.study.warm_start else []
+        earlier = warm.find(self.config, fingerprints, baselines, self.path, begun)
+        known = starting.begun(begun)
+        starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, known)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
             ledger = Ledger(self._storage(), settings, fingerprints, view.say, interrupt.wait)
             stack.callback(ledger.close)
             identity.compare(ledger, settings, fingerprints)
-            earlier = warm.find(self.config, fingerprints, baselines, self.path, ledger.rows)
-            known = starting.begun(ledger.rows)
-            starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, known)
             self._write_configuration()
             study = self.config.study
             warm.take_over(ledger, earlier, space, task)
@@ -231,6 +233,13 @@ class Study:
                 "this run has its record in a database", str(named), "give its --storage, or another --name"
             )
         return Storage(file=file)
+
+    def _begun(self) -> list[Row]:
+        """The rows that are there; what cannot be read is told of when the ledger opens it."""
+        try:
+            return record.rows(self._storage())
+        except RecordError:
+            return []
 
     def _write_configuration(self) -> None:
         """The resolved study, for people and for readers of the record; for the owner's eyes, as a URL may tell."""
