@@ -41,7 +41,13 @@ class StudySection(_Section):
         None
     )
     seeds: Annotated[int, Field(ge=1, description="seeds of each searched architecture, one after another")] = 1
-    confirm: Annotated[int, Field(ge=1, description="seeds of each front member and baseline")] = 3
+    confirm: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="seeds of each baseline, of each member of the front, and of each that the model holds for one",
+        ),
+    ] = 3
     seed: Annotated[int, Field(ge=0)] = 0
     keep: Annotated[Literal["front", "all", "none"], Field(description="whose weights are kept")] = "front"
     storage: Annotated[

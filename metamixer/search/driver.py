@@ -111,6 +111,7 @@ class Driver:
         self._known: dict[str, int] = {}
         self._standing = Standing()
         self._unseeded: list[tuple[int, int]] = []
+        self._recommended: list[int] | None = None
         self._seconds = 0.0
         self._trials = 0
         self._began = clock.monotonic()
@@ -234,7 +235,11 @@ class Driver:
                         return self._repeat(self.ledger.rows[number], replicate)
         if any(row.kind == "trained" for row in self._standing.open.values()):
             return None
-        for number, replicate in front.unconfirmed(self.ledger.rows, self.config.study.confirm):
+        confirm = self.config.study.confirm
+        if self._recommended is None and confirm > 1:
+            # By first seeds alone: what replicates say later must not change which ones are asked for.
+            self._recommended = self.proposer.recommend(replicates=False) or []
+        for number, replicate in front.unconfirmed(self.ledger.rows, confirm, self._recommended or ()):
             return self._repeat(self.ledger.rows[number], replicate)
         return None
 

@@ -136,13 +136,20 @@ def summary(rows: Iterable[Row]) -> list[Point]:
     ]
 
 
-def unconfirmed(rows: Iterable[Row], confirm: int) -> list[tuple[int, int]]:
+def unconfirmed(rows: Iterable[Row], confirm: int, recommended: Iterable[int] = ()) -> list[tuple[int, int]]:
     """The replicates (number, replicate) that the front of the means still needs, in order.
 
-    Rounds: members of the front of first seeds get `confirm` seeds in all; architectures that enter the front of the
-    means thereby get theirs; until every member has them. Means of a round use finished rounds only, so the answer is
-    a function of the record, whatever the order in which trials end: a search that is continued asks for the same.
-    While replicates of a round are running, the later rounds are not known and nothing is added for them.
+    Rounds: members of the front of first seeds, and what is recommended besides, get `confirm` seeds in all;
+    architectures that enter the front of the means thereby get theirs; until every member has them. Means of a round
+    use finished rounds only, so the answer is a function of the record, whatever the order in which trials end: a
+    search that is continued asks for the same. While replicates of a round are running, the later rounds are not known
+    and nothing is added for them.
+
+    Args:
+        rows: The record.
+        confirm: Seeds of each.
+        recommended: Numbers of searched architectures that deserve it too: those that a model of the errors holds for
+            the front, though their one seed may have been an unlucky one.
     """
     rows = list(rows)
     firsts = [row for row in rows if row.searched and row.state == "complete"]
@@ -150,17 +157,18 @@ def unconfirmed(rows: Iterable[Row], confirm: int) -> list[tuple[int, int]]:
     for row in rows:
         if row.kind == "replicate" and row.of is not None:
             replicates[row.of][row.replicate] = row
+    asked = set(recommended)
     members: set[int] = set()
     while True:
         accuracy = {row.number: row.accuracy or 0.0 for row in firsts}
         for number in members & set(accuracy):
             more = [r.accuracy for r in replicates[number].values() if r.state == "complete" and r.accuracy is not None]
             accuracy[number] = float(np.mean([accuracy[number], *more]))
-        front = [firsts[i] for i in non_dominated([(accuracy[row.number], row.flops) for row in firsts])]
-        entered = [row.number for row in front if row.number not in members]
+        front = {firsts[i].number for i in non_dominated([(accuracy[row.number], row.flops) for row in firsts])}
+        entered = (front | asked) - members
         if not entered:
             return []
-        members |= set(entered)
+        members |= entered
         wanted = [(number, replicate) for number in sorted(members) for replicate in range(1, confirm)]
         missing = [(number, replicate) for number, replicate in wanted if replicate not in replicates[number]]
         running = any(not replicates[n][r].finished for n, r in wanted if r in replicates[n])

@@ -247,9 +247,13 @@ class Proposer:
         if self._own is not None:
             self._own.see(row)
 
-    def recommend(self) -> list[int] | None:
-        """Numbers of the rows that the sampler holds for the front; None if it has no view of its own."""
-        return None if self._own is None else self._own.recommend()
+    def recommend(self, replicates: bool = True) -> list[int] | None:
+        """Numbers of the rows that the sampler holds for the front; None if it has no view of its own.
+
+        Args:
+            replicates: Whether further seeds count, or the first of each alone.
+        """
+        return None if self._own is None else self._own.recommend(replicates)
 
     def _drawn(self, choose: Callable[[str, samplers.Choice], int | str]) -> samplers.Drawn | None:
         """A sentence of the space from answers to its choices; None if it is over a limit."""

@@ -113,6 +113,18 @@ def test_a_round_does_not_change_while_it_runs() -> None:
     assert unconfirmed(rows, confirm=3) == [(1, 1), (1, 2)]
 
 
+def test_what_a_model_recommends_is_confirmed_too() -> None:
+    # 3 had an unlucky first seed: its further ones bring it onto the front.
+    rows = [row(0, 0.9, 10), row(1, 0.8, 10), row(2, 0.5, 5), row(3, 0.4, 7)]
+    assert unconfirmed(rows, 2, recommended=[3]) == [(0, 1), (2, 1), (3, 1)]
+    # The first round asks for the same, whatever it finds on its way.
+    rows.append(row(4, 0.9, 7, "replicate", of=3, replicate=1))
+    assert unconfirmed(rows, 2, recommended=[3]) == [(0, 1), (2, 1)]
+    rows += [row(5, 0.9, 10, "replicate", of=0, replicate=1), row(6, 0.5, 5, "replicate", of=2, replicate=1)]
+    assert unconfirmed(rows, 2, recommended=[3]) == []
+    assert [p.number for p in summary(rows) if p.on_front] == [0, 2, 3]
+
+
 def test_nothing_to_confirm() -> None:
     assert unconfirmed([row(0, 0.9, 10)], confirm=1) == []
     assert unconfirmed([row(0, None, 10)], confirm=3) == []

@@ -17,6 +17,7 @@ from metamixer.language import Space
 from metamixer.search import front, record
 from metamixer.search.interrupt import Interrupt, Interrupted
 from metamixer.search.progress import Lines
+from metamixer.search.propose import Proposer
 from metamixer.search.record import Row
 from metamixer.search.study import Study
 
@@ -348,6 +349,32 @@ def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatc
     stopped = load(*options, name="stopped")
     assert stopped.run("inline").state == "interrupted"
     assert {row.number for row in record.read(stopped.path) if row.weights} >= first_front
+
+
+def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_NOISE", "0.05")
+    asked = []
+
+    def spied(self: Proposer, replicates: bool = True) -> list[int] | None:
+        asked.append((replicates, recommend(self, replicates)))
+        return asked[-1][1]
+
+    recommend = Proposer.recommend
+    monkeypatch.setattr(Proposer, "recommend", spied)
+    study = load("study.budget=16")
+    study.run("inline")
+    rows = record.read(study.path)
+    ((replicates, numbers),) = asked
+    trained = [row for row in rows if row.kind == "trained"]
+    points = [(row.accuracy or 0.0, row.flops) for row in trained]
+    observed = {trained[i].number for i in front.non_dominated(points)}
+    assert not replicates
+    assert not set(numbers or ()) <= observed  # else this test shows nothing
+    assert {row.of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
+    # A driver that starts again asks for the same.
+    assert study.run("inline").state == "finished"
+    assert len(record.read(study.path)) == len(rows)
+    assert asked[1] == asked[0]
 
 
 def test_reference_accuracies_that_fail_are_told_and_tried_again(load: Load) -> None:

@@ -120,34 +120,37 @@ class Sentences:
             return {}, {}
         return dict(found.choices), {NOTE: {**why, "running": [number for number, _ in running]}}
 
-    def observed(self) -> list[Observation]:
+    def observed(self, replicates: bool = True) -> list[Observation]:
         """What was trained to the end, by number, and what is expected of those that were stopped early."""
-        whole = {number: self._observation(number) for number in self._done()}
+        errors = {number: self._errors(number, replicates) for number in self._done()}
+        whole = {number: self._observation(number, of) for number, of in errors.items()}
         rows = [row for _, (_, row) in sorted(self._firsts.items())]
-        errors = {number: self._errors(number) for number in whole}
         early = [
             Observation(self._firsts[number][0], (error, float(self._firsts[number][1].flops)), share, eligible=False)
             for number, (error, share) in predictions(rows, errors).items()
         ]
         return [*whole.values(), *early]
 
-    def recommend(self) -> list[int]:
-        """Numbers of the rows that are the front: by posterior mean, if the sampler has a model."""
+    def recommend(self, replicates: bool = True) -> list[int]:
+        """Numbers of the rows that are the front: by posterior mean, if the sampler has a model.
+
+        Args:
+            replicates: False for the view from first seeds alone, which later replicates do not change.
+        """
         done = self._done()
-        return [done[i] for i in self.engine.recommend(self.observed())]
+        return [done[i] for i in self.engine.recommend(self.observed(replicates))]
 
     def _done(self) -> list[int]:
         return [number for number, (_, row) in sorted(self._firsts.items()) if row.state == "complete"]
 
-    def _observation(self, number: int) -> Observation:
+    def _observation(self, number: int, errors: list[float]) -> Observation:
         candidate, row = self._firsts[number]
-        errors = self._errors(number)
         spread = (variance(errors), 0.0) if len(errors) > 1 else ()
         values = (fmean(errors), float(row.flops))
         return Observation(candidate, values, len(errors), spread, eligible=row.searched)
 
-    def _errors(self, number: int) -> list[float]:
-        more = self._replicates.get(number, {})
+    def _errors(self, number: int, replicates: bool) -> list[float]:
+        more = self._replicates.get(number, {}) if replicates else {}
         return [1 - float(self._firsts[number][1].accuracy or 0.0), *(1 - more[other] for other in sorted(more))]
 
     # -- as a space of candidates, see `metamixer.search.samplers.variation.Draws`
