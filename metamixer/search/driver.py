@@ -569,12 +569,22 @@ class Driver:
         return self.folder / "weights" / f"{number}.safetensors"
 
     def _tidy(self, final: bool = False) -> None:
-        """Delete weights that are not kept. While the front is being confirmed nothing is: means move it."""
+        """Delete weights that are not kept: of what is dominated whatever the seeds that are still to come will say.
+
+        While the front is being confirmed nothing is deleted. What joins it only then was dominated when its first
+        seed ended, and has the weights of its further seeds.
+        """
         folder = self.folder / "weights"
         confirming = self._spent_all and not final
         if self.config.study.keep == "all" or confirming or not folder.is_dir():
             return
-        kept = {*self._standing.front, *self._standing.baselines.values()}
+        moving = {number for number, _ in self._unseeded}
+        moving |= {row.of for row in self._standing.open.values() if row.of is not None}
+        baselines = set(self._standing.baselines.values())
+        kept = {*self._standing.front, *baselines}
+        moving -= baselines
+        if moving:
+            kept |= {*moving, *self._standing.front_without(moving)}
         for file in folder.iterdir():
             name = file.name.lstrip(".").partition(".")[0]
             unfinished = file.name.startswith(".")

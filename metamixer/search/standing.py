@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -91,6 +91,10 @@ class Standing:
         if self._moved:
             self._front, self._moved = self._non_dominated(list(self._flops)), False
         return self._front
+
+    def front_without(self, numbers: Collection[int]) -> list[int]:
+        """The front if these architectures were not there."""
+        return self._non_dominated([number for number in self._flops if number not in numbers])
 
     @property
     def points(self) -> list[tuple[float, int]]:

@@ -377,6 +377,21 @@ def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.
     assert asked[1] == asked[0]
 
 
+def test_no_weights_are_lost_while_seeds_are_outstanding(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The first seed of one architecture may dominate what its mean does not.
+    monkeypatch.setenv("TOY_NOISE", "0.1")
+    study = load("search.sampler=random", "study.seeds=3", "study.confirm=3")
+    study.run("inline")
+    rows = record.read(study.path)
+    members = {point.number for point in front.summary(rows) if point.on_front}
+    front_then: list[set[int]] = [set()]
+    for count in range(1, len(rows)):
+        then = [row for row in rows[:count] if row.state == "complete"]
+        front_then.append({point.number for point in front.summary(then) if point.on_front})
+    assert any(number not in some for number in members for some in front_then[number + 1 :])
+    assert {row.number for row in rows if row.kind == "trained" and row.weights} == members
+
+
 def test_reference_accuracies_that_fail_are_told_and_tried_again(load: Load) -> None:
     lines: list[str] = []
     short = ["study.budget=2", "study.confirm=1"]

@@ -25,7 +25,8 @@ HEAD = """\
 
 `[search] sampler` of a study, or `--sampler`. Every one takes several objectives, is a function of the study's seed,
 the trial's number and the record, and its proposals pass the same filter: an architecture that is known, ill-typed or
-over a limit is refused before a worker sees it. This page is written by `python -m
+over a limit is refused before a worker sees it. What `[search] start` names (catalogue entries, trials of runs as
+`digits#12`, sentences) is proposed first by each of them. This page is written by `python -m
 metamixer.search.samplers.supports` from the classes; a test says when it is out of date.
 
 """

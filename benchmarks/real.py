@@ -1,0 +1,285 @@
+"""Real training: how much sooner known-cost with early stopping has the front that tpe ends with.
+
+    python benchmarks/real.py --runs runs/real [--pairs 5] [--budget 100]     searches, retrains, prints; takes hours
+    python benchmarks/real.py --runs runs/real --check                        judges what lies there, trains nothing
+
+Every pair is three searches of the study (`digits`) on this machine, one after the other, from the same starting points
+(12 draws from the space, the first proposals of each): known-cost with early stopping, known-cost without, and tpe,
+with the same duplicate filter, without. A killed benchmark goes on where it stopped, within a search too; a larger
+`--budget` continues the searches. Each is a run below `--runs`, as any other: `metamixer report` draws it.
+
+Fronts are scored by seeds that no search saw. After every training a search recommends the architectures that none
+dominates in what it observed, one rule for all three. Whatever was recommended at any time by any of the three is then
+trained anew, with 3 fresh seeds each and to the end; a recommendation is worth the hypervolume of the means of these.
+The target of a pair is what tpe's last recommendation is worth, and a search has reached it at the first training after
+which its own is worth as much. What it took until then is told as wall-clock (of the drivers, in all their lives), as
+processor seconds of the trainings that had ended (of one that was stopped early: its wall-clock by the share of a
+processor that the others had), and as epochs. Bar: the median of the pairs' wall-clock ratios, known-cost with early
+stopping to tpe, is at most 0.5. Wall-clock means something on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from metamixer.search import front, record
+from metamixer.search.record import Row
+
+BAR = 0.5
+STARTS = 12
+SEEDS = 3
+FRESH = 1_000_000  # behind the seeds of the searches
+ARMS = {
+    "known-cost, stopping": ("search.sampler=known-cost", "stopping.rule=halving"),
+    "known-cost": ("search.sampler=known-cost", "stopping.rule=none"),
+    "tpe": ("search.sampler=tpe", "stopping.rule=none"),
+}
+OURS, PLAIN, RIVAL = ARMS
+MEASURES = ("wall-clock", "processor", "epochs")
+
+
+# -- what is run
+
+
+def folder(pair: int, arm: str) -> str:
+    """The run's name."""
+    return f"pair{pair}-{arm.replace(', ', '-')}"
+
+
+def starts(study: str, overrides: Sequence[str], pair: int) -> list[str]:
+    """The starting points of a pair: draws of the space within the limits."""
+    from metamixer.language import Space
+    from metamixer.resources import find
+    from metamixer.search.propose import costed, over
+    from metamixer.search.study import Study
+    from metamixer.tasks import get
+
+    config = Study.load(study, overrides).config
+    space, task = Space.load(find("search_spaces", config.study.space)), get(config.study.task)
+    rng = random.Random(f"real {pair}")
+    found: dict[str, str] = {}
+    while len(found) < STARTS:
+        sentence = space.draw(rng, task.channels, task.grid).sentence
+        item = costed(sentence, task)
+        if over(item.cost, config.limits) is None:
+            found.setdefault(item.key, item.sentence)
+    return list(found.values())
+
+
+def search(options: argparse.Namespace, name: str, budget: int, settings: Sequence[str]) -> None:
+    """Runs or continues a search until its budget is spent; nothing is done where that was before."""
+    path = options.runs / name
+    wanted = json.dumps([budget, *options.set, *settings])
+    done = path / "done.json"
+    if done.is_file() and done.read_text() == wanted:
+        return
+    common = ("study.confirm=1", "study.keep=none", "search.references=", "baselines.names=[]")
+    command = [sys.executable, "-c", "from metamixer.cli import main; main()", "search", options.study]
+    command += ["--name", name, "--runs", str(options.runs), "--budget", str(budget)]
+    command += ["--dispatcher", options.dispatcher, "--workers", str(options.workers)]
+    for item in (*options.set, *common, f"search.startup={STARTS}", *settings):
+        command += ["--set", item]
+    load = os.getloadavg()[0]
+    print(f"{time.strftime('%H:%M:%S')} {name}: {budget} architectures (load of this machine {load:.1f})", flush=True)
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "log.txt").open("ab") as log:
+        ended = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+    if ended.returncode:
+        raise SystemExit(f"{name} ended with {ended.returncode}: see {path / 'log.txt'}; the same command continues")
+    done.write_text(wanted)
+
+
+def run_pair(options: argparse.Namespace, pair: int) -> None:
+    """The three searches of a pair, and the training of what they recommended with seeds that they did not see."""
+    begin = f"search.start={json.dumps(starts(options.study, options.set, pair))}"
+    for arm, settings in ARMS.items():
+        search(options, folder(pair, arm), options.budget, (f"study.seed={pair}", begin, *settings))
+    sentences: dict[str, str] = {}
+    for arm in ARMS:
+        rows = record.read(options.runs / folder(pair, arm))
+        recommended = {key for step in steps(rows) for key in step.front}
+        sentences |= {row.key: row.sentence for row in rows if row.key in recommended and row.key not in sentences}
+    named = f"search.start={json.dumps(list(sentences.values()))}"
+    settings = ("search.sampler=random", "stopping.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
+    search(options, folder(pair, "fresh"), len(sentences), (*settings, named))
+
+
+# -- what came of it
+
+
+@dataclass(frozen=True)
+class Step:
+    """A search after one of its trainings: what it had taken, by measure, and the keys that it recommends."""
+
+    taken: dict[str, float]
+    front: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A search, scored: what its last recommendation is worth, and what it took to the target and in all."""
+
+    worth: float
+    trained: int
+    stopped: int
+    to_target: dict[str, float]
+    in_all: dict[str, float]
+
+
+def steps(rows: Sequence[Row]) -> list[Step]:
+    """A search after each of its trainings, in the order in which they ended."""
+    ended = sorted((r for r in rows if r.kind == "trained" and r.finished), key=lambda r: (r.clock or 0.0, r.number))
+    told = [row for row in ended if row.cpu_seconds is not None and row.seconds]
+    share = sum(row.cpu_seconds or 0.0 for row in told) / (sum(row.seconds or 0.0 for row in told) or 1.0)
+    processor = epochs = 0.0
+    complete: list[Row] = []
+    found = []
+    for row in ended:
+        processor += (row.seconds or 0.0) * share if row.cpu_seconds is None else row.cpu_seconds
+        epochs += row.epochs or 0
+        if row.state == "complete":
+            complete.append(row)
+        best = front.non_dominated([(row.accuracy, row.flops) for row in complete])
+        taken = dict(zip(MEASURES, (row.clock or 0.0, processor, epochs), strict=True))
+        found.append(Step(taken, tuple(complete[i].key or "" for i in best)))
+    return found
+
+
+def fresh(rows: Sequence[Row], floor: float) -> dict[str, tuple[float, int]]:
+    """Mean accuracy over the fresh seeds and FLOPs of each architecture; a training that failed is worth guessing."""
+    accuracies: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.kind in ("trained", "replicate"):
+            number = row.number if row.of is None else row.of
+            accuracies[number].append(row.accuracy if row.state == "complete" and row.accuracy is not None else floor)
+    firsts = {row.number: row for row in rows if row.kind == "trained"}
+    failed = [n for n, row in firsts.items() if row.state != "complete"]  # their further seeds were not tried
+    short = [n for n, found in accuracies.items() if len(found) != SEEDS and n not in failed]
+    if short:
+        raise SystemExit(f"the trials {short} have not all of their {SEEDS} seeds yet")
+    return {row.key or "": (statistics.fmean(accuracies[number]), row.flops) for number, row in firsts.items()}
+
+
+def scored(
+    searches: Mapping[str, Sequence[Step]],
+    points: Mapping[str, tuple[float, int]],
+    reference: Sequence[float],
+    counts: Mapping[str, tuple[int, int]],
+) -> dict[str, Reached]:
+    """The searches of a pair against the last recommendation of the rival."""
+    whole = (1 - reference[0]) * reference[1]
+
+    def worth(step: Step) -> float:
+        return front.hypervolume([points[key] for key in step.front], reference) / whole
+
+    volumes = {arm: [worth(step) for step in found] for arm, found in searches.items()}
+    target = volumes[RIVAL][-1]
+    never = dict.fromkeys(MEASURES, math.inf)
+    return {
+        arm: Reached(
+            volumes[arm][-1],
+            *counts[arm],
+            next((step.taken for step, volume in zip(found, volumes[arm], strict=True) if volume >= target), never),
+            found[-1].taken,
+        )
+        for arm, found in searches.items()
+    }
+
+
+def judged(runs: Path, pair: int) -> dict[str, Reached] | None:
+    """A pair whose runs are all there; None otherwise."""
+    names = {arm: runs / folder(pair, arm) for arm in (*ARMS, "fresh")}
+    if not all((path / "done.json").is_file() for path in names.values()):
+        return None
+    rows = {arm: record.read(path) for arm, path in names.items()}
+    settings = record.settings(names[RIVAL])
+    seen = {row.seed for arm in ARMS for row in rows[arm] if row.seed is not None}
+    if seen & {row.seed for row in rows["fresh"] if row.seed is not None}:
+        raise SystemExit(f"pair {pair}: a fresh seed is one that a search saw")
+    reference = settings["reference_point"]
+    counts = {arm: (sum(r.kind == "trained" for r in rows[arm]), sum(r.stopped for r in rows[arm])) for arm in ARMS}
+    return scored({arm: steps(rows[arm]) for arm in ARMS}, fresh(rows["fresh"], reference[0]), reference, counts)
+
+
+def ratio(pair: Mapping[str, Reached], arm: str, to: str, measure: str) -> float:
+    """How much of what one search took another took to the target; infinite if it never came there.
+
+    Not a number where nothing was measured: trainings of other code than metamixer's may tell no processor time.
+    """
+    mine, other = pair[arm].to_target[measure], pair[to].to_target[measure]
+    return math.inf if math.isinf(mine) else mine / other if other else math.nan
+
+
+def show(pairs: Mapping[int, Mapping[str, Reached]]) -> dict[str, float]:
+    """Prints the table; medians of the wall-clock ratios."""
+    head = f"{'pair':>4}  {'search':22}{'worth':>8}{'trained':>9}{'stopped':>9}{'minutes':>9}"
+    print(head + "".join(f"{f'{name} to it':>18}{'ratio':>7}" for name in MEASURES))
+    for number, pair in sorted(pairs.items()):
+        for arm, found in pair.items():
+            line = f"{number:>4}  {arm:22}{found.worth:>8.4f}{found.trained:>9}{found.stopped:>9}"
+            line += f"{found.in_all['wall-clock'] / 60:>9.1f}"
+            for measure in MEASURES:
+                took, share = found.to_target[measure], ratio(pair, arm, RIVAL, measure)
+                line += f"{f'{took:.0f}' if math.isfinite(took) else '-':>18}{share:>7.2f}"
+            print(line)
+    print("worth: hypervolume of the last recommendation by fresh seeds; to it: to tpe's; seconds, ratios to tpe's own")
+    medians = {}
+    for what, arm, to in (
+        ("known-cost with early stopping to tpe", OURS, RIVAL),
+        ("known-cost to tpe: what knowing the cost is worth", PLAIN, RIVAL),
+        ("early stopping to none: what stopping is worth", OURS, PLAIN),
+    ):
+        found = {m: statistics.median(ratio(pair, arm, to, m) for pair in pairs.values()) for m in MEASURES}
+        medians[f"{arm} / {to}"] = found["wall-clock"]
+        print(f"median {what}: " + ", ".join(f"{value:.2f} of the {name}" for name, value in found.items()))
+    shares = [pair[OURS].to_target["wall-clock"] / pair[RIVAL].in_all["wall-clock"] for pair in pairs.values()]
+    print(f"median of its wall-clock to that of the whole search with tpe: {statistics.median(shares):.2f}")
+    return medians
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--runs", type=Path, metavar="DIR", default=Path("runs/real"))
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--budget", type=int, default=100, help="architectures of each search")
+    parser.add_argument("--study", default="digits")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the study, for trials")
+    parser.add_argument("--dispatcher", choices=["ray", "inline"], default="ray")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--check", action="store_true", help=f"train nothing; exit 1 above a median ratio of {BAR}")
+    options = parser.parse_args()
+    if not options.check:
+        try:
+            for pair in range(options.pairs):
+                run_pair(options, pair)
+        except KeyboardInterrupt:
+            print("stopped; the same command continues", file=sys.stderr)
+            return 130
+    found = {pair: judged(options.runs, pair) for pair in range(options.pairs)}
+    pairs: dict[int, Any] = {pair: result for pair, result in found.items() if result is not None}
+    if not pairs:
+        print(f"nothing is measured: no whole pair below {options.runs}; start it without --check", file=sys.stderr)
+        return 0
+    medians = show(pairs)
+    document = {"medians": medians, "pairs": {n: {a: asdict(r) for a, r in p.items()} for n, p in pairs.items()}}
+    (options.runs / "result.json").write_text(json.dumps(document, indent=1))
+    missed = medians[f"{OURS} / {RIVAL}"] > BAR
+    print(f"bar: known-cost with early stopping in <= {BAR} of tpe's wall-clock: {'missed' if missed else 'met'}")
+    return 1 if options.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
