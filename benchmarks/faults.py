@@ -118,12 +118,12 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     from optuna.storages import RDBStorage
     from sqlalchemy.engine.default import DefaultDialect
 
-    from metamixer.search import driver, lease, tables
+    from metamixer.search import driver, lease, results, tables
     from metamixer.search.samplers import Repairing
 
     if inline:  # renewals end with commits, too; through Ray only those of rows are counted
         lease.RENEW_SECONDS = 0.02
-    driver.DRIVER_ATTEMPTS = 10**6  # what counts there as a trial's fault is these kills' fault
+    results.DRIVER_ATTEMPTS = 10**6  # what counts there as a trial's fault is these kills' fault
     tick = _tick(point, count)
 
     def at(name: str) -> Callable[[], None]:

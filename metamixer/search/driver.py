@@ -6,7 +6,6 @@ matters is in the ledger, so a driver that starts again continues where the one 
 
 from __future__ import annotations
 
-import errno
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +15,9 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Protocol
 
-from metamixer.errors import ResourceError
-from metamixer.search import front, stopping
+from metamixer.search import front, results, stopping
 from metamixer.search.config import StudyConfig
-from metamixer.search.ledger import Parameters, finite, running
+from metamixer.search.ledger import Parameters, running
 from metamixer.search.progress import Progress, Running
 from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer, derived
 from metamixer.search.record import Row
@@ -28,8 +26,6 @@ from metamixer.search.starting import Start, begun
 
 # A worker that died may have been a victim of chance; a trial that kills twice is the reason.
 ATTEMPTS = 2
-# A row whose driver was killed three times while it ran is likely what kills them, as in the inline dispatcher.
-DRIVER_ATTEMPTS = 3
 
 Job = dict[str, Any]
 
@@ -336,44 +332,25 @@ class Driver:
         return stopping.rungs(self.config.training.epochs, rule.first, rule.reduction, bracket)
 
     def finished(self, number: int, result: Mapping[str, Any]) -> None:
-        """A trial ended, well or not; the row becomes final."""
-        seen, _, versions = self._forget(number)
-        row = self.ledger.rows[number]
+        """A trial ended, well or not; the row becomes final.
+
+        Raises:
+            ResourceError: It found no room on its disk.
+        """
+        told = number in self._ended_early
+        seen, versions = self._forget(number)
+        row, weights = self.ledger.rows[number], self._weights(number)
         if result.get("reason") == "out of memory" and self._halve(row):
             return
-        accuracy, loss = result.get("accuracy"), result.get("loss")
-        reason = result.get("reason")
-        curve = list(result.get("curve") or [])
-        state = {"finished": "complete", "stopped": "pruned"}.get(result.get("state", ""), "failed")
-        if number in self._ended_early and state == "complete" and len(curve) < self.config.training.epochs:
-            state = "pruned"  # it stopped as it was told, and calls that finished
-        if state == "failed" and _disk_is_full(reason):
-            # Every trial from now on would fail like this one; it stays in the record, to be run again.
-            raise ResourceError(f"trial {number} found no room on its disk", reason, "make room, and start again")
-        if state == "pruned":
-            reason = f"stopped at epoch {len(curve)} of {self.config.training.epochs}"
-        if state == "complete" and not finite(accuracy):
-            state, reason = "failed", "nan"
-        weights = self._weights(number)
-        self._end(
-            replace(
-                row,
-                state=state,
-                reason=reason if state == "complete" else reason or "the worker gave no reason",
-                accuracy=float(accuracy) if state == "complete" and accuracy is not None else None,
-                # What a trial had when it was stopped early stands in its curve alone, lest it be read as final.
-                loss=float(loss) if state != "pruned" and finite(loss) and loss is not None else None,
-                curve=curve,
-                epochs=len(curve),
-                seconds=float(result.get("seconds") or self.clock.monotonic() - seen.since),
-                cpu_seconds=result.get("cpu_seconds"),
-                worker=seen.worker,
-                device=result.get("device", self._device),
-                versions=dict(result.get("versions") or versions),
-                traceback=result.get("traceback"),
-                weights=str(weights.relative_to(self.folder)) if state == "complete" and weights.is_file() else None,
-            )
+        ran = replace(
+            row,
+            worker=seen.worker,
+            device=self._device,
+            versions=versions,
+            seconds=self.clock.monotonic() - seen.since,
+            weights=str(weights.relative_to(self.folder)) if weights.is_file() else None,
         )
+        self._end(results.final(ran, result, self.config.training.epochs, told))
 
     def _halve(self, row: Row) -> bool:
         """Try a trial that ran out of memory again at half the batch, if it may be; whether it is."""
@@ -399,31 +376,19 @@ class Driver:
 
         A trial that is not `blamed` is tried as often as it takes: its machine went away.
         """
-        seen, curve, versions = self._forget(number)
         self._lives[number] = self._lives.get(number, 0) + blamed
         if again and self._lives[number] < ATTEMPTS:
+            self._forget(number)
             self.say(f"trial {number}: {reason}; it is tried once more")
             self._again.append(number)
             return
-        row = self.ledger.rows[number]
-        seconds = self.clock.monotonic() - seen.since
-        self._end(
-            replace(
-                row,
-                state="failed",
-                reason=reason,
-                curve=curve,
-                epochs=len(curve),
-                seconds=seconds,
-                worker=seen.worker,
-                device=self._device,
-                versions=versions,
-            )
-        )
+        self.finished(number, {"state": "failed", "reason": reason, "curve": self._curves[number]})
 
-    def _forget(self, number: int) -> tuple[Running, list[dict[str, Any]], dict[str, str]]:
-        """What was held of a trial while it ran: where, its curve so far, and versions."""
-        return self._running.pop(number), self._curves.pop(number), self._versions.pop(number, {})
+    def _forget(self, number: int) -> tuple[Running, dict[str, str]]:
+        """What was held of a trial while it ran: where, and versions."""
+        self._ended_early.discard(number)
+        del self._curves[number]
+        return self._running.pop(number), self._versions.pop(number, {})
 
     @property
     def _device(self) -> str:
@@ -447,7 +412,6 @@ class Driver:
         ]
 
     def _end(self, row: Row) -> None:
-        self._ended_early.discard(row.number)
         row = replace(row, clock=self.seconds)
         self.ledger.finish(row)
         self._put(row)
@@ -481,7 +445,7 @@ class Driver:
         self._time(row)
         parameters = self.ledger.parameters(row.number)
         if not row.finished:
-            row = self._reconcile(row)
+            row = self._take_up(row)
         self._put(row)
         # A row of an earlier study may lie outside of this space, and then has no parameters that samplers could read.
         known = row.kind == "trained" or (row.kind == "earlier" and parameters.values)
@@ -490,24 +454,16 @@ class Driver:
         else:
             self.proposer.beside(row)
 
-    def _reconcile(self, row: Row) -> Row:
-        if row.key is None or row.kind == "proposal":
-            row = replace(row, state="failed", kind="proposal", reason="cut off while it was proposed")
-            self.ledger.finish(row)
-        elif row.seconds is not None:
-            # Its result was written; only its state was not.
-            early = row.kind == "trained" and (row.reason or "").startswith("stopped at epoch")
-            row = replace(row, state="pruned" if early else "complete" if row.accuracy is not None else "failed")
-            self.ledger.finish(row)
-        elif row.attempts >= DRIVER_ATTEMPTS and not self.ledger.clean:
-            row = replace(row, state="failed", reason=f"the search died {row.attempts} times while this trial ran")
-            self.ledger.finish(row)
-        else:
-            if not self.ledger.clean:
-                row = replace(row, attempts=row.attempts + 1)
-                self.ledger.rewrite(row)
-            self._again.append(row.number)
-        return row
+    def _take_up(self, row: Row) -> Row:
+        """Tell or run again what was running when the driver before ended."""
+        found = results.found_running(row, self.ledger.clean)
+        if found.finished:
+            self.ledger.finish(found)
+            return found
+        if found != row:
+            self.ledger.rewrite(found)
+        self._again.append(row.number)
+        return found
 
     # -- where it stands
 
@@ -544,7 +500,7 @@ class Driver:
             best=max((accuracy for accuracy, _ in points), default=None),
             front=len(points),
             hypervolume=front.hypervolume(points, (floor, ceiling)) / ((1 - floor) * ceiling),
-            disk=sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file()),
+            disk=_size(self.folder),
             seconds_left=seconds,
             stopped=standing.stopped,
             spent="" if self.budget.unit == "trainings" else f"{self.spent:.3g} of {self.budget}",
@@ -597,5 +553,12 @@ class Driver:
                 file.unlink(missing_ok=True)
 
 
-def _disk_is_full(reason: str | None) -> bool:
-    return any(f"[Errno {number}]" in (reason or "") for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+def _size(folder: Path) -> int:
+    """Bytes of a folder's files; workers write and rename some meanwhile."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total

@@ -19,8 +19,8 @@ from metamixer.search.memory import limited
 Evaluate = Callable[[dict[str, Any], Callable[[dict[str, Any]], bool | None]], dict[str, Any]]
 
 
-def resolve(name: str) -> Evaluate:
-    """The function `package.module:function`.
+def resolve(name: str) -> Callable[..., Any]:
+    """The function `package.module:function`: an `Evaluate`, or one of reference accuracies.
 
     Raises:
         StudyError: There is none.

@@ -7,7 +7,6 @@ A row is written whole when it is added (one transaction), and once more when it
 from __future__ import annotations
 
 import logging
-import math
 import sqlite3
 import time
 import warnings
@@ -326,8 +325,3 @@ def _trouble(place: Storage, error: Exception) -> RecordError:
 def running(sentence: str, key: str, cost: dict[str, int], **more: Any) -> Row:
     """A row that is about to be trained."""
     return Row(number=-1, state="running", sentence=sentence, key=key, cost=cost, started=time.time(), **more)
-
-
-def finite(value: Any) -> bool:
-    """Whether a worker's number can be told to Optuna."""
-    return isinstance(value, (int, float)) and math.isfinite(value)

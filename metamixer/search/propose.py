@@ -222,7 +222,7 @@ class Proposer:
         self._study.add_trial(
             create_trial(
                 state=state,
-                values=[row.accuracy, row.flops] if row.state == "complete" else None,  # type: ignore[list-item]
+                values=row.values,
                 params=parameters.values,
                 distributions=parameters.distributions,
                 system_attrs=parameters.notes,
@@ -236,8 +236,8 @@ class Proposer:
         if self._own is not None or self.sampler == "random":
             return
         number = self._numbers[row.number]
-        if row.state == "complete":
-            self._study.tell(number, [row.accuracy, row.flops])  # type: ignore[list-item]
+        if row.values is not None:
+            self._study.tell(number, row.values)
         else:
             # A trial that was stopped early has no value here: what it had at a rung is not what it had ended at.
             self._study.tell(number, state=TrialState.PRUNED if row.stopped else TrialState.FAIL)

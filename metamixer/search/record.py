@@ -75,6 +75,11 @@ class Row:
         return 2 * self.cost["macs"] if self.cost else 0
 
     @property
+    def values(self) -> list[float] | None:
+        """What Optuna is told: accuracy and FLOPs, of a complete row alone."""
+        return [self.accuracy, float(self.flops)] if self.state == "complete" and self.accuracy is not None else None
+
+    @property
     def finished(self) -> bool:
         return self.state != "running"
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from metamixer.search.evaluator import resolve
 
@@ -23,11 +24,15 @@ class Computation:
             env={**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")},
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
+        # A pipe that nobody reads until the end may fill, and then the end never comes.
+        reader = ThreadPoolExecutor(1, thread_name_prefix="references")
+        self._printed = reader.submit(self._process.communicate)
+        reader.shutdown(wait=False)
 
     @property
     def ended(self) -> bool:
         """Whether `result` returns at once."""
-        return self._process.poll() is not None
+        return self._printed.done()
 
     def result(self) -> dict[str, float]:
         """Wait for the accuracies.
@@ -35,20 +40,20 @@ class Computation:
         Raises:
             RuntimeError: The function failed; the message is the end of what it printed.
         """
-        out, errors = self._process.communicate()
+        out, errors = self._printed.result()
         if self._process.returncode:
             raise RuntimeError((errors.strip().splitlines() or ["no message"])[-1])
         return json.loads(out.splitlines()[-1])
 
     def cancel(self) -> None:
         """Stop it if it still runs."""
-        if self._process.poll() is None:
+        if not self.ended:
             self._process.kill()
-        self._process.communicate()
+        self._printed.result()
 
 
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(10)
     name, task_name = sys.argv[1:]
-    print(json.dumps(resolve(name)(task_name)))  # type: ignore[call-arg,arg-type]
+    print(json.dumps(resolve(name)(task_name)))

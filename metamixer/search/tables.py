@@ -116,10 +116,10 @@ def _insert_values(db: Connection, trial: int, row: Row) -> None:
     from optuna.storages._rdb.models import TrialValueModel
     from sqlalchemy import insert as into
 
-    if row.state != "complete" or row.accuracy is None:
+    if row.values is None:
         return
     both = [
         {"trial_id": trial, "objective": objective, "value": value, "value_type": "FINITE"}
-        for objective, value in enumerate((row.accuracy, float(row.flops)))
+        for objective, value in enumerate(row.values)
     ]
     db.execute(into(TrialValueModel.__table__), both)

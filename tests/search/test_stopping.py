@@ -3,13 +3,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import sqlite3
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -139,17 +137,6 @@ def test_rungs_survive_a_restart(load: Load, monkeypatch: pytest.MonkeyPatch, br
     epochs = {row.epochs for row in record.read(stopped.path) if row.stopped}
     assert epochs
     assert epochs <= {1, 3}
-
-
-def test_a_result_written_by_a_driver_that_died_stays_stopped(load: Load) -> None:
-    study = load(*HALVING, "study.confirm=1")
-    study.run("inline")
-    before = record.read(study.path)
-    number = next(row.number for row in before if row.stopped)
-    with closing(sqlite3.connect(study.path / "study.db")) as db, db:
-        db.execute("UPDATE trials SET state = 'RUNNING', datetime_complete = NULL WHERE number = ?", (number,))
-    load(*HALVING, "study.confirm=1").run("inline")
-    assert record.read(study.path)[number] == before[number]
 
 
 def test_trials_that_do_not_listen_are_what_they_are(load: Load) -> None:

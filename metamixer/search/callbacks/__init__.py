@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,7 +48,7 @@ class Feed:
 
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         """A driver begins."""
-        self._each(lambda callback: callback.start(run, settings))
+        self._each(methodcaller("start", run, settings))
 
     def show(self, rows: Sequence[Row]) -> None:
         """Hand over what has ended since the last call."""
@@ -55,13 +56,13 @@ class Feed:
         self._seen, self._open = len(rows), []
         for number in waiting:
             if rows[number].finished:
-                self._each(lambda callback, row=rows[number]: callback.ended(row))  # type: ignore[misc]
+                self._each(methodcaller("ended", rows[number]))
             else:
                 self._open.append(number)
 
     def close(self) -> None:
         """The driver ends."""
-        self._each(lambda callback: callback.close())
+        self._each(methodcaller("close"))
 
     def _each(self, call: Callable[[Callback], None]) -> None:
         for name, callback in list(self._callbacks.items()):
