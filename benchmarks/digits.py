@@ -47,6 +47,7 @@ import numpy as np
 from metamixer import resources
 from metamixer.search.samplers import Parts
 from metamixer.simulate import score
+from metamixer.simulate.command import about
 from metamixer.simulate.compare import Median, difference, median
 from metamixer.simulate.run import beginning, run, study
 from metamixer.simulate.table import Table, read
@@ -291,11 +292,7 @@ def main() -> int:
     methods = ABLATION if options.ablation else METHODS[:-1]
     if options.only:
         methods = tuple(m for m in (ABLATION if options.ablation else METHODS) if m.name.strip() in options.only)
-    within, between = score.noise(table)
-    print(
-        f"{table.name}: {len(table.entries):,} architectures of {table.seeds} seeds; a seed deviates by {within:.4f},"
-        f" architectures by {between:.4f}; {options.runs} paired runs that begin with the same {START}"
-    )
+    print(*about(table), f"{options.runs} paired runs that begin with the same {START}", "", sep="\n")
     found = searches(path, methods, options.runs, options.jobs)
     perfect = [score.ceiling(table, seed) for seed in range(options.runs)]
     if options.plot:

@@ -165,7 +165,7 @@ def search(
 
 
 @_command(
-    epilog="Examples: metamixer simulate mine.jsonl.xz --sampler random --sampler tpe --budget 100 --start 12;"
+    epilog="Examples: metamixer simulate mine.jsonl.xz --sampler random --sampler tpe --budget 100 --paired 12;"
     " metamixer simulate mine.jsonl.xz --set stopping.rule=halving --budget 900epochs"
 )
 def simulate(
@@ -181,7 +181,7 @@ def simulate(
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Trials at a time.")] = 1,
     repeats: Annotated[int, typer.Option(metavar="N", min=1, help="Searches with each sampler.")] = 5,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="The first search's seed.")] = 0,
-    start: Annotated[
+    paired: Annotated[
         int, typer.Option(metavar="N", min=0, help="Architectures that searches of one seed all begin with.")
     ] = 0,
     overrides: Annotated[
@@ -201,7 +201,7 @@ def simulate(
         seed=seed,
         overrides=overrides or [],
         as_json=as_json,
-        start=start,
+        paired=paired,
     )
 
 

@@ -13,10 +13,11 @@ from metamixer.search.progress import duration
 from metamixer.simulate import table as tables
 from metamixer.simulate.compare import Median, median
 from metamixer.simulate.run import Simulated, beginning, run, study
-from metamixer.simulate.score import Curve, Scale, by_model, ceiling, curve, noise
+from metamixer.simulate.score import Curve, Scale, by_model, ceiling, curve, everything, noise
 from metamixer.simulate.table import Table
 
 SHARES = (0.95, 0.98, 0.99)
+SEEDS = 20  # of searches, over which what noise allows is a median
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def simulate(
     seed: int,
     overrides: list[str],
     as_json: bool,
-    start: int = 0,
+    paired: int = 0,
 ) -> int:
     """Search a table several times with each sampler and print what they found, and when.
 
@@ -82,7 +83,7 @@ def simulate(
         seed: Of the first of them.
         overrides: Of the study, as `section.key=value`.
         as_json: Print a document.
-        start: Architectures that the searches of one seed all begin with; 0 to let each sampler choose its own.
+        paired: Architectures that the searches of one seed all begin with; 0 to let each sampler choose its own.
 
     Returns:
         0.
@@ -98,7 +99,7 @@ def simulate(
                 recorded,
                 study(recorded, [*options, f"search.sampler={sampler}", f"study.seed={seed + i}"]),
                 workers,
-                beginning(recorded, start, seed + i),
+                beginning(recorded, paired, seed + i),
             )
             for i in range(repeats)
         ]
@@ -110,11 +111,12 @@ def simulate(
         "architectures": len(recorded.entries),
         "seeds": recorded.seeds,
         "epochs": recorded.epochs,
+        "about": about(recorded),
         "noise": dict(zip(("seeds", "architectures"), noise(recorded), strict=True)),
         "ceiling": best,
         "workers": workers,
         "repeats": repeats,
-        "start": start,
+        "paired": paired,
         "samplers": [found.document() for found in runs],
     }
     if as_json:
@@ -132,14 +134,11 @@ def _print(document: dict[str, Any]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 140
-    console.print(
-        f"{document['table']}: {document['architectures']:,} architectures of {document['seeds']} seeds and"
-        f" {document['epochs']} epochs; a seed deviates by {document['noise']['seeds']:.4f}, architectures by"
-        f" {document['noise']['architectures']:.4f}"
-    )
+    for line in document["about"]:
+        console.print(line, soft_wrap=True)
     title = f"Medians of {document['repeats']} searches with {document['workers']} workers"
-    if document["start"]:
-        title += f", all of one seed begin with the same {document['start']} architectures"
+    if document["paired"]:
+        title += f", all of one seed begin with the same {document['paired']} architectures"
     grid = Grid(title=title, box=box.SIMPLE_HEAD)
     grid.add_column("sampler")
     heads = ["hypervolume", "by model", "trainings", "stopped early", "epochs", "time", "proposing"]
@@ -174,15 +173,18 @@ def table(record: Path, out: Path) -> int:
     """
     found = tables.from_run(record)
     tables.write(found, out)
-    within, between = noise(found)
-    print(
-        f"{out}: {len(found.entries):,} architectures of {found.seeds} seeds and {found.epochs} epochs,"
-        f" {out.stat().st_size / 1e6:.2f} MB"
-    )
-    print(f"a seed deviates by {within:.4f}, architectures by {between:.4f} ({_ratio(found)})")
+    print(f"{out}: {out.stat().st_size / 1e6:.2f} MB", *about(found), sep="\n")
     return 0
 
 
-def _ratio(found: Table) -> str:
-    within, between = noise(found)
-    return f"{between / within:.1f} times as much" if within else "no noise"
+def about(table: Table) -> list[str]:
+    """What is in a table, and how much of it is noise, in lines that its README repeats."""
+    within, between = noise(table)
+    ratio = f"{between / within:.1f} times as much" if within else "no noise"
+    best = statistics.median(ceiling(table, seed) for seed in range(SEEDS))
+    seen = statistics.median(everything(table, seed) for seed in range(SEEDS))
+    return [
+        f"{table.name}: {len(table.entries):,} architectures of {table.seeds} seeds and {table.epochs} epochs",
+        f"a seed deviates by {within:.4f}, architectures by {between:.4f} ({ratio})",
+        f"noise ceiling {best:.4f}: a front chosen by all seeds, scored by all but one; chosen by that one: {seen:.4f}",
+    ]

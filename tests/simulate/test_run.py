@@ -191,11 +191,13 @@ def test_the_command_compares(table: Table, tmp_path: Path, capsys: pytest.Captu
     assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=False) == 0
     printed = capsys.readouterr().out
     assert "small: 200 architectures of 3 seeds and 9 epochs" in printed
+    assert "a seed deviates by 0.00" in printed
+    assert f"noise ceiling {score.ceiling(table, 0):.1f}" in printed
     assert f"{document['samplers'][0]['share']:.4f}" in printed
     assert "begin with" not in printed
     low, high = document["samplers"][0]["share interval"]
     assert low <= document["samplers"][0]["share"] <= high
-    assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=False, start=4) == 0
+    assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=False, paired=4) == 0
     assert "all of one seed begin with the same 4 architectures" in capsys.readouterr().out
     with pytest.raises(ResourceError, match="unknown table 'smal'"):
         command.simulate("smal", **arguments, as_json=True)
