@@ -16,6 +16,7 @@ import functools
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,15 +31,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 TOYS = HERE.parent / "tests" / "search"
-
-SPACE = """\
-name = 'small'
-max_depth = 2
-[rules]
-network = 'patch({1|2}, {8|16|24}) >> each(block, {1..3}) >> norm'
-block = 'res(norm >> mixer) >> res(norm >> ffn({1|2|3}))'
-mixer = '{lin | dw({3|5}) | lin * mixer | att(lin,lin,lin)@h({1|2|3}) >> lin}'
-"""
 
 STUDY = """\
 [study]
@@ -189,7 +181,7 @@ class Chain:
 
     def __init__(self, folder: Path, name: str, budget: int, workers: int, dispatcher: str) -> None:
         self.folder, self.name, self.budget, self.dispatcher = folder, name, budget, dispatcher
-        (folder / "small.toml").write_text(SPACE)
+        shutil.copy(TOYS / "small.toml", folder)
         self.file = folder / "study.toml"
         self.file.write_text(STUDY)
         self.overrides = [f"study.budget={budget}", f"search.workers={workers}"]

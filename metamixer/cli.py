@@ -27,6 +27,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print one JSON document instead of text.")]
 Runs = Annotated[Path, typer.Option("--runs", metavar="DIR", help="The folder that holds the runs.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the study; may be given many times."),
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run: its name, its folder, or its study.db.")]
 
 
@@ -107,10 +111,7 @@ def search(
         str | None, typer.Option(metavar="NAME", help="The run's name; the study's own name if not given.")
     ] = None,
     runs: Runs = Path("runs"),
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the study; may be given many times."),
-    ] = None,
+    overrides: Overrides = None,
     sampler: Annotated[
         str | None,
         typer.Option(
@@ -184,9 +185,7 @@ def simulate(
     paired: Annotated[
         int, typer.Option(metavar="N", min=0, help="Architectures that searches of one seed all begin with.")
     ] = 0,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key of the study.")
-    ] = None,
+    overrides: Overrides = None,
     as_json: Json = False,
 ) -> int | None:
     """Search a table of recorded trainings, in seconds: how good a sampler and a stopping rule are."""

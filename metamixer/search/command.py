@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from metamixer.search import front, record
+from metamixer.search import storage as storages
 from metamixer.search.front import Point
 from metamixer.search.interrupt import EXIT_CODE
 from metamixer.search.progress import view
@@ -65,7 +66,10 @@ def search(
     if as_json:
         print(json.dumps(_document(searched, outcome, points, settings, Path(report))))
     else:
-        _print(searched, outcome, points, settings, Path(report), study, name, runs)
+        spent = searched.config.budget
+        twice = replace(spent, amount=2 * (outcome.trained if spent.unit == "trainings" else spent.amount) or 1)
+        more = _command(study, name, runs, overrides, {**asked, "study.budget": twice.text}, dispatcher)
+        _print(searched, outcome, points, settings, Path(report), more)
     return 0 if any(point.kind == "trained" for point in points) else 1
 
 
@@ -93,7 +97,7 @@ def _document(
     return {
         "study": study.path.name,
         "run": str(study.path),
-        "record": str(study.path / "study.db"),
+        "record": str(storages.find(study.path)),
         "report": str(report),
         **asdict(outcome),
         "front": sorted((row for row in rows("trained") if row["on_front"]), key=lambda row: row["flops"]),
@@ -108,9 +112,7 @@ def _print(
     points: list[Point],
     settings: dict[str, Any],
     report: Path,
-    name: str,
-    run: str | None,
-    runs: Path,
+    more: str,
 ) -> None:
     from rich import box
     from rich.console import Console
@@ -151,11 +153,7 @@ def _print(
         f" {outcome.refused} proposals refused"
     )
     console.print(f"report: {report}", soft_wrap=True)
-    more = shlex.join(["metamixer", "search", name, *(["--name", run] if run else [])])
-    more += f" --runs {shlex.quote(str(runs))}" if runs != Path("runs") else ""
-    spent = study.config.budget
-    twice = replace(spent, amount=2 * (outcome.trained if spent.unit == "trainings" else spent.amount) or 1)
-    console.print(f"go on:  {more} --budget {twice.text}", soft_wrap=True)
+    console.print(f"go on:  {more}", soft_wrap=True)
 
 
 def _cells(point: Point) -> tuple[str, str, str, str, str]:

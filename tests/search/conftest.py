@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +12,6 @@ from metamixer.search.study import Study
 
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)  # for `toys`
-
-SPACE = """\
-name = 'small'
-max_depth = 2
-[rules]
-network = 'patch({1|2}, {8|16|24}) >> each(block, {1..3}) >> norm'
-block = 'res(norm >> mixer) >> res(norm >> ffn({1|2|3}))'
-mixer = '{lin | dw({3|5}) | lin * mixer | att(lin,lin,lin)@h({1|2|3}) >> lin}'
-"""
 
 STUDY = """\
 [study]
@@ -51,7 +43,7 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """A study file with a small space beside it."""
-    (tmp_path / "small.toml").write_text(SPACE)
+    shutil.copy(Path(HERE, "small.toml"), tmp_path)
     path = tmp_path / "study.toml"
     path.write_text(STUDY)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -194,7 +195,9 @@ def test_the_command_ends_with_the_front_and_a_report(file: Path, folder: Path, 
     assert process.returncode == 0, printed
     assert "6 architectures trained, 0 trials failed" in printed
     assert f"report: {(folder / 'report.html')}" in printed
-    assert f"go on:  metamixer search {file} --runs {folder.parent} --budget 12" in printed
+    # All that the study was started with: with less, the record would be another study's.
+    more = shlex.join(["metamixer", *map(str, arguments[:4]), "--set", BASELINES, "--budget", "12"])
+    assert f"go on:  {more} --dispatcher inline\n" in printed
     assert (folder / "report.html").stat().st_size > 100_000
 
     process = start(COMMAND, *arguments, "--json")

@@ -186,15 +186,7 @@ class KnownCost:
         draws: Draws,
         rng: random.Random,
     ) -> tuple[Candidate | None, dict[str, Any]]:
-        """The next candidate and why; None where no unseen legal one was found.
-
-        Args:
-            observed: what was evaluated.
-            pending: what is being evaluated.
-            taken: whether an architecture was, is being, or shall not be evaluated.
-            draws: the space.
-            rng: source of randomness.
-        """
+        """See `metamixer.search.samplers.derivations.Engine.propose`."""
         begun = [item.candidate for item in observed if item.eligible or item.replicates < 1] + list(pending)
         if len(begun) < self.settings.startup or len(observed) < 2:
             return self._spread(begun, taken, draws, rng)

@@ -41,7 +41,7 @@ class Evolution:
         draws: Draws,
         rng: random.Random,
     ) -> tuple[Candidate | None, dict[str, Any]]:
-        """See `metamixer.search.samplers.engine.Engine.propose`."""
+        """See `metamixer.search.samplers.derivations.Engine.propose`."""
         observed = [item for item in observed if item.eligible]
         grown = len(observed) + len(pending) >= self.startup and bool(observed)
         order = self._order(observed) if grown else []
