@@ -223,13 +223,22 @@ def test_groups_are_those_that_optuna_samples_jointly() -> None:
             if trial.suggest_categorical(f"{kind}{i}", ("x", "y")) == "x":
                 trial.suggest_int(f"{kind}{i} width", 1, 8)
         study.tell(trial, (rng.random(), rng.random()))
+    tried = study.ask()
+    names, found = named._groups(study)
+    assert set(found) == set(names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tpe = samplers.make("tpe", 0, 5)
-        assert tpe is not None
-        names = tpe.infer_relative_search_space(study, study.ask())
-        theirs = {frozenset(group) for group in tpe._search_space_group.search_spaces}  # type: ignore[attr-defined]
-    found = named._groups(study, names)
-    assert set(found) == set(names)
-    assert {frozenset(group) for group in found.values()} == theirs
-    assert len(theirs) > 5
+        grouped = optuna.samplers.TPESampler(
+            seed=0, multivariate=True, group=True, constant_liar=True, n_startup_trials=5
+        )
+        assert grouped.infer_relative_search_space(study, tried) == names
+        theirs = {frozenset(group) for group in grouped._search_space_group.search_spaces}
+        assert {frozenset(group) for group in found.values()} == theirs
+        assert len(theirs) > 5
+        # One group is sampled as by Optuna's own grouped sampler that is told to sample no other.
+        for group in theirs:
+            part = {name: names[name] for name in sorted(group)}
+            ours = samplers.make("tpe", 7, 5)
+            assert ours is not None
+            grouped._rng.rng.seed(7)
+            assert ours.sample_relative(study, tried, part) == grouped.sample_relative(study, tried, part)

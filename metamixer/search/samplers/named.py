@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -46,15 +46,15 @@ class _Nsga2(NSGAIISampler):
 def make(name: str, seed: int, startup: int) -> BaseSampler | None:
     """Optuna's sampler of a name; None for `random` (every choice from the space's prior) and for our own.
 
-    `tpe` is multivariate and grouped (Falkner et al. 2018), and counts running trials as bad (constant liar); `gp`
-    models the parameters that all trials share; `nsga2` has generations of `startup` trials.
+    `tpe` is multivariate (Falkner et al. 2018), in groups that `Repairing` hands it, and counts running trials as bad
+    (constant liar); `gp` models the parameters that all trials share; `nsga2` has generations of `startup` trials.
     """
     if name not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {name!r}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Optuna marks groups as experimental
+        warnings.simplefilter("ignore")  # Optuna marks some arguments as experimental
         if name == "tpe":
-            return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=startup)
+            return TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=startup)
         if name == "nsga2":
             return _Nsga2(seed=seed, population_size=max(2, startup))
         if name == "gp":
@@ -106,26 +106,35 @@ class Repairing(BaseSampler):
             warnings.simplefilter("ignore")
             if self._together is None:
                 inner.before_trial(study, trial)
-                self.seen = inner.infer_relative_search_space(study, trial)
-                self._together = _groups(study, self.seen) if isinstance(inner, TPESampler) else {}
-                if not self._together:
+                self._together = {}
+                if isinstance(inner, TPESampler):
+                    self.seen, self._together = _groups(study)
+                else:
+                    self.seen = inner.infer_relative_search_space(study, trial)
                     self._joint = dict(inner.sample_relative(study, trial, self.seen))
             if name in self._together and name not in self._joint:
-                # Groups do not depend on each other, and a draw reaches a tenth of those of a recursive space.
                 part = {other: self.seen[other] for other in self._together[name]}
                 self._joint |= inner.sample_relative(study, trial, part)
 
 
-def _groups(study: Study, names: Iterable[str]) -> dict[str, list[str]]:
-    """For each name those that the same trials have: grouped TPE samples these jointly, each group by itself."""
-    having: dict[str, list[int]] = {name: [] for name in names}
+def _groups(study: Study) -> tuple[dict[str, BaseDistribution], dict[str, list[str]]]:
+    """The parameters of all trials, and for each those that the same trials have.
+
+    These groups are the ones of Optuna's `TPESampler(group=True)`, which cuts them anew and samples all of them for
+    every trial. Groups do not depend on each other, and a draw of a recursive space reaches a tenth of them.
+    """
+    seen: dict[str, BaseDistribution] = {}
+    having: dict[str, list[int]] = {}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
-        for name in having.keys() & trial.params.keys():
-            having[name].append(trial.number)
+        for name, distribution in trial.distributions.items():
+            seen[name] = distribution
+            having.setdefault(name, []).append(trial.number)
     groups: dict[tuple[int, ...], list[str]] = {}
     for name in sorted(having):
-        groups.setdefault(tuple(having[name]), []).append(name)
-    return {name: group for group in groups.values() for name in group}
+        if not seen[name].single():
+            groups.setdefault(tuple(having[name]), []).append(name)
+    together = {name: group for group in groups.values() for name in group}
+    return {name: seen[name] for name in together}, together
 
 
 def distribution(choice: Choice) -> IntDistribution | CategoricalDistribution:
