@@ -43,6 +43,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from metamixer import resources
 from metamixer.search.samplers import Parts
@@ -149,7 +150,7 @@ def search(path: str, method: Method, seed: int) -> Found:
 
 def searches(path: str, methods: Sequence[Method], runs: int, jobs: int) -> dict[Method, list[Found]]:
     """All methods on all seeds, some at a time, the longest first."""
-    with ProcessPoolExecutor(jobs) as pool:
+    with ProcessPoolExecutor(jobs, initializer=threadpool_limits, initargs=(1,)) as pool:
         begun = {(m, seed): pool.submit(search, path, m, seed) for m, seed in product(methods, range(runs))}
         found: dict[Method, list[Found]] = {}
         for (method, _), future in begun.items():
