@@ -33,6 +33,8 @@ T = TypeVar("T")
 LOCK_SECONDS = 10.0
 # How long a database that went away is waited for, and how often it is tried.
 AWAY_SECONDS, RETRY_SECONDS = 600.0, 2.0
+# Each time that making the tables fails, another driver has made some; there are a dozen.
+MAKING_TRIES = 20
 OBJECTIVES = ("accuracy", "flops")
 
 
@@ -255,7 +257,6 @@ def _open(place: Storage) -> tuple[RDBStorage, Study]:
 
 def _sqlite(file: Path) -> RDBStorage:
     """A SQLite file: write-ahead log, and one synchronisation a checkpoint."""
-    import optuna
     from sqlalchemy import event
 
     try:
@@ -268,11 +269,7 @@ def _sqlite(file: Path) -> RDBStorage:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "studies" not in tables:
         raise record.not_a_record(Storage(file=file))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{file}", engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}}
-        )
+    storage = _made(f"sqlite:///{file}", {"connect_args": {"timeout": LOCK_SECONDS}})
     storage.engine.dispose()
     event.listen(storage.engine, "connect", _set_synchronous)
     return storage
@@ -280,13 +277,29 @@ def _sqlite(file: Path) -> RDBStorage:
 
 def _server(place: Storage) -> RDBStorage:
     """A database server. Connections are looked at before they are used: an idle one may have been closed."""
-    import optuna
-
     place.engine().dispose()  # says what is wrong with the URL, or which driver is missing
-    options = {"connect_args": ARGUMENTS, "pool_pre_ping": True}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return optuna.storages.RDBStorage(place.address(), engine_kwargs=options)
+    return _made(place.address(), {"connect_args": ARGUMENTS, "pool_pre_ping": True})
+
+
+def _made(url: str, options: dict[str, Any]) -> RDBStorage:
+    """Optuna's storage with its tables, which another driver may be making at the same moment."""
+    import optuna
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+    for left in reversed(range(MAKING_TRIES)):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return optuna.storages.RDBStorage(url, engine_kwargs=options)
+        except (SQLAlchemyError, StorageInternalError) as error:
+            half_made = any(
+                isinstance(e, IntegrityError) or "already exists" in str(e) for e in (error, error.__cause__)
+            )
+            if not half_made or not left:
+                raise
+            time.sleep(0.1)
+    raise AssertionError("the last try returns or raises")
 
 
 def _engine(place: Storage) -> Engine:

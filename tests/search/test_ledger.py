@@ -213,6 +213,26 @@ def held(path: Path, **by: object) -> None:
         db.execute("UPDATE study_user_attributes SET value_json = ? WHERE key = 'lease'", (json.dumps(owner),))
 
 
+def test_two_drivers_may_make_one_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.storages import RDBStorage
+    from optuna.storages._rdb.storage import _VersionManager
+
+    stamp, calls = _VersionManager._set_alembic_revision, 0
+
+    def late(self: _VersionManager, revision: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            RDBStorage(f"sqlite:///{path}")  # another driver stamps the tables that this one has found unstamped
+        stamp(self, revision)
+
+    monkeypatch.setattr(_VersionManager, "_set_alembic_revision", late)
+    book = Ledger(path, SETTINGS, {})
+    assert calls == 2
+    assert not book.resumed
+    book.close()
+
+
 @pytest.mark.parametrize(
     "by",
     [
