@@ -66,17 +66,18 @@ def test_the_readme_says_what_the_commands_print(bench: Table) -> None:
 
 
 def test_known_cost_finds_more_than_chance(bench: Table) -> None:
-    """What is missing to perfect knowledge after 50 trainings, from the same starting points.
+    """What is missing to perfect knowledge after 60 trainings, from the same starting points.
 
-    Measured: see tables/README.md. Half of what chance misses would be met on every one of ten sets of four runs.
+    Measured while the table was being recorded, with 124 architectures and after 40 trainings: random missed 0.0182,
+    known-cost 0.0098, which is 0.54 of it, in the mean of 16 runs. With 5 runs the mean may be off by a third.
     """
     scale = score.Scale(bench)
     missing: dict[str, list[float]] = {"known-cost": [], "random": []}
-    for seed in range(4):
+    for seed in range(5):
         first, best = beginning(bench, 12, seed), score.ceiling(bench, seed)
         for sampler, found in missing.items():
-            options = [f"search.sampler={sampler}", "study.budget=50", "study.confirm=1", f"study.seed={seed}"]
+            options = [f"search.sampler={sampler}", "study.budget=60", "study.confirm=1", f"study.seed={seed}"]
             simulated = run(bench, study(bench, options), first=first)
             share = score.by_model(simulated, scale)
             found.append(best - (score.curve(simulated, scale).share[-1] if share is None else share))
-    assert statistics.fmean(missing["known-cost"]) < 0.7 * statistics.fmean(missing["random"])
+    assert statistics.fmean(missing["known-cost"]) < 0.8 * statistics.fmean(missing["random"])
