@@ -159,7 +159,7 @@ def test_three_objectives_and_none_known() -> None:
 def test_what_is_known_must_agree_with_what_is_told() -> None:
     sampler = KnownCostSampler({1: lambda params: 2 * macs(params)}, seed=0)
     with pytest.warns(UserWarning, match=r"objective 1 of trial 0 was told as .*, but known\[1\] says"):
-        study_of(sampler, 3)
+        study_of(sampler, 2)
     with pytest.raises(ValueError, match=r"known names objectives \[2\], the study has 2"):
         study_of(KnownCostSampler({2: macs}), 1)
     with pytest.raises(ValueError, match="every objective is known"):

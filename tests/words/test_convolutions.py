@@ -14,7 +14,7 @@ from metamixer.words.convolutions import BLOCK, portion
 
 
 @pytest.mark.parametrize(
-    ("kernel", "channels"), product([(7, 7), (5, 5), (1, 11), (31,), (5, 5, 5)], [96, 700, 768, 3000])
+    ("kernel", "channels"), [*product([(7, 7), (5, 5), (1, 11), (31,), (5, 5, 5)], [96, 700, 768, 3000])]
 )
 def test_portions_are_small_and_even(kernel, channels):
     width = portion(kernel, channels)
