@@ -359,7 +359,7 @@ def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.
 
     recommend = Proposer.recommend
     monkeypatch.setattr(Proposer, "recommend", spied)
-    study = load("study.budget=16")
+    study = load("study.budget=16", "study.seed=1")
     study.run("inline")
     rows = record.read(study.path)
     ((replicates, numbers),) = asked
