@@ -21,6 +21,7 @@ from metamixer.errors import LanguageError
 from metamixer.language import Sentence, parse
 from metamixer.language.nodes import size, word
 from metamixer.language.parse import nearest
+from metamixer.language.vocabulary import words
 
 FOLDER = Path(__file__).parent
 OTHERS = ("shells.toml", "unsaid.toml")  # data files that hold no entries
@@ -178,3 +179,16 @@ def get(name: str) -> Entry:
             f"did you mean {close}?" if close else f"it has: {', '.join(entries())}",
         )
     return entries()[name]
+
+
+def find(text: str) -> Entry | None:
+    """The entry that a text names; None for the text of a sentence.
+
+    Raises:
+        LanguageError: it is one name, of neither an entry nor a word, and nearly that of an entry.
+    """
+    if text in entries():
+        return entries()[text]
+    if text.isidentifier() and text not in words() and nearest(text, entries()) is not None:
+        return get(text)
+    return None

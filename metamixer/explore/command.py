@@ -7,13 +7,10 @@ from itertools import groupby
 from typing import Any
 
 from metamixer import catalog
-from metamixer.errors import LanguageError
 from metamixer.explore.attributes import Attributes
 from metamixer.explore.diff import Difference, Pair, Stage
 from metamixer.explore.diff import diff as compare
 from metamixer.language import Sentence, parse
-from metamixer.language.parse import nearest
-from metamixer.language.vocabulary import words
 
 SIGNS = {"same": "=", "changed": "~", "only in A": "<", "only in B": ">"}
 WIDTH = 56  # characters of a stage that are printed
@@ -51,12 +48,9 @@ def diff(
 
 
 def _sentence(text: str, head: bool) -> Sentence:
-    if text not in catalog.names():
-        close = nearest(text, catalog.names())
-        if text.isidentifier() and text not in words() and close is not None:
-            raise LanguageError(f"the catalogue has no {text}", None, f"did you mean {close}?")
+    entry = catalog.find(text)
+    if entry is None:
         return parse(text)
-    entry = catalog.get(text)
     return entry.network if head else entry.sentence
 
 

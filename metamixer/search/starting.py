@@ -104,8 +104,6 @@ def _sentence(name: str, runs: Path) -> Sentence:
     """What a name means."""
     from metamixer import catalog
     from metamixer.language import parse
-    from metamixer.language.parse import nearest
-    from metamixer.language.vocabulary import words
 
     trial = _TRIAL.fullmatch(name)
     if trial is not None:
@@ -114,19 +112,11 @@ def _sentence(name: str, runs: Path) -> Sentence:
         if row is None or not row.sentence:
             raise StudyError(f"the run {trial[1]} has no trial {trial[2]} with a sentence", f"search.start = {name}")
         return parse(row.sentence)
-    if name in catalog.names():
-        return catalog.get(name).sentence
-    if re.fullmatch(r"\w+", name) and name not in words():
-        near = nearest(name, catalog.names())
-        raise StudyError(
-            f"the catalogue has no starting point {name}",
-            "search.start",
-            f"did you mean {near}?" if near else "metamixer catalog lists its entries; a trial is written digits#12",
-        )
     try:
-        return parse(name)
+        entry = catalog.find(name)
+        return parse(name) if entry is None else entry.sentence
     except LanguageError as error:
-        raise _refused(name, "is no sentence", error) from None
+        raise _refused(name, "is neither in the catalogue nor a sentence", error) from None
 
 
 def _refused(name: str, what: str, error: UserError) -> StudyError:

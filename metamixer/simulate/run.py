@@ -158,8 +158,7 @@ def run(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     clock = Clock()
-    shape = table.header["task"]
-    task = Task(shape["name"], shape["channels"], tuple(shape["grid"]), shape["classes"], "recorded", _no_data)
+    task = table.task
     search, seed = config.search, config.study.seed
     space: Any = Restricted(table)
 
@@ -226,7 +225,3 @@ def run(
         )
         del trainings[number]
         ends.append((number, clock.now))
-
-
-def _no_data() -> Any:
-    raise NotImplementedError("a recorded task is not trained again")

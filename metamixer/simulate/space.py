@@ -9,7 +9,6 @@ from functools import cache
 from metamixer.errors import SpaceError
 from metamixer.language import Sentence, parse
 from metamixer.language.choice import Choice, Value
-from metamixer.language.nodes import size, word
 from metamixer.language.space import Draw
 from metamixer.simulate.table import Entry, Table
 
@@ -69,8 +68,8 @@ class Restricted:
         Raises:
             SpaceError: the table has no such architecture.
         """
-        network = sentence.then(word("mean"), word("lin", size(self.table.header["task"]["classes"])))
-        entry = self.table.by_sentence.get(str(sentence)) or self.table.by_key.get(network.key(channels, grid))
+        key = self.table.task.network(sentence).key(channels, grid)
+        entry = self.table.by_sentence.get(str(sentence)) or self.table.by_key.get(key)
         if entry is None:
             raise SpaceError(f"the table {self.name} has no {sentence}", None, "take one of its architectures")
         return self.replay(entry.choices, channels, grid)

@@ -27,6 +27,7 @@ from metamixer import files
 from metamixer.errors import RecordError
 from metamixer.search import record
 from metamixer.search.record import Row
+from metamixer.tasks import Task
 
 FORMAT = 1
 COLUMNS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
@@ -98,12 +99,22 @@ class Table:
         return min(len(entry.trainings) for entry in self.entries)
 
     @cached_property
+    def task(self) -> Task:
+        """The task that was recorded, without its data."""
+        task = self.header["task"]
+        return Task(task["name"], task["channels"], tuple(task["grid"]), task["classes"], "recorded", _no_data)
+
+    @cached_property
     def by_key(self) -> dict[str, Entry]:
         return {entry.key: entry for entry in self.entries}
 
     @cached_property
     def by_sentence(self) -> dict[str, Entry]:
         return {entry.sentence: entry for entry in self.entries}
+
+
+def _no_data() -> Any:
+    raise NotImplementedError("a recorded task is not trained again")
 
 
 def write(table: Table, path: str | Path) -> None:

@@ -132,8 +132,8 @@ def test_a_trial_of_another_run(load: Load) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "says"),
     [
-        ("vit_digit", (), ["no starting point vit_digit", "did you mean vit_digits?"]),
-        ("patch(2,16) >> norm >>", (), ["is no sentence", "ends too early"]),
+        ("vit_digit", (), ["the catalogue has no vit_digit", "did you mean vit_digits?"]),
+        ("patch(2,16) >> norm >>", (), ["neither in the catalogue nor a sentence", "ends too early"]),
         ("patch(3,16) >> pos >> lin@win(5)", (), ["does not fit the task digits-hard"]),
         (ONE, ("limits.macs=1000",), ["is over the limit", "at most 1,000", "raise [limits]"]),
         (ONE.replace("dw(3)", "dw(7)"), (), ["is not in the space small", "not 7 in dw(7)", "rule mixer", "3 | 5"]),

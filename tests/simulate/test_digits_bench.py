@@ -16,9 +16,6 @@ from metamixer.simulate.command import about
 from metamixer.simulate.run import beginning, run, study
 from metamixer.simulate.table import Entry, Table, read
 
-pytestmark = pytest.mark.skipif(
-    "digits-bench" not in resources.names("tables"), reason="the table digits-bench is not there"
-)
 README = Path(__file__).parents[2] / "tables" / "README.md"
 LARGEST = 2_500_000  # bytes
 
