@@ -32,6 +32,8 @@ _ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # Every trial has a thread of its own in its worker; glibc gives threads heaps that are never given back.
+    "MALLOC_ARENA_MAX": "2",
 }
 
 
