@@ -93,9 +93,9 @@ METHODS = (
 )
 ABLATION = (
     Method(OURS, OURS, FEW),
-    Method("  cost learned", OURS, FEW, Parts(cost=False, families=("rules", "graph"))),
+    Method("  cost learned", OURS, FEW, Parts(cost=False, families=("rules", "labels", "graph"))),
     Method("  flat kernel", OURS, FEW, Parts(families=("choices", "known"))),
-    Method("  graph kernel alone", OURS, FEW, Parts(families=("graph", "known"))),
+    Method("  graph kernel alone", OURS, FEW, Parts(families=("labels", "graph", "known"))),
     Method("  rules kernel alone", OURS, FEW, Parts(families=("rules", "known"))),
     Method("  repeats allowed", OURS, FEW, repeats=True),
     Method("  with early stopping", OURS, FEW, stopping=True),

@@ -231,10 +231,10 @@ PEERS = (
 ABLATION = (
     Method("  cost learned", partial(_ours, cost=False), 100),
     Method("  flat kernel", partial(_ours, families=("choices",)), 60),
-    Method("  tree kernel alone", partial(_ours, families=("graph",)), 60),
+    Method("  tree kernel alone", partial(_ours, families=("labels", "graph")), 60),
     Method("  codes, not networks", partial(_ours, key=None, tree=None), 60),
     Method("  repeats allowed", partial(_ours, unseen=False), 60),
-    Method("  without log-cost feature", partial(_ours, families=("choices", "rules", "graph")), 60),
+    Method("  without log-cost feature", partial(_ours, families=("choices", "rules", "labels", "graph")), 60),
 )
 
 

@@ -261,7 +261,7 @@ class Proposer:
         priced = self.price(drawn.sentence, self.task)
         if over(priced.cost, self.limits) is not None:
             return None
-        return drawn.sentence.node, dict(drawn.choices), priced.key, 2 * priced.cost["macs"]
+        return drawn.sentence.node, dict(drawn.choices), priced.key, priced.cost
 
     def _sampler(self, seed: int) -> BaseSampler | None:
         if self._own is not None:

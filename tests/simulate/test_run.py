@@ -287,7 +287,7 @@ def test_parts_of_the_sampler_can_be_taken_away(table: Table, monkeypatch: pytes
     for parts in (Parts(), Parts(cost=False, families=("rules", "graph")), Parts(families=("choices", "known"))):
         assert len(searched(run(table, config, parts=parts))) == 8
     whole, learned, flat = seen[0], seen[2], seen[4]
-    assert whole == ({0}, ("rules", "graph", "known"), {"rules", "graph", "known"})
+    assert whole == ({0}, ("rules", "labels", "graph", "known"), {"rules", "labels", "graph", "known"})
     assert learned == ({0, 1}, ("rules", "graph"), {"rules", "graph"})
     assert flat == ({0}, ("choices", "known"), {"choices", "known"})
 

@@ -17,7 +17,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from metamixer.search.samplers.features import Tree, of_choices, of_graph, of_known, of_rules
+from metamixer.search.samplers.features import Tree, of_choices, of_known, of_rules, of_tree
 from metamixer.search.samplers.variation import Candidate
 
 FEW = 12  # alternatives, of which each is tried once
@@ -224,7 +224,7 @@ class Learned:
         if any("#" in name or "/" in name for name in params):
             features["rules"] = of_rules(params)
         if self.tree is not None:
-            features["graph"] = of_graph(self.tree(dict(params)))
+            features |= of_tree(self.tree(dict(params)))
         exact = {i: float(function(dict(params))) for i, function in self.known.items()}
         features["known"] = of_known(exact)
         known = {i: self.signs[i] * value for i, value in exact.items()}

@@ -51,7 +51,7 @@ class Settings:
         unseen: whether an architecture is proposed once only.
     """
 
-    families: tuple[str, ...] = ("choices", "rules", "graph", "known")
+    families: tuple[str, ...] = ("choices", "rules", "labels", "graph", "known")
     startup: int = 8
     draws: int = 100
     mutations: int = 100

@@ -3,9 +3,12 @@
 `choices`  one coordinate for each name and value, absence of a conditional name included: what flat samplers see.
 `rules`    the same choices counted by the rules they were taken under, at three depths of the path of references, so
            that a choice teaches about the same choice elsewhere in the tree.
-`graph`    Weisfeiler-Lehman subtree features (Shervashidze et al. 2011) of the graph of the sentence, where there is
-           one: phrases are nodes, sub-phrases and neighbours in sequence are edges.
-`known`    the logarithms of the objectives known exactly.
+`labels`   how often each label stands in the tree that a derivation makes, where it makes one: a sentence's phrases.
+`graph`    Weisfeiler-Lehman subtree features (Shervashidze et al. 2011) of that tree: labels refined by those around
+           them. Phrases are nodes, sub-phrases and neighbours in sequence are edges.
+`known`    the logarithms of what is known exactly: objectives, and a sentence's other costs.
+
+Labels and their refinements are two families, so that the marginal likelihood says how much what stands around counts.
 """
 
 from __future__ import annotations
@@ -66,31 +69,32 @@ def of_choices(choices: Mapping[str, Any], scaled: Mapping[str, float] | None = 
 
 
 def of_rules(choices: Mapping[str, Any]) -> dict[Any, float]:
-    """Counts of (rules, value), damped: the fourth of a kind says less than the first."""
+    """Damped counts of (rules, value)."""
     counts: Counter[Any] = Counter()
     for name, value in choices.items():
         for suffix in suffixes(name):
             counts[suffix, value] += 1
-    return {token: math.log1p(count) for token, count in counts.items()}
+    return _damped(counts)
 
 
-def of_known(known: Mapping[int, float]) -> dict[Any, float]:
-    """The logarithm of each objective known exactly; as it is where it has none."""
-    return {index: math.log(value) if value > 0 else value for index, value in known.items()}
+def of_known(known: Mapping[Any, float]) -> dict[Any, float]:
+    """The logarithm of each value that is known exactly; as it is where it has none."""
+    return {name: math.log(value) if value > 0 else value for name, value in known.items()}
 
 
 Tree = tuple[Any, tuple[Any, ...]]  # (label, its parts), parts in order
 
 
-def of_graph(tree: Tree) -> dict[Any, float]:
-    """Weisfeiler-Lehman features: counts, damped, of labels refined by the labels around them.
+def of_tree(tree: Tree) -> dict[str, dict[Any, float]]:
+    """Both families of a tree: damped counts of its labels, and of labels refined by those around them.
 
     Args:
         tree: nested (label, parts). A part's neighbours are its parent, its own parts, and the parts before and after
             it; the kind of edge belongs to the refined label.
     """
     labels: list[int] = []
-    found: Counter[Any] = Counter()
+    plain: Counter[Any] = Counter()
+    refined: Counter[Any] = Counter()
     around: list[list[tuple[int, int]]] = []
     stack: list[tuple[Tree, int]] = [(tree, -1)]
     last: dict[int, int] = {}
@@ -98,7 +102,7 @@ def of_graph(tree: Tree) -> dict[Any, float]:
         (label, parts), parent = stack.pop()
         number = len(labels)
         labels.append(hash(label))
-        found[label] += 1
+        plain[label] += 1
         around.append([])
         if parent >= 0:
             around[parent].append((PART, number))
@@ -114,8 +118,13 @@ def of_graph(tree: Tree) -> dict[Any, float]:
             hash((label, *sorted([hash((kind, labels[other])) for kind, other in edges])))
             for label, edges in zip(labels, around, strict=True)
         ]
-        found.update((depth, label) for label in labels)
-    return {token: math.log1p(count) for token, count in found.items()}
+        refined.update((depth, label) for label in labels)
+    return {"labels": _damped(plain), "graph": _damped(refined)}
+
+
+def _damped(counts: Mapping[Any, int]) -> dict[Any, float]:
+    """The fourth of a kind says less than the first."""
+    return {token: math.log1p(count) for token, count in counts.items()}
 
 
 class Distances:

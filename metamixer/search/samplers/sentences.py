@@ -15,7 +15,7 @@ from metamixer.search.record import Row
 from metamixer.search.samplers.derivations import NOTE, Engine
 from metamixer.search.samplers.engine import KnownCost, Settings
 from metamixer.search.samplers.evolution import Evolution
-from metamixer.search.samplers.features import Tree, of_choices, of_graph, of_known, of_rules
+from metamixer.search.samplers.features import Tree, of_choices, of_known, of_rules, of_tree
 from metamixer.search.samplers.named import Choice
 from metamixer.search.samplers.observed import Observation
 from metamixer.search.samplers.variation import Candidate
@@ -28,8 +28,8 @@ OBJECTIVES = 2  # error, and flops, which are known
 POOL = (60, 90, 30, 40)  # fresh, mutated, crossed, refined: drawing them is most of a proposal's time
 OWN = ("known-cost", "evolution")
 
-# A drawn sentence with its derivation, its key and its flops; None if it is refused.
-Drawn = tuple["Node", dict[str, int | str], str, int]
+# A drawn sentence with its derivation, its key and its cost; None if it is refused.
+Drawn = tuple["Node", dict[str, int | str], str, Mapping[str, int]]
 Draw = Callable[[Callable[[str, Choice], Any]], Drawn | None]
 
 
@@ -44,7 +44,7 @@ class Parts:
     """
 
     cost: bool = True
-    families: tuple[str, ...] = ("rules", "graph", "known")
+    families: tuple[str, ...] = ("rules", "labels", "graph", "known")
     unseen: bool = True
 
 
@@ -93,7 +93,7 @@ class Sentences:
         elif (row.searched or row.kind == "baseline") and row.key is not None:
             seen = self._firsts.get(row.number)
             if seen is None:
-                candidate = self._candidate(self._parse(row.sentence), row.choices, row.key, row.flops, "row")
+                candidate = self._candidate(self._parse(row.sentence), row.choices, row.key, row.cost or {}, "row")
             else:
                 candidate = seen[0]
             self._firsts[row.number] = (candidate, row)
@@ -163,25 +163,27 @@ class Sentences:
             return None
         return None if drawn is None else self._candidate(*drawn, source)
 
-    def _candidate(self, node: Node, choices: Mapping[str, int | str], key: str, flops: int, source: str) -> Candidate:
-        known = {1: float(flops)} if self._parts.cost else {}
-        seen = {family: _features(family, node, choices, known) for family in self._parts.families}
+    def _candidate(
+        self, node: Node, choices: Mapping[str, int | str], key: str, cost: Mapping[str, int], source: str
+    ) -> Candidate:
+        known = {1: 2.0 * cost.get("macs", 0)} if self._parts.cost else {}
+        seen = {family: _features(family, node, choices, cost) for family in self._parts.families}
         return Candidate(choices, key, known, seen, source)
 
 
 def _features(
-    family: str, node: Node, choices: Mapping[str, int | str], known: Mapping[int, float]
+    family: str, node: Node, choices: Mapping[str, int | str], cost: Mapping[str, int]
 ) -> Mapping[Any, float]:
     if family == "known":
-        return of_known(known)
+        return of_known(cost)
     if family == "choices":
         return of_choices(choices)
     if family == "rules":
         return _rules(tuple(choices.items()))
-    graph = node.cache.get("graph")
-    if graph is None:
-        graph = node.cache["graph"] = of_graph(tree_of(node))
-    return graph
+    both = node.cache.get("features")
+    if both is None:
+        both = node.cache["features"] = of_tree(tree_of(node))
+    return both[family]
 
 
 @lru_cache(maxsize=4096)

@@ -39,8 +39,9 @@ and baselines teach, noise is estimated from them, and the front is recommended 
 lucky trials. *No repeats*: known architectures and those over a limit are not proposed in the first place.
 
 `known-cost` spreads its first `startup` architectures over the range of FLOPs. Then a Gaussian process models the
-error: its kernel is a weighted sum of three families of features and of their product, namely the rules under which
-choices were taken, Weisfeiler-Lehman features of the sentence's graph, and log FLOPs; weights, widths and noise by
+error: its kernel is a weighted sum of four families of features and of their product, namely the rules under which
+choices were taken, the labels of the sentence's phrases, Weisfeiler-Lehman features of its graph, and the logarithms of
+what it costs (multiply-accumulates, parameters, elementwise operations, activations); weights, widths and noise by
 marginal likelihood. Of a pool of new, legal sentences (drawn, mutated, crossed, and mutations of the best of these)
 the one of largest expected gain of hypervolume is proposed. Above 150 trainings the kernel is fitted to 150 of them,
 above 1,500 it stands on 1,500.
