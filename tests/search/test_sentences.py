@@ -116,7 +116,7 @@ def test_subtrees_are_redrawn_and_exchanged_between_places_of_one_rule(recursive
 
     def draw(choose: Callable[..., object]) -> object:
         drawn = recursive.draw(random.Random(0), TASK.channels, TASK.grid, choose)
-        return drawn.sentence.node, dict(drawn.choices), drawn.sentence.key(TASK.channels, TASK.grid), 1
+        return drawn.sentence.node, dict(drawn.choices), drawn.sentence.key(TASK.channels, TASK.grid), {"macs": 1}
 
     space = Sentences("evolution", 4, draw, lambda text: parse(text).node)  # type: ignore[arg-type]
     rng = random.Random(0)
