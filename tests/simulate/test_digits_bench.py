@@ -33,7 +33,7 @@ def spread(table: Table, number: int) -> list[Entry]:
 
 def test_it_is_small_and_its_seeds_are_kept_apart(bench: Table) -> None:
     assert resources.find("tables", "digits-bench").stat().st_size <= LARGEST
-    assert 500 <= len(bench.entries) <= 1500  # half of what is planned is recorded
+    assert 1000 <= len(bench.entries) <= 1500
     assert len(bench.by_key) == len(bench.by_sentence) == len(bench.entries)
     seeds = [training.seed for entry in bench.entries for training in entry.trainings]
     assert {len(entry.trainings) for entry in bench.entries} == {3}
@@ -65,16 +65,16 @@ def test_the_readme_says_what_the_commands_print(bench: Table) -> None:
 def test_known_cost_finds_more_than_chance(bench: Table) -> None:
     """What is missing to perfect knowledge after 60 trainings, from the same starting points.
 
-    Measured on 500 architectures, means of 10 runs: random missed 0.0070, known-cost 0.0040, which is 0.57 of it. With
-    these 5 runs it is 0.67; where the model has no room below the best that it saw, 1.03.
+    Measured, means of these 10 runs: random misses 0.0078, known-cost 0.0050, which is 0.65 of it; where the model has
+    next to no room below the best that it saw, 0.75.
     """
     scale = score.Scale(bench)
     missing: dict[str, list[float]] = {"known-cost": [], "random": []}
-    for seed in range(5):
+    for seed in range(10):
         first, best = beginning(bench, 12, seed), score.ceiling(bench, seed)
         for sampler, found in missing.items():
             options = [f"search.sampler={sampler}", "study.budget=60", "study.confirm=1", f"study.seed={seed}"]
             simulated = run(bench, study(bench, options), first=first)
             share = score.by_model(simulated, scale)
             found.append(best - (score.curve(simulated, scale).share[-1] if share is None else share))
-    assert statistics.fmean(missing["known-cost"]) < 0.8 * statistics.fmean(missing["random"])
+    assert statistics.fmean(missing["known-cost"]) < 0.74 * statistics.fmean(missing["random"])
