@@ -1,7 +1,7 @@
 """Fronts found on digits-bench, a recorded table of a recursive space, by every sampler from the same starting points.
 
     python benchmarks/digits.py                             all samplers but gp, 20 paired runs
-    python benchmarks/digits.py --plot regret.html          regret over trainings, with its spread, too
+    python benchmarks/digits.py --plot docs/regret.png      regret over trainings, with its spread, too (or .html)
     python benchmarks/digits.py --ablation                  what each part of known-cost is worth
     python benchmarks/digits.py --table mine.jsonl.xz       another table, see tables/README.md
     python benchmarks/digits.py --only known-cost --only gp --runs 3
@@ -47,6 +47,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from metamixer import resources
+from metamixer.report import image
 from metamixer.search.samplers import Parts
 from metamixer.simulate import score
 from metamixer.simulate.command import about
@@ -265,15 +266,20 @@ def draw(found: dict[Method, list[Found]], perfect: list[float], file: Path) -> 
             showlegend=False,
             legendgroup=method.name,
         )
-        figure.add_scatter(x=counts, y=middle, name=method.name, legendgroup=method.name, line={"color": colour})
+        figure.add_scatter(
+            x=counts, y=middle, mode="lines", name=method.name, legendgroup=method.name, line={"color": colour}
+        )
     figure.update_layout(
         title=f"Hypervolume missing to perfect knowledge: median and quartiles of {len(perfect)} paired runs",
         xaxis_title="trainings",
         yaxis_title="share of the table's hypervolume",
-        yaxis_type="log",
+        yaxis={"type": "log", "tickvals": [0.001, 0.002, 0.005, 0.01, 0.02, 0.05]},
         template="plotly_white",
     )
-    figure.write_html(file, include_plotlyjs=True)
+    if file.suffix == ".png":
+        image.png(figure, file, height=500)
+    else:
+        figure.write_html(file, include_plotlyjs=True)
 
 
 def main() -> int:
@@ -283,7 +289,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="searches at a time")
     parser.add_argument("--ablation", action="store_true", help="known-cost with parts taken away")
     parser.add_argument("--only", metavar="NAME", action="append", help="these methods")
-    parser.add_argument("--plot", metavar="FILE", type=Path, help="write the regret curves as an HTML page")
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the regret curves, as an HTML page or a PNG")
     parser.add_argument("--check", action="store_true", help="exit 1 where the claim is missed")
     options = parser.parse_args()
     if options.table == "digits-bench" and "digits-bench" not in resources.names("tables"):
