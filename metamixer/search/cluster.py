@@ -33,7 +33,7 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     # Every trial has a thread of its own in its worker; glibc gives threads heaps that are never given back.
-    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
 }
 
 

