@@ -185,10 +185,15 @@ def find(text: str) -> Entry | None:
     """The entry that a text names; None for the text of a sentence.
 
     Raises:
-        LanguageError: it is one name, of neither an entry nor a word, and nearly that of an entry.
+        LanguageError: it is one name, of neither an entry nor a word.
     """
     if text in entries():
         return entries()[text]
-    if text.isidentifier() and text not in words() and nearest(text, entries()) is not None:
-        return get(text)
+    if text.isidentifier() and text not in words():
+        close = nearest(text, entries())
+        raise LanguageError(
+            f"the catalogue has no {text}, and it is no word",
+            None,
+            f"did you mean {close}?" if close else "`metamixer catalog` lists the one, `metamixer words` the other",
+        )
     return None
