@@ -131,7 +131,9 @@ class Stopping(_Section):
     """Which trainings are ended early: asynchronous successive halving by error at a rung and known cost."""
 
     rule: Annotated[Literal["none", "halving"], Field(description="none: everything is trained to the end")] = "none"
-    first: Annotated[int, Field(ge=1, description="epoch of the first rung")] = 1
+    first: Annotated[
+        int | None, Field(ge=1, description="epoch of the first rung; left out: when half of the epochs are over")
+    ] = None
     reduction: Annotated[int, Field(ge=2, description="one of so many goes on; rungs lie so many times apart")] = 3
     brackets: Annotated[
         int, Field(ge=1, description="trials take turns in sets of rungs; each starts a rung later")

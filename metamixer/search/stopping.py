@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from metamixer.search import front
 
 
-def rungs(epochs: int, first: int, reduction: int, bracket: int = 0) -> tuple[int, ...]:
+def rungs(epochs: int, first: int | None, reduction: int, bracket: int = 0) -> tuple[int, ...]:
     """The epochs after which trials are compared, rising, all below the full number.
 
     Args:
         epochs: Epochs of a full training.
-        first: Epoch of the first rung of bracket 0.
+        first: Epoch of the first rung of bracket 0; None for the one when half of them are over. Where the learning
+            rate is annealed, what good architectures have before says little of which ends ahead of which:
+            `benchmarks/digits.py --rungs` tells how much.
         reduction: Each rung lies this many times later than the one before.
         bracket: Leaves out this many of the first rungs.
     """
     found = []
-    rung = first * reduction**bracket
+    rung = (first or (epochs + 1) // 2) * reduction**bracket
     while rung < epochs:
         found.append(rung)
         rung *= reduction

@@ -25,13 +25,23 @@ from metamixer.search.study import Study
 
 Load = Callable[..., Study]
 BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
-HALVING = ("stopping.rule=halving", "training.epochs=9", "study.budget=18")
+HALVING = ("stopping.rule=halving", "stopping.first=1", "training.epochs=9", "study.budget=18")
 needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [((9, 1, 3), (1, 3)), ((9, 1, 3, 1), (3,)), ((9, 1, 3, 2), ()), ((10, 2, 2), (2, 4, 8)), ((1, 1, 3), ())],
+    [
+        ((9, 1, 3), (1, 3)),
+        ((9, 1, 3, 1), (3,)),
+        ((9, 1, 3, 2), ()),
+        ((10, 2, 2), (2, 4, 8)),
+        ((1, 1, 3), ()),
+        ((9, None, 3), (5,)),
+        ((9, None, 3, 1), ()),
+        ((12, None, 3), (6,)),
+        ((1, None, 2), ()),
+    ],
 )
 def test_rungs_lie_a_factor_apart_below_the_full_number(arguments: tuple[int, ...], expected: tuple[int, ...]) -> None:
     assert rungs(*arguments) == expected
