@@ -3,6 +3,7 @@
     python benchmarks/digits.py                             all samplers but gp, 20 paired runs
     python benchmarks/digits.py --plot docs/regret.png      regret over trainings, with its spread, too (or .html)
     python benchmarks/digits.py --ablation                  what each part of known-cost is worth
+    python benchmarks/digits.py --rungs                     what an epoch says of the end: where to stop early
     python benchmarks/digits.py --table mine.jsonl.xz       another table, see tables/README.md
     python benchmarks/digits.py --only known-cost --only gp --runs 3
     python benchmarks/digits.py --check                     exit 1 where the claim is missed
@@ -44,6 +45,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from metamixer import resources
@@ -245,6 +247,27 @@ def reached(curve: score.Curve, share: float, column: Sequence[float]) -> float:
     return math.inf if at is None else column[at]
 
 
+def foretell(table: Table) -> None:
+    """Prints how well the ranking after each epoch of a training is that by the other seeds' ends."""
+    print("rank correlation (Spearman) of the accuracy after an epoch with the mean of the other seeds at the end:")
+    ranked = sorted(table.entries, key=lambda entry: -entry.accuracy)
+    groups = {"all": ranked, **{f"best {share:.0%}": ranked[: int(share * len(ranked))] for share in (0.3, 0.1)}}
+    print(f"{'epoch':>6}" + "".join(f"{name:>10}" for name in groups))
+    for epoch in range(table.epochs):
+        found = []
+        for entries in groups.values():
+            pairs = [
+                (
+                    one.curve["validation_accuracy"][epoch],
+                    statistics.fmean(t.accuracy for t in entry.trainings if t != one),
+                )
+                for entry in entries
+                for one in entry.trainings
+            ]
+            found.append(spearmanr(*zip(*pairs, strict=True)).statistic)
+        print(f"{epoch + 1:>6}" + "".join(f"{value:>10.2f}" for value in found))
+
+
 def draw(found: dict[Method, list[Found]], perfect: list[float], file: Path) -> None:
     """Regret over trainings: how far a run's front is below perfect knowledge, median and quartiles over runs."""
     import plotly.graph_objects as go
@@ -288,6 +311,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=20, help="paired runs of each method")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="searches at a time")
     parser.add_argument("--ablation", action="store_true", help="known-cost with parts taken away")
+    parser.add_argument("--rungs", action="store_true", help="what an epoch says of the end; nothing is searched")
     parser.add_argument("--only", metavar="NAME", action="append", help="these methods")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the regret curves, as an HTML page or a PNG")
     parser.add_argument("--check", action="store_true", help="exit 1 where the claim is missed")
@@ -297,6 +321,9 @@ def main() -> int:
         return 0 if options.check else 2
     path = str(resources.find("tables", options.table))
     table = table_of(path)
+    if options.rungs:
+        foretell(table)
+        return 0
     methods = ABLATION if options.ablation else METHODS[:-1]
     if options.only:
         methods = tuple(m for m in (ABLATION if options.ablation else METHODS) if m.name.strip() in options.only)

@@ -105,11 +105,15 @@ def search(options: argparse.Namespace, name: str, budget: int | str, settings: 
 
 
 def run_pair(options: argparse.Namespace, pair: int) -> None:
-    """The three searches of a pair, and the training of what they recommended with seeds that they did not see."""
+    """The three searches of a pair."""
     begin = f"search.start={json.dumps(starts(options.study, options.set, pair))}"
     for arm, settings in ARMS.items():
         budget = options.budget if arm == RIVAL else options.ours or options.budget
         search(options, folder(pair, arm), budget, (f"study.seed={pair}", begin, *settings))
+
+
+def run_fresh(options: argparse.Namespace, pair: int) -> None:
+    """The training of what a pair's searches recommended, with seeds that they did not see; it is not timed."""
     sentences: dict[str, str] = {}
     for arm in ARMS:
         rows = record.read(options.runs / folder(pair, arm))
@@ -267,8 +271,9 @@ def main() -> int:
     options = parser.parse_args()
     if not options.check:
         try:
-            for pair in range(options.pairs):
-                run_pair(options, pair)
+            for step in (run_pair, run_fresh):
+                for pair in range(options.pairs):
+                    step(options, pair)
         except KeyboardInterrupt:
             print("stopped; the same command continues", file=sys.stderr)
             return 130

@@ -22,6 +22,7 @@ from metamixer.search import storage as storages
 from metamixer.training.recipe import Recipe
 
 SAMPLERS = ("random", "nsga2", "tpe", "gp", "known-cost", "evolution")
+Keep = Literal["front", "all", "none"]
 
 
 class _Section(BaseModel):
@@ -49,7 +50,7 @@ class StudySection(_Section):
         ),
     ] = 3
     seed: Annotated[int, Field(ge=0)] = 0
-    keep: Annotated[Literal["front", "all", "none"], Field(description="whose weights are kept")] = "front"
+    keep: Annotated[Keep, Field(description="whose weights are kept")] = "front"
     storage: Annotated[
         str | None, Field(description="a database's URL, ${VARIABLES} filled in; default: study.db in the run's folder")
     ] = None
@@ -135,6 +136,14 @@ class Stopping(_Section):
         int | None, Field(ge=1, description="epoch of the first rung; left out: when half of the epochs are over")
     ] = None
     reduction: Annotated[int, Field(ge=2, description="one of so many goes on; rungs lie so many times apart")] = 3
+    doubt: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="what is expected to end on the front when its rung is wrong by so many standard deviations"
+            " goes on; 0: plain successive halving",
+        ),
+    ] = 1.5
     brackets: Annotated[
         int, Field(ge=1, description="trials take turns in sets of rungs; each starts a rung later")
     ] = 1

@@ -19,10 +19,12 @@ from metamixer.search import front, results, stopping
 from metamixer.search.config import StudyConfig
 from metamixer.search.ledger import Parameters, running
 from metamixer.search.progress import Progress, Running
-from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer, derived
+from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer
 from metamixer.search.record import Row
+from metamixer.search.seeds import derived
 from metamixer.search.standing import Standing
 from metamixer.search.starting import Start, begun
+from metamixer.search.weights import Weights
 
 # A worker that died may have been a victim of chance; a trial that kills twice is the reason.
 ATTEMPTS = 2
@@ -106,6 +108,8 @@ class Driver:
         self._lives: dict[int, int] = {}
         self._known: dict[str, int] = {}
         self._standing = Standing()
+        self._halving = stopping.Halving(config)
+        self._weights = Weights(folder, config.study.keep)
         self._unseeded: list[tuple[int, int]] = []
         self._recommended: list[int] | None = None
         self._seconds = 0.0
@@ -284,7 +288,7 @@ class Driver:
             "device": self._device,
             "time_limit": self.config.search.time_limit,
             "memory_limit": self.config.search.memory_limit,
-            "weights": str(self._weights(row.number).resolve()) if keep else None,
+            "weights": str(self._weights.of(row.number).resolve()) if keep else None,
         }
 
     def _recipe(self, row: Row) -> dict[str, Any]:
@@ -302,34 +306,9 @@ class Driver:
         """A trial finished an epoch. Returns whether it is to go on."""
         self._running[number] = replace(self._running[number], epoch=epoch)
         self._curves[number].append(dict(epoch))
-        if not self._goes_on(self.ledger.rows[number]):
+        if not self._halving.goes_on(self.ledger.rows[number], self.ledger.rows, self._curves):
             self._ended_early.add(number)
         return number not in self._ended_early
-
-    def _goes_on(self, row: Row) -> bool:
-        """Whether a trial stays among the best of its rung, if it has reached one."""
-        if self.config.stopping.rule == "none" or row.kind != "trained":
-            return True
-        epoch, bracket = len(self._curves[row.number]), self._bracket(row)
-        if epoch not in self._rungs(bracket):
-            return True
-        numbers, points = [], []
-        for other in self.ledger.rows:
-            if not other.searched or other.state == "failed" or self._bracket(other) != bracket:
-                continue
-            curve = other.curve if other.finished else self._curves.get(other.number, ())
-            accuracy = stopping.accuracy_at(curve, epoch)
-            if accuracy is not None:
-                numbers.append(other.number)
-                points.append((accuracy, float(other.flops)))
-        return stopping.goes_on(numbers.index(row.number), points, self.config.stopping.reduction)
-
-    def _bracket(self, row: Row) -> int:
-        return derived(self.config.study.seed, "bracket", row.number) % self.config.stopping.brackets
-
-    def _rungs(self, bracket: int) -> tuple[int, ...]:
-        rule = self.config.stopping
-        return stopping.rungs(self.config.training.epochs, rule.first, rule.reduction, bracket)
 
     def finished(self, number: int, result: Mapping[str, Any]) -> None:
         """A trial ended, well or not; the row becomes final.
@@ -339,7 +318,7 @@ class Driver:
         """
         told = number in self._ended_early
         seen, versions = self._forget(number)
-        row, weights = self.ledger.rows[number], self._weights(number)
+        row, weights = self.ledger.rows[number], self._weights.of(number)
         if result.get("reason") == "out of memory" and self._halve(row):
             return
         ran = replace(
@@ -519,38 +498,13 @@ class Driver:
         each = self._seconds / self._trials if self._trials else 0.0
         return searched + (int(left * 3600 * self.workers / each) if each else 0)
 
-    # -- weights
-
-    def _weights(self, number: int) -> Path:
-        return self.folder / "weights" / f"{number}.safetensors"
-
     def _tidy(self, final: bool = False) -> None:
-        """Delete weights that are not kept: of what is dominated whatever the seeds that are still to come will say.
+        """Delete weights that are not kept. While the front is being confirmed nothing is deleted.
 
-        While the front is being confirmed nothing is deleted. What joins it only then was dominated when its first
-        seed ended, and has the weights of its further seeds.
+        What joins it only then was dominated when its first seed ended, and has the weights of its further seeds.
         """
-        folder = self.folder / "weights"
-        confirming = self._spent_all and not final
-        if self.config.study.keep == "all" or confirming or not folder.is_dir():
-            return
-        moving = {number for number, _ in self._unseeded}
-        moving |= {row.of for row in self._standing.open.values() if row.of is not None}
-        baselines = set(self._standing.baselines.values())
-        kept = {*self._standing.front, *baselines}
-        moving -= baselines
-        if moving:
-            kept |= {*moving, *self._standing.front_without(moving)}
-        for file in folder.iterdir():
-            name = file.name.lstrip(".").partition(".")[0]
-            unfinished = file.name.startswith(".")
-            if not name.isdigit() or ".safetensors" not in file.name:
-                continue
-            number = int(name)
-            row = self.ledger.rows[number] if number < len(self.ledger.rows) else None
-            wanted = number in self._standing.open or (row is not None and (number in kept or row.of in kept))
-            if not wanted or (final and unfinished):
-                file.unlink(missing_ok=True)
+        if final or not self._spent_all:
+            self._weights.tidy(self.ledger.rows, self._standing, {number for number, _ in self._unseeded}, final)
 
 
 def _size(folder: Path) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from metamixer.search.record import Row
-from metamixer.search.stopping import accuracy_at
 
 # Trainings to the end that a line is drawn through, at least, and the error that is added before a logarithm is taken.
 LEAST, FLOOR = 6, 0.01
@@ -32,7 +32,11 @@ class Line:
 
     def error(self, early: float) -> float:
         """The error expected at the end, within 0..1."""
-        return min(1.0, max(0.0, math.exp(self.slope * _log(early) + self.shift) - FLOOR))
+        return min(1.0, max(0.0, math.exp(self.at(early)) - FLOOR))
+
+    def at(self, early: float) -> float:
+        """The `logarithm` of it."""
+        return self.slope * logarithm(early) + self.shift
 
 
 def lines(rows: Iterable[Row], epochs: Iterable[int]) -> dict[int, Line]:
@@ -49,7 +53,7 @@ def lines(rows: Iterable[Row], epochs: Iterable[int]) -> dict[int, Line]:
         for row in complete:
             early = accuracy_at(row.curve, epoch)
             if early is not None:
-                pairs.append((_log(1 - early), _log(1 - (row.accuracy or 0.0))))
+                pairs.append((logarithm(1 - early), logarithm(1 - (row.accuracy or 0.0))))
         if len(pairs) < LEAST:
             continue
         x, y = np.array(pairs).T
@@ -69,7 +73,7 @@ def weight(line: Line, seeds: Mapping[int, Sequence[float]]) -> float:
         line: Of the epoch at which it was stopped.
         seeds: Errors of architectures over their seeds; the spread of those with several is a training's own noise.
     """
-    several = [[_log(error) for error in errors] for errors in seeds.values() if len(errors) > 1]
+    several = [[logarithm(error) for error in errors] for errors in seeds.values() if len(errors) > 1]
     freedom = sum(len(errors) - 1 for errors in several)
     noise = NOISE_SHARE * line.variance
     if freedom:
@@ -98,5 +102,11 @@ def predictions(rows: Sequence[Row], seeds: Mapping[int, Sequence[float]]) -> di
     return known
 
 
-def _log(error: float) -> float:
+def logarithm(error: float) -> float:
+    """Of an error, held away from none."""
     return math.log(max(0.0, error) + FLOOR)
+
+
+def accuracy_at(curve: Iterable[Mapping[str, Any]], epoch: int) -> float | None:
+    """Validation accuracy after an epoch of a curve, None where the curve has no such epoch."""
+    return next((float(row["validation_accuracy"]) for row in curve if row["epoch"] == epoch), None)

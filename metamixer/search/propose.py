@@ -6,7 +6,6 @@ and replicates have no parameters, and one such trial would leave samplers witho
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from metamixer.search import samplers
 from metamixer.search.config import Limits
 from metamixer.search.ledger import Parameters
 from metamixer.search.record import Row
+from metamixer.search.seeds import derived
 
 if TYPE_CHECKING:
     from metamixer.language import Sentence, Space
@@ -54,11 +54,6 @@ class Proposal:
     costed: Costed | None
     reason: str | None = None
     duplicate_of: int | None = None
-
-
-def derived(*parts: object) -> int:
-    """A seed below 2^31 that depends on all its parts and nothing else."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big") >> 1
 
 
 def costed(sentence: Sentence, task: Task) -> Costed:

@@ -7,13 +7,19 @@ the curves of the rows, so a search that is continued stops what it would have s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metamixer.search import front
+from metamixer.search.fidelity import Line, accuracy_at, lines, logarithm
+from metamixer.search.record import Row
+from metamixer.search.seeds import derived
+
+if TYPE_CHECKING:
+    from metamixer.search.config import StudyConfig
 
 
 def rungs(epochs: int, first: int | None, reduction: int, bracket: int = 0) -> tuple[int, ...]:
@@ -80,6 +86,71 @@ def _net(layer: NDArray[np.float64], every: NDArray[np.float64]) -> list[int]:
     return order
 
 
-def accuracy_at(curve: Iterable[Mapping[str, Any]], epoch: int) -> float | None:
-    """Validation accuracy after an epoch of a curve, None where the curve has no such epoch."""
-    return next((float(row["validation_accuracy"]) for row in curve if row["epoch"] == epoch), None)
+def behind(
+    own: int, points: Sequence[tuple[float, float]], ends: Sequence[float | None], line: Line, doubt: float
+) -> bool:
+    """Whether a trial is expected to end dominated, by more than the rung leaves open.
+
+    Args:
+        own: Its place in `points`.
+        points: (accuracy, flops) of all trials that reached the rung.
+        ends: What they ended with, None where they have not.
+        line: From the rung to the end.
+        doubt: Standard deviations of what the line leaves open that are held to be possible.
+    """
+    expected = [
+        line.at(1 - accuracy) if end is None else logarithm(1 - end)
+        for (accuracy, _), end in zip(points, ends, strict=True)
+    ]
+    rivals = [e for i, e in enumerate(expected) if i != own and points[i][1] <= points[own][1]]
+    return bool(rivals) and expected[own] - min(rivals) > doubt * line.variance**0.5
+
+
+class Halving:
+    """The rule of a study, `[stopping]`: who goes on is read from the record and from what the running ones have told.
+
+    A trial is stopped where successive halving leaves it behind and it is expected to end dominated all the same when
+    the rung is wrong by `doubt` standard deviations, see `behind`: what is stopped is lost for the front, and with a
+    sampler that proposes few bad ones a rung cannot tell which of the good ones is best. So nothing is stopped before
+    some trials have been trained to the end, unless `doubt` is 0.
+
+    Args:
+        config: The study.
+    """
+
+    def __init__(self, config: StudyConfig) -> None:
+        self._rule, self._seed, self._epochs = config.stopping, config.study.seed, config.training.epochs
+
+    def goes_on(self, row: Row, rows: Sequence[Row], curves: Mapping[int, Sequence[Mapping[str, Any]]]) -> bool:
+        """Whether a trial that has ended an epoch goes on: it does where it is at no rung.
+
+        Args:
+            row: The trial's. Only first trainings of searched architectures are ever stopped.
+            rows: The record.
+            curves: Of the running trials so far, by number.
+        """
+        if self._rule.rule == "none" or row.kind != "trained":
+            return True
+        epoch, bracket = len(curves[row.number]), self._bracket(row)
+        if epoch not in rungs(self._epochs, self._rule.first, self._rule.reduction, bracket):
+            return True
+        there: list[Row] = []
+        points: list[tuple[float, float]] = []
+        for other in rows:
+            if not other.searched or other.state == "failed" or self._bracket(other) != bracket:
+                continue
+            accuracy = accuracy_at(other.curve if other.finished else curves.get(other.number, ()), epoch)
+            if accuracy is not None:
+                there.append(other)
+                points.append((accuracy, float(other.flops)))
+        own = next(i for i, other in enumerate(there) if other.number == row.number)
+        if goes_on(own, points, self._rule.reduction):
+            return True
+        if not self._rule.doubt:
+            return False
+        line = lines(there, [epoch]).get(epoch)
+        ends = [other.accuracy if other.state == "complete" else None for other in there]
+        return line is None or not behind(own, points, ends, line, self._rule.doubt)
+
+    def _bracket(self, row: Row) -> int:
+        return derived(self._seed, "bracket", row.number) % self._rule.brackets

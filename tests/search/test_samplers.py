@@ -19,9 +19,10 @@ from metamixer.language import Space
 from metamixer.search import record, samplers
 from metamixer.search.config import SAMPLERS, Limits
 from metamixer.search.ledger import Ledger
-from metamixer.search.propose import Proposer, derived
+from metamixer.search.propose import Proposer
 from metamixer.search.record import Row
 from metamixer.search.samplers import named
+from metamixer.search.seeds import derived
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]

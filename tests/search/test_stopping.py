@@ -25,7 +25,7 @@ from metamixer.search.study import Study
 
 Load = Callable[..., Study]
 BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
-HALVING = ("stopping.rule=halving", "stopping.first=1", "training.epochs=9", "study.budget=18")
+HALVING = ("stopping.rule=halving", "stopping.first=1", "stopping.doubt=0", "training.epochs=9", "study.budget=18")
 needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
 
 

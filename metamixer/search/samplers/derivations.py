@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import warnings
 from abc import abstractmethod
@@ -19,6 +18,7 @@ from metamixer.search.samplers.define_by_run import Learned
 from metamixer.search.samplers.features import Tree
 from metamixer.search.samplers.observed import Observation
 from metamixer.search.samplers.variation import Candidate, Draws
+from metamixer.search.seeds import derived
 
 NOTE = "derivation"  # system attribute of a trial: what its proposal was, depended on, and why it was made
 # Values that no trial had are tried: among parameters that half of the trials asked for every second trial at first,
@@ -106,7 +106,7 @@ class DerivationSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        sampler = RandomSampler(seed=derived(self.seed, trial.number, param_name))
+        sampler = RandomSampler(seed=derived(self.seed, trial.number, param_name, bits=32))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def replay(self, study: Study, number: int) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class DerivationSampler(BaseSampler):
         space = self._space(directions, trials)
         if not space.distributions:
             return {}, {}, space
-        rng = random.Random(derived(self.seed, number))
+        rng = random.Random(derived(self.seed, number, bits=32))
         observed, _ = self._observed(space, trials, directions)
         running = [trial for trial in trials if trial.state == TrialState.RUNNING]
         now = {"running": [trial.number for trial in running]}
@@ -232,8 +232,3 @@ def _running(trial: FrozenTrial) -> FrozenTrial:
 
 def _signs(directions: Sequence[StudyDirection]) -> list[int]:
     return [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in directions]
-
-
-def derived(*parts: object) -> int:
-    """A seed below 2^32 that depends on all its parts and nothing else."""
-    return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:4], "big")
