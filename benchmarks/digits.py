@@ -62,6 +62,7 @@ START = 12
 LEVELS = (25, 50, 100, 200, 300)
 COUNTS = (12, 16, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 100, 125, 150, 175, 200, 225, 250, 275, 300)
 WHOLE = Parts()
+HALVING = ("stopping.rule=halving",)
 OURS, OPTUNA = "known-cost", ("random", "nsga2", "tpe", "gp")
 
 
@@ -75,7 +76,7 @@ class Method:
         budget: Trainings.
         parts: Of known-cost.
         repeats: Whether an architecture may be trained again.
-        stopping: Whether trainings are stopped early; the budget is then what as many whole ones take.
+        stopping: Settings with which trainings are stopped early; the budget is then what as many whole ones take.
     """
 
     name: str
@@ -83,7 +84,7 @@ class Method:
     budget: int = MANY
     parts: Parts = WHOLE
     repeats: bool = False
-    stopping: bool = False
+    stopping: tuple[str, ...] = ()
 
 
 METHODS = (
@@ -101,7 +102,8 @@ ABLATION = (
     Method("  graph kernel alone", OURS, FEW, Parts(families=("labels", "graph", "known"))),
     Method("  rules kernel alone", OURS, FEW, Parts(families=("rules", "known"))),
     Method("  repeats allowed", OURS, FEW, repeats=True),
-    Method("  with early stopping", OURS, FEW, stopping=True),
+    Method("  with early stopping", OURS, FEW, stopping=HALVING),
+    Method("  stopping without doubt", OURS, FEW, stopping=(*HALVING, "stopping.doubt=0")),
     Method("tpe", "tpe"),
     Method("  repeats allowed", "tpe", repeats=True),
 )
@@ -136,7 +138,7 @@ def search(path: str, method: Method, seed: int) -> Found:
     table = table_of(path)
     options = [f"search.sampler={method.sampler}", f"study.seed={seed}", "study.confirm=1", f"search.startup={START}"]
     budget = f'"{method.budget * table.epochs}epochs"' if method.stopping else str(method.budget)
-    options += [f"study.budget={budget}", *(["stopping.rule=halving"] if method.stopping else [])]
+    options += [f"study.budget={budget}", *method.stopping]
     first = beginning(table, START, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -17,10 +17,11 @@ import toys
 
 from metamixer.errors import RecordError, StudyError
 from metamixer.search import dispatch_ray, front, record
+from metamixer.search.fidelity import FLOOR, LEAST, Line, logarithm
 from metamixer.search.interrupt import Interrupted
 from metamixer.search.progress import Lines
 from metamixer.search.record import Row
-from metamixer.search.stopping import goes_on, rungs
+from metamixer.search.stopping import behind, goes_on, rungs
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -73,6 +74,42 @@ def test_a_layer_that_does_not_fit_is_thinned_evenly() -> None:
     assert not goes_on(10, [*points, (0.0, 200.0)], 3)
 
 
+def test_only_what_is_behind_by_more_than_the_rung_leaves_open_is_behind() -> None:
+    line = Line(slope=1.0, shift=0.0, variance=0.04)  # a deviation of 0.2 of the logarithm of the error
+
+    def error(ahead: float, by: float) -> float:
+        return math.exp(logarithm(ahead) + by) - FLOOR
+
+    for by, expected in ((0.29, False), (0.31, True)):
+        points = [(0.9, 10.0), (1 - error(0.1, by), 10.0)]
+        assert behind(1, points, [None, None], line, doubt=1.5) is expected
+        assert not behind(0, points, [None, None], line, doubt=1.5)
+        # A dearer one is nobody's rival, and what one ended with counts, not what it had at the rung.
+        assert not behind(1, [(0.9, 11.0), points[1]], [None, None], line, doubt=1.5)
+        assert behind(1, [(0.5, 10.0), points[1]], [0.9, None], line, doubt=1.5) is expected
+        assert not behind(1, points, [0.5, None], line, doubt=1.5)
+    # Where the rung says nothing of the end, nobody is behind by what it says.
+    flat = Line(slope=0.0, shift=logarithm(0.1), variance=0.04)
+    assert not behind(1, [(0.9, 10.0), (0.2, 10.0)], [None, None], flat, doubt=1.5)
+
+
+def test_nothing_is_stopped_while_there_is_doubt(load: Load) -> None:
+    rows = {}
+    for evaluate in ("fast", "crossing"):
+        for doubt in (0, 1.5):
+            options = (f"search.evaluate=toys:{evaluate}", f"stopping.doubt={doubt}", "search.sampler=random")
+            study = load(*HALVING, *options, "study.budget=30", "study.confirm=1", name=f"{evaluate}{doubt}")
+            study.run("inline")
+            rows[evaluate, doubt] = record.read(study.path)
+    stopped = {run: [row.number for row in found if row.stopped] for run, found in rows.items()}
+    # Trials run one after the other here: those before the first one that is stopped are what a rung is known by.
+    for evaluate in ("fast", "crossing"):
+        assert min(stopped[evaluate, 0]) < LEAST <= min(stopped[evaluate, 1.5], default=LEAST)
+    # Flat curves tell the end from the first epoch on; shaken ones leave doubt.
+    assert len(stopped["crossing", 1.5]) < len(stopped["fast", 1.5])
+    assert len(stopped["crossing", 1.5]) < len(stopped["crossing", 0]) / 2
+
+
 def optuna_trials(study: Study) -> list[Any]:
     import optuna
 
@@ -118,10 +155,13 @@ def told(rows: list[Row]) -> list[tuple[object, ...]]:
     return [(r.number, r.kind, r.state, r.sentence, r.accuracy, r.epochs, r.reason, r.seed, r.of) for r in rows]
 
 
-@pytest.mark.parametrize("brackets", [1, 2])
-def test_rungs_survive_a_restart(load: Load, monkeypatch: pytest.MonkeyPatch, brackets: int) -> None:
+@pytest.mark.parametrize(("brackets", "doubt", "budget"), [(1, 0, 18), (2, 0, 18), (1, 1, 24)])
+def test_rungs_survive_a_restart(
+    load: Load, monkeypatch: pytest.MonkeyPatch, brackets: int, doubt: int, budget: int
+) -> None:
     monkeypatch.setattr(toys, "interrupted", toys.crossing, raising=False)
     options = [*HALVING, 'search.evaluate="toys:interrupted"', f"stopping.brackets={brackets}"]
+    options += [f"stopping.doubt={doubt}", f"study.budget={budget}"]
     straight = load(*options, name="straight")
     straight.run("inline")
     ended = 0

@@ -94,7 +94,13 @@ def test_stopped_trials_come_and_failed_ones_do_not(load: Load) -> None:
     warm.run("inline")
     assert {row.state for row in record.read(warm.path) if row.kind == "earlier"} == {"complete"}
 
-    halving = ("stopping.rule=halving", "stopping.doubt=0", "training.epochs=9", "search.sampler=random")
+    halving = (
+        "stopping.rule=halving",
+        "stopping.first=1",
+        "stopping.doubt=0",
+        "training.epochs=9",
+        "search.sampler=random",
+    )
     first = load(*SHORT, *halving, name="stopping")
     first.run("inline")
     second = load(*SHORT, *halving, "study.seed=5", "study.warm_start=stopping", name="second")

@@ -24,7 +24,7 @@ from metamixer.simulate.run import Clock, Memory, Simulated, beginning, order, r
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Table, write
 
-HALVING = "stopping.rule=halving"
+HALVING = ("stopping.rule=halving", "stopping.first=1", "stopping.doubt=0")
 
 
 def searched(found: Simulated) -> list[Row]:
@@ -62,7 +62,9 @@ def test_starting_points_are_proposed_first(table: Table, sampler: str) -> None:
         run(table, study(table, ["search.start=patch(2,12) >> norm"]))
 
 
-@pytest.mark.parametrize("options", [[], [HALVING], [HALVING, "study.confirm=3", "stopping.brackets=2"]])
+@pytest.mark.parametrize(
+    "options", [[], [*HALVING], [*HALVING, "study.confirm=3", "stopping.brackets=2"], [*HALVING, "stopping.doubt=1"]]
+)
 def test_it_is_the_search_that_a_dispatcher_runs(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
 ) -> None:
@@ -183,7 +185,7 @@ def test_what_a_table_cannot_give_is_refused(table: Table) -> None:
 def test_the_command_compares(table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(table, tmp_path / "small.jsonl.xz")
     arguments: dict[str, Any] = {"samplers": ["random", "nsga2"], "workers": 2, "repeats": 2, "seed": 0}
-    arguments |= {"budget": "12", "overrides": [HALVING]}
+    arguments |= {"budget": "12", "overrides": [*HALVING]}
     assert command.simulate(str(tmp_path / "small.jsonl.xz"), **arguments, as_json=True) == 0
     document = json.loads(capsys.readouterr().out)
     assert [found["sampler"] for found in document["samplers"]] == ["random", "nsga2"]
