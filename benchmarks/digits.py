@@ -323,6 +323,9 @@ def main() -> int:
         return 0 if options.check else 2
     path = str(resources.find("tables", options.table))
     table = table_of(path)
+    if options.rungs and table.seeds < 2:
+        print(f"{table.name} has one seed of each architecture; --rungs takes two at least", file=sys.stderr)
+        return 2
     if options.rungs:
         foretell(table)
         return 0

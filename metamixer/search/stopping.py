@@ -1,8 +1,9 @@
 """Asynchronous successive halving with two objectives: which trials go on at a rung.
 
 ASHA (Li et al. 2020) in its stopping form, ranked by non-domination and an epsilon-net (Schmucker et al. 2021): what a
-trial has at a rung is its error there, and its cost, which is known. Rungs hold no state: who was where is read from
-the curves of the rows, so a search that is continued stops what it would have stopped.
+trial has at a rung is its error there, and its cost, which is known. Whom that leaves behind goes on all the same where
+the rung leaves doubt, see `Halving`. Rungs hold no state: who was where is read from the curves of the rows, so a
+search that is continued stops what it would have stopped.
 """
 
 from __future__ import annotations
