@@ -224,8 +224,8 @@ def test_a_search_without_one_success_exits_with_1(file: Path, folder: Path, sta
 
 
 def test_a_second_ctrl_c_ends_at_once(file: Path, folder: Path, start: Start) -> None:
-    process = start(RUN, file, folder.parent, "inline", "search.evaluate=toys:deaf")
-    wait_for(lambda: any(row.state == "running" for row in rows_of(folder)), process)
+    process = start(RUN, file, folder.parent, "inline", "search.evaluate=toys:deaf", TOY_FOLDER=str(file.parent))
+    wait_for((file.parent / "deaf").exists, process)
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1)

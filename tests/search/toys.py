@@ -153,9 +153,10 @@ def no_references(task: str) -> dict[str, float]:
 
 
 def deaf(job: Job, report: Report) -> dict[str, Any]:
-    """Does not let itself be interrupted."""
+    """Does not let itself be interrupted, from the moment on that it has written the file `deaf` to TOY_FOLDER."""
     while True:
         try:
+            (Path(os.environ["TOY_FOLDER"]) / "deaf").touch()
             time.sleep(60)
         except KeyboardInterrupt:
             continue
