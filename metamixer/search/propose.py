@@ -102,6 +102,7 @@ class Proposer:
         reference: Accuracy and flops beyond which the hypervolume counts nothing.
         repeats: An architecture that is known is not refused.
         parts: Of the sampler `known-cost`.
+        per_second: It goes by what is gained in a second, not in a training.
 
     Attributes:
         last: The sampler's stand-in of the last proposal; `last.seen` are the parameters it sampled jointly.
@@ -119,6 +120,7 @@ class Proposer:
         reference: tuple[float, float] | None = None,
         repeats: bool = False,
         parts: samplers.Parts | None = None,
+        per_second: bool = False,
     ) -> None:
         self.space = space
         self.task = task
@@ -134,7 +136,7 @@ class Proposer:
         self._own: samplers.Sentences | None = None
         if sampler in samplers.OWN:
             parts = replace(parts or samplers.Parts(), unseen=not repeats)
-            self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference, parts)
+            self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference, parts, per_second)
 
     def propose(
         self,

@@ -147,6 +147,7 @@ class Study:
                 search.startup,
                 study.seed,
                 reference=tuple(reference),
+                per_second=self.config.budget.unit == "hours",
             )
             stack.enter_context(view)
             feed = callbacks.Feed(shown, view.say)

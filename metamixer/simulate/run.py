@@ -178,6 +178,7 @@ def run(
         reference=(floor, most),
         repeats=repeats,
         parts=parts,
+        per_second=config.budget.unit == "hours",
     )
     ledger = Memory({"reference_point": table.header["reference_point"]})
     starts = starting.find(search.start, space, task, config.limits, Path("runs"), price=price)

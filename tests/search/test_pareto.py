@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metamixer.search import front
-from metamixer.search.samplers.model import Believed, Posterior, Warp, fit
+from metamixer.search.samplers.model import Believed, Posterior, Warp, fit, inner
 from metamixer.search.samplers.pareto import (
     Exact,
     boxes,
@@ -90,6 +90,27 @@ def test_a_warp_depends_on_neither_unit_nor_zero() -> None:
     assert Warp.fitted(np.array([1.0, 1.0, 1.0])).forward(np.array([1.0]))[0] == 0
 
 
+def test_a_trend_tells_of_what_is_beyond_a_dozen_values() -> None:
+    rng = np.random.default_rng(1)
+    places = np.concatenate([rng.random(12), [2.0, 3.0]])
+    squares = (places[:, None] - places[None, :]) ** 2
+    squares /= squares[:12, :12].mean()
+    values = 1 - 2 * places + 0.02 * rng.standard_normal(14)
+    warp = Warp(None, float(values[:12].mean()), float(values[:12].std()))
+    known = [squares[:12, :12]]
+    hyper = fit(known, warp.forward(values[:12]), np.ones(12))
+    believed = Posterior.on(hyper, warp, known, warp.forward(values[:12]), np.ones(12)).at([squares[12:, :12]])
+    assert np.allclose(believed.median, values[12:], rtol=0.1)
+    assert (np.abs(believed.mean - warp.forward(values[12:])) < 2.5 * believed.deviation).all()
+
+
+def test_inner_products_are_those_of_the_features_seen_from_the_first_item() -> None:
+    features = np.random.default_rng(0).random((6, 3))
+    squares = np.sum((features[:, None] - features[None, :4]) ** 2, axis=2)
+    shifted = features - features[0]
+    assert np.allclose(inner([squares], [squares[0]])[0], shifted @ shifted[:4].T)
+
+
 def test_the_marginal_likelihood_finds_the_family_that_matters_and_the_noise() -> None:
     rng = np.random.default_rng(0)
     relevant, other = rng.random((60, 1)), rng.random((60, 1))
@@ -104,7 +125,7 @@ def test_the_marginal_likelihood_finds_the_family_that_matters_and_the_noise() -
     believed = process.at(squares)
     assert np.mean((believed.mean - clean) ** 2) < 0.4 * np.mean((noisy - clean) ** 2)
     # the same by the textbook's formula
-    kernel = hyper.kernel(squares) + 1
+    kernel = hyper.kernel(squares, inner(squares, [square[0] for square in squares]))
     inverse = np.linalg.inv(kernel + np.eye(60) * (np.exp(hyper.noise) + 1e-8))
     assert np.allclose(believed.mean, kernel @ inverse @ noisy)
     assert np.allclose(believed.deviation**2, np.diag(kernel - kernel @ inverse @ kernel), atol=1e-6)

@@ -107,6 +107,18 @@ def test_workers_share_the_recorded_time(table: Table, workers: int) -> None:
         assert sum(start <= now < start + long - 1e-9 for start, long in begins) <= workers
 
 
+def test_where_hours_are_the_budget_seconds_are_what_a_gain_is_held_against(table: Table) -> None:
+    def begun(budget: str) -> list[float]:
+        """How long each architecture behind the starting points takes."""
+        found = run(table, study(table, ["search.sampler=known-cost", "search.startup=8", f"study.budget={budget}"]))
+        return [order(table, table.by_key[row.key or ""], 0)[0].seconds for row in searched(found)[8:20]]
+
+    hours = 60 * statistics.fmean(entry.trainings[0].seconds for entry in table.entries) / 3600
+    whole, timed = begun("20"), begun(f"{hours:.6f}h")
+    assert len(timed) == len(whole) == 12
+    assert statistics.fmean(timed) < 0.7 * statistics.fmean(whole), (timed, whole)
+
+
 def test_hours_are_those_of_the_clock_across_drivers(table: Table) -> None:
     hours = statistics.fmean(entry.trainings[0].seconds for entry in table.entries) * 20 / 3600
     config = study(table, ["search.sampler=random", f"study.budget={hours:.6f}h"])

@@ -212,8 +212,9 @@ class DerivationSampler(BaseSampler):
                 tuple(np.mean(values, axis=0).tolist()),
                 len(values),
                 tuple(np.var(values, axis=0, ddof=1).tolist()) if len(values) > 1 else (),
+                seconds=None if trial.duration is None else trial.duration.total_seconds(),
             )
-            for candidate, _, values in groups.values()
+            for candidate, trial, values in groups.values()
         ]
         return observed, [trial for _, trial, _ in groups.values()]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from threadpoolctl import ThreadpoolController
 from metamixer.search.samplers.features import Distances
 from metamixer.search.samplers.model import NOISE, Believed, Posterior, Warp, fit
 from metamixer.search.samplers.observed import Observation, Supports, subset
+from metamixer.search.samplers.pace import expected_seconds
 from metamixer.search.samplers.pareto import (
     Belief,
     Boxes,
@@ -49,6 +51,8 @@ class Settings:
         crossovers: crossed ones.
         refinements: mutations of the best of them.
         unseen: whether an architecture is proposed once only.
+        per_second: what is expected to gain most per second is proposed, not per evaluation; the seconds follow from
+            the known costs, see `metamixer.search.samplers.pace`.
     """
 
     families: tuple[str, ...] = ("choices", "rules", "labels", "graph", "known")
@@ -58,6 +62,7 @@ class Settings:
     crossovers: int = 40
     refinements: int = 40
     unseen: bool = True
+    per_second: bool = False
 
 
 class Modelled:
@@ -202,13 +207,15 @@ class KnownCost:
             return None, {}
         region = boxes(model.points, self._reference(model, pool.items))
         gains, wider = self._gains(model, pool.items, region)
-        best = [pool.items[i].choices for i in np.argsort(-gains, kind="stable")[:4]]
+        worth = gains / self._price(observed, pool.items)
+        best = [pool.items[i].choices for i in np.argsort(-worth, kind="stable")[:4]]
         more = _Pool(lambda key: (settings.unseen and taken(key)) or key in pool.keys)
         more.fill(settings.refinements, lambda: mutated(draws, rng.choice(best), rng))
         if more.items:
             gains = np.concatenate([gains, expected_improvement(model.at(more.items, wider), region)])
         candidates = pool.items + more.items
-        chosen = int(np.argmax(gains))
+        price = self._price(observed, candidates)
+        chosen = int(np.argmax(gains / price))
         why = {
             "source": candidates[chosen].source,
             "pool": len(candidates),
@@ -218,8 +225,13 @@ class KnownCost:
             "wider": wider,
             "expected": _centres(model.at([candidates[chosen]]))[0].tolist(),
             "noise": {str(i): float(np.exp(process.hyper.noise)) for i, process in model.processes.items()},
+            **({"seconds": float(price[chosen])} if settings.per_second else {}),
         }
         return candidates[chosen], why
+
+    def _price(self, observed: Sequence[Observation], candidates: Sequence[Candidate]) -> Floats:
+        """What a gain is divided by: the seconds that it takes, or one evaluation."""
+        return expected_seconds(observed, candidates) if self.settings.per_second else np.ones(len(candidates))
 
     def _gains(self, model: Modelled, candidates: Sequence[Candidate], region: Boxes) -> tuple[Floats, float]:
         """Expected gains; where nothing is expected to gain, as if the model were less sure of itself."""
@@ -257,14 +269,13 @@ class KnownCost:
     ) -> tuple[Candidate | None, dict[str, Any]]:
         """The next of the first architectures: spread over the range of what is known, far from those before.
 
-        Targets are the cheapest, the dearest, then halves, quarters, eighths of the range between.
+        Targets are the cheapest, the dearest, then the middle of the widest gap between those that are there.
         """
         pool = _Pool(taken)
         pool.fill(self.settings.draws, lambda: fresh(draws, rng))
         if not pool.items:
             return None, {}
         known = sorted(pool.items[0].known)
-        place = (0.0, 1.0)[len(seen)] if len(seen) < 2 else _halves(len(seen) - 1)
         near = pool.items
         if known:
             objective = known[len(seen) % len(known)] if len(seen) >= 2 else known[0]
@@ -272,17 +283,17 @@ class KnownCost:
             def cost(candidate: Candidate) -> float:
                 return candidate.known[objective]
 
-            if len(seen) < 2:  # an extreme: descend from the nearest to it
+            low, high = min(map(cost, pool.items)), max(map(cost, pool.items))
+            place = _gap([(cost(item) - low) / ((high - low) or 1.0) for item in seen])
+            if place in (0, 1):  # an extreme: descend from the nearest to it
                 sign = 1 if place == 0 else -1
                 for _ in range(4):
                     best = min(pool.items, key=lambda item: sign * cost(item))
                     pool.fill(self.settings.refinements // 4, lambda: mutated(draws, best.choices, rng))  # noqa: B023
                 near = [min(pool.items, key=lambda item: sign * cost(item))]
             else:
-                order = sorted(pool.items, key=cost)
-                low, high = cost(order[0]), cost(order[-1])
                 target = low + place * (high - low)
-                near = sorted(pool.items, key=lambda item: abs(cost(item) - target))[: max(4, len(order) // 8)]
+                near = sorted(pool.items, key=lambda item: abs(cost(item) - target))[: max(4, len(pool.items) // 8)]
         if seen and len(near) > 1:
             squares = self.distances.to(near, seen)
             scaled = [square / (square.mean() or 1.0) for square in squares]
@@ -317,11 +328,11 @@ def _centres(beliefs: Sequence[Belief]) -> Floats:
     return np.stack([b.median if isinstance(b, Believed) else b.values for b in beliefs], axis=1)  # type: ignore[attr-defined]
 
 
-def _halves(number: int) -> float:
-    """1/2, 1/4, 3/4, 1/8, 5/8, .. (van der Corput 1935)."""
-    total, digit = 0.0, 0.5
-    while number:
-        number, bit = divmod(number, 2)
-        total += bit * digit
-        digit /= 2
-    return total
+def _gap(places: Sequence[float]) -> float:
+    """The end of 0..1 that nothing is near to, or the middle of the widest gap between places; first 0."""
+    inside = sorted(min(max(place, 0.0), 1.0) for place in places)
+    if not inside:
+        return 0.0
+    gaps = [(2 * inside[0], 0.0), (2 * (1 - inside[-1]), 1.0)]
+    gaps += [(right - left, (left + right) / 2) for left, right in pairwise(inside)]
+    return max(gaps, key=lambda gap: gap[0])[1]

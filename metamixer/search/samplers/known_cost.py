@@ -34,6 +34,8 @@ class KnownCostSampler(DerivationSampler):
         reference: for each objective the value beyond which nothing counts; by default the worst seen.
         families: features the model sees, see `metamixer.search.samplers.features`.
         unseen: whether parameters are proposed once only.
+        per_second: whether what is expected to gain most per second is proposed instead of per trial: how long a trial
+            takes is learned from the durations of those that finished, as a function of what is known exactly.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class KnownCostSampler(DerivationSampler):
         reference: Sequence[float] | None = None,
         families: Sequence[str] = Settings.families,
         unseen: bool = True,
+        per_second: bool = False,
     ) -> None:
         super().__init__(known, seed, key, tree, legal)
         self.reference = reference
-        self.settings = Settings(families=tuple(families), startup=startup, unseen=unseen)
+        self.settings = Settings(families=tuple(families), startup=startup, unseen=unseen, per_second=per_second)
 
     def _made(self, signs: Sequence[int]) -> KnownCost:
         reference = self.reference

@@ -1,9 +1,11 @@
 """A Gaussian process over architectures: one kernel a family of features, and what it believes of an objective.
 
 Features of a family are sparse vectors; two architectures are as alike in a family as their vectors are near:
-k = exp(-g d^2), with d^2 in units of the family's mean. The kernel is a weighted sum of the families' and of the
-product of all. Weights, widths and noise maximise the posterior given broad log-normal priors: the marginal likelihood
-decides which family counts (Rasmussen and Williams 2006, section 5.4).
+k = exp(-g d^2), with d^2 in units of the family's mean. Beside that a family has a trend, a linear function of its
+vectors: what a dozen architectures tell of all others is little more than that. The kernel is a weighted sum of the
+families' likenesses, of the product of all of these, and of the trends'. Weights, widths and noise maximise the
+posterior given broad log-normal priors: the marginal likelihood decides which family counts (Rasmussen and Williams
+2006, sections 2.7 and 5.4).
 """
 
 from __future__ import annotations
@@ -94,23 +96,51 @@ class Believed:
 
 @dataclass(frozen=True)
 class Hyper:
-    """What the marginal likelihood decides: logarithms of weights (families, product), widths, and noise variance."""
+    """What the marginal likelihood decides, as logarithms.
+
+    Attributes:
+        weights: of the families' likenesses, and of their product if there are several.
+        widths: of the families.
+        trends: weights of the families' linear functions.
+        noise: variance of one value.
+    """
 
     weights: Floats
     widths: Floats
+    trends: Floats
     noise: float
 
-    def kernel(self, squares: Sequence[Floats]) -> Floats:
-        """The kernel from squared distances in each family."""
-        parts = [np.exp(-np.exp(width) * square) for width, square in zip(self.widths, squares, strict=True)]
-        total = sum(np.exp(weight) * part for weight, part in zip(self.weights, parts, strict=False))
-        if len(parts) > 1:
-            total = total + np.exp(self.weights[-1]) * np.prod(parts, axis=0)
-        return np.asarray(total)
+    @classmethod
+    def of(cls, theta: Floats, families: int) -> Hyper:
+        """From one vector of all, in the order of the attributes."""
+        weights, widths, trends = np.split(theta[:-1], [len(theta) - 1 - 2 * families, len(theta) - 1 - families])
+        return cls(weights, widths, trends, float(theta[-1]))
 
-    @property
-    def variance(self) -> float:
-        return float(np.sum(np.exp(self.weights)))
+    def likenesses(self, squares: Sequence[Floats]) -> list[Floats]:
+        """Of each family, from 0 to 1."""
+        return [np.exp(-np.exp(width) * square) for width, square in zip(self.widths, squares, strict=True)]
+
+    def parts(self, alike: Sequence[Floats], linear: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
+        """The kernel's summands: of `weights`, and of `trends`."""
+        scaled = [np.exp(weight) * one for weight, one in zip(self.weights, alike, strict=False)]
+        if len(alike) > 1:
+            scaled.append(np.exp(self.weights[-1]) * np.prod(alike, axis=0))
+        return scaled, [np.exp(trend) * one for trend, one in zip(self.trends, linear, strict=True)]
+
+    def kernel(self, squares: Sequence[Floats], linear: Sequence[Floats]) -> Floats:
+        """The kernel from squared distances in each family, and from inner products; with an unknown constant."""
+        scaled, trends = self.parts(self.likenesses(squares), linear)
+        return np.asarray(sum(scaled) + sum(trends) + 1.0)
+
+
+def inner(squares: Sequence[Floats], first: Sequence[Floats]) -> list[Floats]:
+    """Inner products of feature vectors from squared distances, with the data's first item as origin.
+
+    Args:
+        squares: (items, data) in each family, the data's first item in the first column.
+        first: (data) distances of that item.
+    """
+    return [(square[:, :1] + own[None, :] - square) / 2 for square, own in zip(squares, first, strict=True)]
 
 
 def fit(squares: Sequence[Floats], targets: Floats, shares: Floats, noise: tuple[float, float] = NOISE) -> Hyper:
@@ -124,15 +154,15 @@ def fit(squares: Sequence[Floats], targets: Floats, shares: Floats, noise: tuple
     """
     families, count = len(squares), len(targets)
     weights = families + (families > 1)
-    means = np.array([WEIGHT[0] - np.log(weights)] * weights + [WIDTH[0]] * families + [noise[0]])
-    spreads = np.array([WEIGHT[1]] * weights + [WIDTH[1]] * families + [noise[1]])
+    priors = [(WEIGHT, weights, weights), (WIDTH, families, 1), (WEIGHT, families, families), (noise, 1, 1)]
+    means = np.concatenate([[mean - np.log(share)] * number for (mean, _), number, share in priors])
+    spreads = np.concatenate([[spread] * number for (_, spread), number, _ in priors])
+    linear = inner(squares, [square[0] for square in squares])
 
     def negative(theta: Floats) -> tuple[float, Floats]:
-        hyper = Hyper(theta[:weights], theta[weights:-1], float(theta[-1]))
-        parts = [np.exp(-np.exp(width) * square) for width, square in zip(hyper.widths, squares, strict=True)]
-        scaled = [np.exp(weight) * part for weight, part in zip(hyper.weights, parts, strict=False)]
-        product = np.exp(hyper.weights[-1]) * np.prod(parts, axis=0) if families > 1 else None
-        total = np.sum(scaled, axis=0) + (0 if product is None else product) + 1.0  # + 1: an unknown constant
+        hyper = Hyper.of(theta, families)
+        scaled, trends = hyper.parts(hyper.likenesses(squares), linear)
+        total = np.sum(scaled, axis=0) + np.sum(trends, axis=0) + 1.0
         sigma = np.exp(hyper.noise)
         total[np.diag_indices(count)] += sigma * shares + JITTER
         off = (theta - means) / spreads
@@ -144,40 +174,43 @@ def fit(squares: Sequence[Floats], targets: Floats, shares: Floats, noise: tuple
         alpha = inverse @ targets
         value = 0.5 * targets @ alpha + np.log(np.diag(factor)).sum() + 0.5 * off @ off
         pull = inverse - np.outer(alpha, alpha)
-        gradient = np.empty(len(theta))
-        for i in range(families):
-            gradient[i] = 0.5 * np.sum(pull * scaled[i])
-            both = scaled[i] if product is None else scaled[i] + product
-            gradient[weights + i] = -0.5 * np.exp(hyper.widths[i]) * np.sum(pull * both * squares[i])
-        if product is not None:
-            gradient[families] = 0.5 * np.sum(pull * product)
-        gradient[-1] = 0.5 * sigma * np.sum(np.diag(pull) * shares)
-        return float(value), gradient + off / spreads
+        product = scaled[families:]
+        bends = [
+            -np.exp(width) * square * sum(product, one)
+            for width, square, one in zip(hyper.widths, squares, scaled, strict=False)
+        ]
+        gradient = [0.5 * np.sum(pull * part) for part in (*scaled, *bends, *trends)]
+        gradient.append(0.5 * sigma * np.sum(np.diag(pull) * shares))
+        return float(value), np.array(gradient) + off / spreads
 
     bounds = [(mean - 4 * spread, mean + 4 * spread) for mean, spread in zip(means, spreads, strict=True)]
     found = minimize(negative, means, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
-    return Hyper(found.x[:weights], found.x[weights:-1], float(found.x[-1]))
+    return Hyper.of(found.x, families)
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """A fitted process on its data."""
+    """A fitted process on its data; `first` are the distances of the data's first item in each family."""
 
     hyper: Hyper
     warp: Warp
     factor: Floats
     alpha: Floats
+    first: list[Floats]
 
     @classmethod
     def on(cls, hyper: Hyper, warp: Warp, squares: Sequence[Floats], targets: Floats, shares: Floats) -> Posterior:
-        total = hyper.kernel(squares) + 1.0
+        first = [square[0] for square in squares]
+        total = hyper.kernel(squares, inner(squares, first))
         total[np.diag_indices(len(targets))] += np.exp(hyper.noise) * shares + JITTER
         factor = cholesky(total, lower=True, check_finite=False)
-        return cls(hyper, warp, factor, cho_solve((factor, True), targets, check_finite=False))
+        return cls(hyper, warp, factor, cho_solve((factor, True), targets, check_finite=False), first)
 
     def at(self, squares: Sequence[Floats], wider: float = 0.0) -> Believed:
         """The belief about candidates, without noise, from their squared distances (candidates, n) to the data."""
-        cross = self.hyper.kernel(squares) + 1.0
+        cross = self.hyper.kernel(squares, inner(squares, self.first))
         half = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
-        variance = np.maximum(self.hyper.variance + 1.0 - np.sum(half**2, axis=0), 1e-12)
+        own = np.sum(np.exp(self.hyper.weights)) + 1.0
+        own = own + sum(np.exp(trend) * square[:, 0] for trend, square in zip(self.hyper.trends, squares, strict=True))
+        variance = np.maximum(own - np.sum(half**2, axis=0), 1e-12)
         return Believed(self.warp, cross @ self.alpha, np.sqrt(variance + wider**2))

@@ -21,6 +21,7 @@ class Observation:
         replicates: how often it was evaluated; below 1 for what is only expected of it, as it was stopped early.
         spread: unbiased variance of each objective over the replicates; empty for one.
         eligible: whether it may stand on the front; a baseline is learned from, but is not what is searched.
+        seconds: that its evaluation took; None where that tells nothing.
     """
 
     candidate: Candidate
@@ -28,6 +29,7 @@ class Observation:
     replicates: float = 1
     spread: tuple[float, ...] = ()
     eligible: bool = True
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Sentences:
         parse: a sentence's tree from its text.
         reference: accuracy and flops beyond which nothing counts.
         parts: of `known-cost`.
+        per_second: `known-cost` goes by what is gained in a second, not in a training.
     """
 
     def __init__(
@@ -73,11 +74,12 @@ class Sentences:
         parse: Callable[[str], Node],
         reference: tuple[float, float] | None = None,
         parts: Parts | None = None,
+        per_second: bool = False,
     ) -> None:
         self._draw, self._parse, self._parts = draw, parse, parts or Parts()
         worst = None if reference is None else (1 - reference[0], reference[1])
         self.engine: Engine = (
-            KnownCost(OBJECTIVES, Settings(self._parts.families, startup, *POOL, self._parts.unseen), worst)
+            KnownCost(OBJECTIVES, Settings(self._parts.families, startup, *POOL, self._parts.unseen, per_second), worst)
             if sampler == "known-cost"
             else Evolution(OBJECTIVES, startup)
         )
@@ -147,7 +149,9 @@ class Sentences:
         candidate, row = self._firsts[number]
         spread = (variance(errors), 0.0) if len(errors) > 1 else ()
         values = (fmean(errors), float(row.flops))
-        return Observation(candidate, values, len(errors), spread, eligible=row.searched)
+        here = row.kind in ("trained", "baseline")  # not on the machines of an earlier study
+        seconds = row.seconds if here else None
+        return Observation(candidate, values, len(errors), spread, eligible=row.searched, seconds=seconds)
 
     def _errors(self, number: int, replicates: bool) -> list[float]:
         more = self._replicates.get(number, {}) if replicates else {}

@@ -39,12 +39,15 @@ and baselines teach, noise is estimated from them, and the front is recommended 
 lucky trials. *No repeats*: known architectures and those over a limit are not proposed in the first place.
 
 `known-cost` spreads its first `startup` architectures over the range of FLOPs. Then a Gaussian process models the
-error: its kernel is a weighted sum of four families of features and of their product, namely the rules under which
-choices were taken, the labels of the sentence's phrases, Weisfeiler-Lehman features of its graph, and the logarithms of
-what it costs (multiply-accumulates, parameters, elementwise operations, activations); weights, widths and noise by
-marginal likelihood. Of a pool of new, legal sentences (drawn, mutated, crossed, and mutations of the best of these)
-the one of largest expected gain of hypervolume is proposed. Above 150 trainings the kernel is fitted to 150 of them,
-above 1,500 it stands on 1,500.
+error: its kernel is a weighted sum of likeness in four families of features, of the product of these, and of a linear
+trend in each family, namely the rules under which choices were taken, the labels of the sentence's phrases,
+Weisfeiler-Lehman features of its graph, and the logarithms of what it costs (multiply-accumulates, parameters,
+elementwise operations, activations); weights, widths and noise by marginal likelihood. Of a pool of new, legal
+sentences (drawn, mutated, crossed, and mutations of the best of these) the one of largest expected gain of hypervolume
+is proposed: per training where the budget is counted in trainings or epochs, per expected second where it is counted in
+hours (`--budget 2h`). The seconds are learned from the trainings so far as a function of what a sentence costs; so a
+search by hours is no function of its seed alone. Above 150 trainings the kernel is fitted to 150 of them, above 1,500
+it stands on 1,500.
 
 In plain Optuna the same two are `metamixer.search.samplers.KnownCostSampler` and `EvolutionSampler`, for any
 objective that is written as code:
