@@ -1,19 +1,21 @@
 """Real training: how much sooner known-cost with early stopping has the front that tpe ends with.
 
-    python benchmarks/real.py --runs runs/real [--ours 540epochs]   searches, retrains, prints; takes hours
-    python benchmarks/real.py --runs runs/real --check              judges what lies there, trains nothing
+    python benchmarks/real.py --runs runs/real [--ours 0.06h]   searches, retrains, prints; takes hours
+    python benchmarks/real.py --runs runs/real --check          judges what lies there, trains nothing
 
 Every pair is three searches of the study (`digits`) on this machine, one after the other, from the same starting points
 (12 draws from the space, the first proposals of each): known-cost with early stopping, known-cost without, and tpe,
 with the same duplicate filter, without. A killed benchmark goes on where it stopped, within a search too; a larger
-`--budget` continues the searches. Each is a run below `--runs`, as any other: `metamixer report` draws it.
+`--budget` continues the searches, and what was trained anew for other searches is not trained anew again. Each is a
+run below `--runs`, as any other: `metamixer report` draws it.
 
 Fronts are scored by seeds that no search saw. After every training a search recommends the architectures that none
 dominates in what it observed, one rule for all three. Whatever was recommended at any time by any of the three is then
 trained anew, with 3 fresh seeds each and to the end; a recommendation is worth the hypervolume of the means of these.
 The target of a pair is what tpe's last recommendation is worth, and a search has reached it at the first training after
 which its own is worth as much; `--ours` gives the two known-cost searches a smaller budget than tpe, which is fair to
-tpe: what they have not reached by then counts as never reached. What it took until then is told as wall-clock (of the
+tpe: what they have not reached by then counts as never reached. Counted in hours it also tells known-cost that seconds
+are what counts, see docs/samplers.md. What it took until then is told as wall-clock (of the
 drivers, in all their lives), as processor seconds of the trainings that had ended (of one that was stopped early: its
 wall-clock by the share of a processor that the others had), and as epochs. Bar: the median of the pairs' wall-clock
 ratios, known-cost with early stopping to tpe, is at most 0.5. Wall-clock means something on a machine that does nothing
@@ -119,9 +121,13 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
         rows = record.read(options.runs / folder(pair, arm))
         recommended = {key for step in steps(rows) for key in step.front}
         sentences |= {row.key: row.sentence for row in rows if row.key in recommended and row.key not in sentences}
+    name = folder(pair, "fresh")
+    if (options.runs / name / "study.db").is_file():
+        there = [row for row in record.read(options.runs / name) if row.kind == "trained"]
+        sentences = {row.key or "": row.sentence for row in there} | sentences
     named = f"search.start={json.dumps(list(sentences.values()))}"
     settings = ("search.sampler=random", "stopping.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
-    search(options, folder(pair, "fresh"), len(sentences), (*settings, named))
+    search(options, name, len(sentences), (*settings, named))
 
 
 # -- what came of it
