@@ -143,7 +143,7 @@ class Stopping(_Section):
             description="what is expected to end on the front when its rung is wrong by so many standard deviations"
             " goes on; 0: plain successive halving",
         ),
-    ] = 1.5
+    ] = 2.5
     brackets: Annotated[
         int, Field(ge=1, description="trials take turns in sets of rungs; each starts a rung later")
     ] = 1
