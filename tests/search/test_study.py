@@ -359,16 +359,21 @@ def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.
 
     recommend = Proposer.recommend
     monkeypatch.setattr(Proposer, "recommend", spied)
-    study = load("study.budget=16", "study.seed=1")
-    study.run("inline")
-    rows = record.read(study.path)
-    ((replicates, numbers),) = asked
-    trained = [row for row in rows if row.kind == "trained"]
-    points = [(row.accuracy or 0.0, row.flops) for row in trained]
-    observed = {trained[i].number for i in front.non_dominated(points)}
-    assert not replicates
-    assert not set(numbers or ()) <= observed  # else this test shows nothing
-    assert {row.of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
+    for seed in range(8):  # until what is believed and what was observed differ: else this test shows nothing
+        asked.clear()
+        study = load("study.budget=16", f"study.seed={seed}", name=f"seed{seed}")
+        study.run("inline")
+        rows = record.read(study.path)
+        ((replicates, numbers),) = asked
+        trained = [row for row in rows if row.kind == "trained"]
+        points = [(row.accuracy or 0.0, row.flops) for row in trained]
+        observed = {trained[i].number for i in front.non_dominated(points)}
+        assert not replicates
+        assert {row.of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
+        if not set(numbers or ()) <= observed:
+            break
+    else:
+        pytest.fail("the model recommended what was observed in each of these searches")
     # A driver that starts again asks for the same.
     assert study.run("inline").state == "finished"
     assert len(record.read(study.path)) == len(rows)
