@@ -9,9 +9,11 @@ with the same duplicate filter, without. A killed benchmark goes on where it sto
 `--budget` continues the searches, and what was trained anew for other searches is not trained anew again. Each is a
 run below `--runs`, as any other: `metamixer report` draws it.
 
-Fronts are scored by seeds that no search saw. After every training a search recommends the architectures that none
-dominates in what it observed, one rule for all three. Whatever was recommended at any time by any of the three is then
+Fronts are scored by seeds that no search saw. After every training a search recommends what `metamixer search` would
+train with further seeds, were this its end: the architectures that none dominates in what was observed, and with
+known-cost also those that none dominates by its model. Whatever was recommended at any time by any of the three is then
 trained anew, with 3 fresh seeds each and to the end; a recommendation is worth the hypervolume of the means of these.
+A second table has all three by what was observed alone.
 The target of a pair is what tpe's last recommendation is worth, and a search has reached it at the first training after
 which its own is worth as much; `--ours` gives the two known-cost searches a smaller budget than tpe, which is fair to
 tpe: what they have not reached by then counts as never reached. Counted in hours it also tells known-cost that seconds
@@ -34,13 +36,18 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metamixer.search import front, record
 from metamixer.search.record import Row
+
+if TYPE_CHECKING:
+    from metamixer.language import Space
+    from metamixer.search.config import StudyConfig
+    from metamixer.tasks import Task
 
 BAR = 0.5
 STARTS = 12
@@ -63,16 +70,22 @@ def folder(pair: int, arm: str) -> str:
     return f"pair{pair}-{arm.replace(', ', '-')}"
 
 
-def starts(study: str, overrides: Sequence[str], pair: int) -> list[str]:
-    """The starting points of a pair: draws of the space within the limits."""
+def loaded(study: str, overrides: Sequence[str]) -> tuple[StudyConfig, Space, Task]:
+    """The study with what it names."""
     from metamixer.language import Space
     from metamixer.resources import find
-    from metamixer.search.propose import costed, over
     from metamixer.search.study import Study
     from metamixer.tasks import get
 
     config = Study.load(study, overrides).config
-    space, task = Space.load(find("search_spaces", config.study.space)), get(config.study.task)
+    return config, Space.load(find("search_spaces", config.study.space)), get(config.study.task)
+
+
+def starts(study: str, overrides: Sequence[str], pair: int) -> list[str]:
+    """The starting points of a pair: draws of the space within the limits."""
+    from metamixer.search.propose import costed, over
+
+    config, space, task = loaded(study, overrides)
     rng = random.Random(f"real {pair}")
     found: dict[str, str] = {}
     while len(found) < STARTS:
@@ -118,8 +131,8 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
     """The training of what a pair's searches recommended, with seeds that they did not see; it is not timed."""
     sentences: dict[str, str] = {}
     for arm in ARMS:
-        rows = record.read(options.runs / folder(pair, arm))
-        recommended = {key for step in steps(rows) for key in step.front}
+        found, rows = followed(options, pair, arm)
+        recommended = {key for step in found for key in step.recommended}
         sentences |= {row.key: row.sentence for row in rows if row.key in recommended and row.key not in sentences}
     name = folder(pair, "fresh")
     if (options.runs / name / "study.db").is_file():
@@ -135,10 +148,17 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
 
 @dataclass(frozen=True)
 class Step:
-    """A search after one of its trainings: what it had taken, by measure, and the keys that it recommends."""
+    """A search after one of its trainings.
+
+    Attributes:
+        taken: what it had taken, by measure.
+        front: keys of those that none dominates in what was observed.
+        recommended: these, and those that its model recommends besides.
+    """
 
     taken: dict[str, float]
     front: tuple[str, ...]
+    recommended: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -152,8 +172,19 @@ class Reached:
     in_all: dict[str, float]
 
 
-def steps(rows: Sequence[Row]) -> list[Step]:
-    """A search after each of its trainings, in the order in which they ended."""
+def nothing_more(row: Row) -> Iterable[int]:
+    """Of a search without a model."""
+    return ()
+
+
+def steps(rows: Sequence[Row], more: Callable[[Row], Iterable[int]] = nothing_more) -> list[Step]:
+    """A search after each of its trainings, in the order in which they ended.
+
+    Args:
+        rows: its record.
+        more: called with each that ended: numbers of the rows that the search's model recommends then.
+    """
+    keys = {row.number: row.key or "" for row in rows}
     ended = sorted((r for r in rows if r.kind == "trained" and r.finished), key=lambda r: (r.clock or 0.0, r.number))
     told = [row for row in ended if row.cpu_seconds is not None and row.seconds]
     share = sum(row.cpu_seconds or 0.0 for row in told) / (sum(row.seconds or 0.0 for row in told) or 1.0)
@@ -165,10 +196,32 @@ def steps(rows: Sequence[Row]) -> list[Step]:
         epochs += row.epochs or 0
         if row.state == "complete":
             complete.append(row)
-        best = front.non_dominated([(row.accuracy, row.flops) for row in complete])
+        values = [(one.accuracy or 0.0, one.flops) for one in complete]
+        best = [complete[i].number for i in front.non_dominated(values)]
+        both = dict.fromkeys([*best, *more(row)])
         taken = dict(zip(MEASURES, (row.clock or 0.0, processor, epochs), strict=True))
-        found.append(Step(taken, tuple(complete[i].key or "" for i in best)))
+        found.append(Step(taken, tuple(keys[n] for n in best), tuple(keys[n] for n in both)))
     return found
+
+
+def followed(options: argparse.Namespace, pair: int, arm: str) -> tuple[list[Step], list[Row]]:
+    """A search after each of its trainings, and its rows."""
+    import optuna
+
+    from metamixer.search.propose import Proposer
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = options.runs / folder(pair, arm)
+    rows = record.read(path)
+    config, space, task = loaded(options.study, (*options.set, *ARMS[arm]))
+    search, reference = config.search, tuple(record.settings(path)["reference_point"])
+    proposer = Proposer(space, task, config.limits, search.sampler, STARTS, 0, reference=reference)
+
+    def recommended(row: Row) -> Iterable[int]:
+        proposer.beside(row)
+        return proposer.recommend() or ()
+
+    return steps(rows, recommended), rows
 
 
 def fresh(rows: Sequence[Row], floor: float) -> dict[str, tuple[float, int]]:
@@ -191,12 +244,14 @@ def scored(
     points: Mapping[str, tuple[float, int]],
     reference: Sequence[float],
     counts: Mapping[str, tuple[int, int]],
+    observed: bool = False,
 ) -> dict[str, Reached]:
-    """The searches of a pair against the last recommendation of the rival."""
+    """The searches of a pair against the last recommendation of the rival; by what was observed alone if so asked."""
     whole = (1 - reference[0]) * reference[1]
 
     def worth(step: Step) -> float:
-        return front.hypervolume([points[key] for key in step.front], reference) / whole
+        keys = step.front if observed else step.recommended
+        return front.hypervolume([points[key] for key in keys], reference) / whole
 
     volumes = {arm: [worth(step) for step in found] for arm, found in searches.items()}
     target = volumes[RIVAL][-1]
@@ -212,19 +267,24 @@ def scored(
     }
 
 
-def judged(runs: Path, pair: int) -> dict[str, Reached] | None:
-    """A pair whose runs are all there; None otherwise."""
-    names = {arm: runs / folder(pair, arm) for arm in (*ARMS, "fresh")}
+def judged(options: argparse.Namespace, pair: int) -> tuple[dict[str, Reached], dict[str, Reached]] | None:
+    """A pair whose runs are all there, by what was recommended and by what was observed alone; None otherwise."""
+    names = {arm: options.runs / folder(pair, arm) for arm in (*ARMS, "fresh")}
     if not all((path / "done.json").is_file() for path in names.values()):
         return None
-    rows = {arm: record.read(path) for arm, path in names.items()}
-    settings = record.settings(names[RIVAL])
-    seen = {row.seed for arm in ARMS for row in rows[arm] if row.seed is not None}
-    if seen & {row.seed for row in rows["fresh"] if row.seed is not None}:
+    found = {arm: followed(options, pair, arm) for arm in ARMS}
+    anew = record.read(names["fresh"])
+    seen = {row.seed for _, rows in found.values() for row in rows if row.seed is not None}
+    if seen & {row.seed for row in anew if row.seed is not None}:
         raise SystemExit(f"pair {pair}: a fresh seed is one that a search saw")
-    reference = settings["reference_point"]
-    counts = {arm: (sum(r.kind == "trained" for r in rows[arm]), sum(r.stopped for r in rows[arm])) for arm in ARMS}
-    return scored({arm: steps(rows[arm]) for arm in ARMS}, fresh(rows["fresh"], reference[0]), reference, counts)
+    reference = record.settings(names[RIVAL])["reference_point"]
+    counts = {
+        arm: (sum(row.kind == "trained" for row in rows), sum(row.stopped for row in rows))
+        for arm, (_, rows) in found.items()
+    }
+    searches = {arm: of_search for arm, (of_search, _) in found.items()}
+    points = fresh(anew, reference[0])
+    return scored(searches, points, reference, counts), scored(searches, points, reference, counts, observed=True)
 
 
 def ratio(pair: Mapping[str, Reached], arm: str, to: str, measure: str) -> float:
@@ -241,11 +301,11 @@ def show(pairs: Mapping[int, Mapping[str, Reached]]) -> dict[str, float]:
     head = f"{'pair':>4}  {'search':22}{'worth':>8}{'trained':>9}{'stopped':>9}{'minutes':>9}"
     print(head + "".join(f"{f'{name} to it':>18}{'ratio':>7}" for name in MEASURES))
     for number, pair in sorted(pairs.items()):
-        for arm, found in pair.items():
-            line = f"{number:>4}  {arm:22}{found.worth:>8.4f}{found.trained:>9}{found.stopped:>9}"
-            line += f"{found.in_all['wall-clock'] / 60:>9.1f}"
+        for arm, reached in pair.items():
+            line = f"{number:>4}  {arm:22}{reached.worth:>8.4f}{reached.trained:>9}{reached.stopped:>9}"
+            line += f"{reached.in_all['wall-clock'] / 60:>9.1f}"
             for measure in MEASURES:
-                took, share = found.to_target[measure], ratio(pair, arm, RIVAL, measure)
+                took, share = reached.to_target[measure], ratio(pair, arm, RIVAL, measure)
                 line += f"{f'{took:.0f}' if math.isfinite(took) else '-':>18}{share:>7.2f}"
             print(line)
     print("worth: hypervolume of the last recommendation by fresh seeds; to it: to tpe's; seconds, ratios to tpe's own")
@@ -283,13 +343,18 @@ def main() -> int:
         except KeyboardInterrupt:
             print("stopped; the same command continues", file=sys.stderr)
             return 130
-    found = {pair: judged(options.runs, pair) for pair in range(options.pairs)}
-    pairs: dict[int, Any] = {pair: result for pair, result in found.items() if result is not None}
+    found = {pair: judged(options, pair) for pair in range(options.pairs)}
+    pairs = {pair: result[0] for pair, result in found.items() if result is not None}
+    alone = {pair: result[1] for pair, result in found.items() if result is not None}
     if not pairs:
         print(f"nothing is measured: no whole pair below {options.runs}; start it without --check", file=sys.stderr)
         return 0
+    print("by what was observed alone")
+    by_observed = show(alone)
+    print("\nby what is recommended")
     medians = show(pairs)
-    document = {"medians": medians, "pairs": {n: {a: asdict(r) for a, r in p.items()} for n, p in pairs.items()}}
+    listed: dict[int, Any] = {n: {arm: asdict(reached) for arm, reached in pair.items()} for n, pair in pairs.items()}
+    document = {"medians": medians, "medians by what was observed": by_observed, "pairs": listed}
     (options.runs / "result.json").write_text(json.dumps(document, indent=1))
     missed = medians[f"{OURS} / {RIVAL}"] > BAR
     print(f"bar: known-cost with early stopping in <= {BAR} of tpe's wall-clock: {'missed' if missed else 'met'}")

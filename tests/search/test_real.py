@@ -45,21 +45,34 @@ def test_a_search_is_seen_as_its_trainings_end(real: ModuleType) -> None:
     assert [step.front for step in found] == [("b",), ("a",), ("a",), ("a", "d")]
     assert [step.taken["wall-clock"] for step in found] == [20.0, 30.0, 35.0, 50.0]
     assert [step.taken["epochs"] for step in found] == [9, 18, 19, 28]
+    assert [step.recommended for step in found] == [step.front for step in found]
     # What was stopped had the share of a processor that the others had.
     assert [step.taken["processor"] for step in found] == pytest.approx([8.0, 16.0, 16.8, 24.8])
+
+
+def test_what_a_model_recommends_is_recommended_besides(real: ModuleType) -> None:
+    rows = [trained(0, "a", 0.8, 50, 30.0), trained(1, "b", 0.7, 60, 20.0), trained(2, "c", 0.5, 70, 40.0)]
+    held = {0: [1], 1: [], 2: [2, 0]}
+    found = real.steps(rows, lambda row: held[row.number])
+    assert [step.front for step in found] == [("b",), ("a",), ("a",)]
+    assert [step.recommended for step in found] == [("b",), ("a", "b"), ("a", "c")]
 
 
 def test_fronts_are_worth_what_fresh_seeds_say(real: ModuleType) -> None:
     def taken(seconds: float) -> dict[str, float]:
         return dict.fromkeys(real.MEASURES, seconds)
 
+    def step(seconds: float, *front: str, more: str | None = None) -> Any:
+        return real.Step(taken(seconds), front, front if more is None else (*front, more))
+
     points = {"lucky": (0.5, 10), "good": (0.9, 10), "dear": (0.9, 60)}
     searches = {
-        real.OURS: [real.Step(taken(10), ("lucky",)), real.Step(taken(20), ("good",))],
-        real.PLAIN: [real.Step(taken(10), ("lucky",)), real.Step(taken(40), ("lucky", "dear"))],
-        real.RIVAL: [real.Step(taken(50), ("good",)), real.Step(taken(90), ("good", "dear"))],
+        real.OURS: [step(10, "lucky"), step(20, "lucky", "good")],
+        real.PLAIN: [step(10, "lucky"), step(40, "lucky", more="dear")],
+        real.RIVAL: [step(50, "good"), step(90, "good", "dear")],
     }
-    found = real.scored(searches, points, (0.1, 110.0), dict.fromkeys(searches, (2, 0)))
+    counts = dict.fromkeys(searches, (2, 0))
+    found = real.scored(searches, points, (0.1, 110.0), counts)
     worth = [80 / 99, (40 + 20) / 99, 80 / 99]  # of accuracies above 0.1 and FLOPs below 110
     assert [found[arm].worth for arm in searches] == pytest.approx(worth)
     assert found[real.OURS].to_target == taken(20)
@@ -68,6 +81,8 @@ def test_fronts_are_worth_what_fresh_seeds_say(real: ModuleType) -> None:
     assert found[real.PLAIN].to_target["epochs"] == math.inf
     assert real.ratio(found, real.OURS, real.RIVAL, "epochs") == pytest.approx(0.4)
     assert real.ratio(found, real.PLAIN, real.RIVAL, "epochs") == math.inf
+    observed = real.scored(searches, points, (0.1, 110.0), counts, observed=True)
+    assert observed[real.PLAIN].worth == pytest.approx(40 / 99)
     medians = real.show({0: found})
     assert medians[f"{real.OURS} / {real.RIVAL}"] == pytest.approx(0.4)
 
