@@ -85,6 +85,7 @@ def test_fronts_are_worth_what_fresh_seeds_say(real: ModuleType) -> None:
     assert observed[real.PLAIN].worth == pytest.approx(40 / 99)
     medians = real.show({0: found})
     assert medians[f"{real.OURS} / {real.RIVAL}"] == pytest.approx(0.4)
+    assert medians[f"{real.OURS} / {real.WHOLE}"] == pytest.approx(20 / 90)
 
 
 def test_all_fresh_seeds_must_be_there(real: ModuleType) -> None:
