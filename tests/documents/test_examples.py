@@ -13,7 +13,7 @@ import pytest
 from pages import REPOSITORY, Block, blocks, documents, given, prose, read
 
 from metamixer.language import Space
-from metamixer.search import config
+from metamixer.search import configuration
 
 ALL = [block for document in documents() for block in blocks(document)]
 LANGUAGES = {"sentence", "python", "pycon", "toml", "sh", "bash", "text", "lark", "yaml"}
@@ -79,16 +79,14 @@ def test_python_runs(document, tmp_path):
 def prepare(document, folder) -> None:
     """What a document speaks of and does not make itself: a finished run called digits."""
     if any("runs/digits" in block.text for block in blocks(document) if block.language == "python"):
-        study = (
-            'mm.Study.load("digits", ["study.budget=2", "study.confirm=1", "training.epochs=1", "baselines.names=[]"])'
-        )
-        code = f"import metamixer as mm\n{study}.run(dispatcher='inline')"
+        quick = ["study.budget=2", "study.confirm=1", "training.epochs=1", "baselines.names=[]", 'search.references=""']
+        code = f"import metamixer as mm\nmm.Study.load('digits', {quick}).run(dispatcher='inline')"
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300, env=environment)
 
 
 SPACES = [block for block in ALL if block.language == "toml" and "rules" in tomllib.loads(block.text)]
-SECTIONS = set(config.StudyConfig.model_fields) | {"data"}
+SECTIONS = set(configuration.StudyConfig.model_fields) | {"data"}
 STUDIES = [block for block in ALL if block.language == "toml" and SECTIONS & set(tomllib.loads(block.text))]
 
 
@@ -103,14 +101,14 @@ def test_spaces_are_read_and_hold_networks(block: Block):
 def test_studies_are_accepted(block: Block):
     """Sections that an example leaves out are those of the study that ships."""
     shown = tomllib.loads(block.text)
-    if "data" in shown and "data" not in config.StudyConfig.model_fields:
+    if "data" in shown and "data" not in configuration.StudyConfig.model_fields:
         pytest.skip("this version has no section [data]")
     whole = tomllib.loads(read("studies/digits.toml"))
     if "data" in shown:
         whole["study"].pop("task")
     for section, values in shown.items():
         whole.setdefault(section, {}).update(values)
-    resolved = config.parse(whole)
+    resolved = configuration.parse(whole)
     for section, values in shown.items():
         assert set(values) <= set(type(getattr(resolved, section)).model_fields)
 

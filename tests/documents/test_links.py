@@ -173,3 +173,34 @@ def test_commands_in_documents_have_the_options_that_are_shown(document):
         if not told or missing:
             wrong.append(f"metamixer {shown}: {missing or 'no such command'}")
     assert not wrong
+
+
+TARGETS = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
+
+
+@pytest.mark.parametrize("document", documents())
+def test_targets_of_make_in_documents_are_there(document):
+    shown = [span for _, span in code_spans(document)] + prose(document).splitlines()
+    shown += [line for block in blocks(document) for line in block.text.splitlines()]
+    named = {found[1] for line in shown for found in re.finditer(r"^(?:\s*|\$ )make ([a-z-]+)", line)}
+    assert named <= TARGETS
+
+
+def test_make_help_lists_every_target():
+    told = subprocess.run(["make", "help"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert {line.split()[1] for line in told.splitlines()} == TARGETS
+
+
+def test_what_continuous_integration_names_is_there():
+    workflow = read(".github/workflows/ci.yml")
+    assert ".ci/run" in workflow
+    named = set(re.findall(r"(?<![\w/.-])(?:tests/[\w/.]+|\.ci/\w+|constraints\.txt)", workflow))
+    assert {name for name in named if not is_there(name)} == set()
+    assert set(re.findall(r"make ([a-z]+)", workflow)) <= TARGETS
+
+
+def test_the_citation_is_of_this_version():
+    import metamixer
+
+    assert f"\nversion: {metamixer.__version__}\n" in read("CITATION.cff")
+    assert f"\n## {metamixer.__version__}\n" in read("CHANGELOG.md")
