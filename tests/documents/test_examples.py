@@ -68,21 +68,11 @@ def test_a_wrong_value_in_a_comment_is_seen():
 def test_python_runs(document, tmp_path):
     """All blocks of a document, one after the other, in a process and a folder of their own."""
     code = "\n\n".join(checked(block.text) for block in blocks(document) if block.language == "python")
-    prepare(document, tmp_path)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=600, env=environment
     )
     assert ran.returncode == 0, ran.stderr
-
-
-def prepare(document, folder) -> None:
-    """What a document speaks of and does not make itself: a finished run called digits."""
-    if any("runs/digits" in block.text for block in blocks(document) if block.language == "python"):
-        quick = ["study.budget=2", "study.confirm=1", "training.epochs=1", "baselines.names=[]", 'search.references=""']
-        code = f"import metamixer as mm\nmm.Study.load('digits', {quick}).run(dispatcher='inline')"
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, timeout=300, env=environment)
 
 
 SPACES = [block for block in ALL if block.language == "toml" and "rules" in tomllib.loads(block.text)]

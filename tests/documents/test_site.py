@@ -68,8 +68,10 @@ def test_the_reference_shows_every_public_name(site):
     import metamixer
 
     shown = "".join(page.read_text(encoding="utf-8") for page in (site / "reference").glob("*.html"))
-    hidden = [name for name in metamixer.__all__ if name != "__version__" and f'id="metamixer.{name}"' not in shown]
-    assert not hidden
+    names = set(metamixer.__all__) - {"__version__"}
+    # functions beside modules of their name
+    beside = {"cost": "cost.cost", "reference": "reference.reference", "fuse": "compile.fuse.fuse"}
+    assert not {name for name in names if f'id="metamixer.{beside.get(name, name)}"' not in shown}
     assert "Raises" in shown
 
 
