@@ -129,7 +129,7 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     _wrap(tables, "_insert_values", at("a row half written"), None)
     _wrap(DefaultDialect, "do_commit", at("before a commit"), at("after a commit"))
     _wrap(tables, "finish", at("result written, state not"), None)
-    _wrap(driver.Driver, "_end", at("trained, not told"), at("told"))
+    _wrap(driver.Driver, "_finish", at("trained, not told"), at("told"))
     _wrap(driver.Driver, "epoch", None, at("an epoch"))
 
 

@@ -1,6 +1,6 @@
 """How much a study may spend: a number of trainings, of epochs, or of hours.
 
-`40` or `"40 trainings"`, `"300epochs"`, `"2h"`. What was spent is read from the rows.
+`40` or `"40 trainings"`, `"300epochs"`, `"2h"`. What was spent is read from the trials.
 """
 
 from __future__ import annotations

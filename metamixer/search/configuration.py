@@ -1,6 +1,7 @@
 """A study's configuration: the TOML file, overrides, and what is refused.
 
-Its sections are the fields of `StudyConfig`: `[study]`, `[training]`, `[limits]`, `[search]`, `[baselines]`.
+Its sections are the fields of `StudyConfig`: `[study]`, `[training]`, `[limits]`, `[search]`, `[pruning]`,
+`[baselines]`.
 """
 
 from __future__ import annotations
@@ -128,20 +129,22 @@ class SearchSection(_Section):
         return value
 
 
-class Stopping(_Section):
-    """Which trainings are ended early: asynchronous successive halving by error at a rung and known cost."""
+class Pruning(_Section):
+    """Which trainings are stopped early: asynchronous successive halving by error at a rung and known cost."""
 
-    rule: Annotated[Literal["none", "halving"], Field(description="none: everything is trained to the end")] = "none"
+    rule: Annotated[
+        Literal["none", "successive-halving"], Field(description="none: everything is trained to the end")
+    ] = "none"
     first: Annotated[
         int | None, Field(ge=1, description="epoch of the first rung; left out: when half of the epochs are over")
     ] = None
-    reduction: Annotated[int, Field(ge=2, description="one of so many goes on; rungs lie so many times apart")] = 3
-    doubt: Annotated[
+    reduction: Annotated[int, Field(ge=2, description="one of so many continues; rungs lie so many times apart")] = 3
+    margin: Annotated[
         float,
         Field(
             ge=0,
-            description="what is expected to end on the front when its rung is wrong by so many standard deviations"
-            " goes on; 0: plain successive halving",
+            description="what may still end on the front when its rung is wrong by so many standard deviations"
+            " continues; 0: plain successive halving",
         ),
     ] = 2.5
     brackets: Annotated[
@@ -164,7 +167,7 @@ class StudyConfig(_Section):
     training: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
     search: SearchSection = SearchSection()
-    stopping: Stopping = Stopping()
+    pruning: Pruning = Pruning()
     baselines: Baselines = Baselines()
 
     @property

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from metamixer.search.callbacks import Feed
     from metamixer.search.driver import Driver
     from metamixer.search.proposals.proposer import Costed
-    from metamixer.search.storage.trial_store import Ledger
+    from metamixer.search.storage.trial_store import TrialStore
     from metamixer.tasks import Task
 
 Dispatcher = Literal["ray", "inline"]
@@ -123,7 +123,7 @@ class Study:
         from metamixer.search.proposals import initial_points as starting
         from metamixer.search.proposals import warm_start as warm
         from metamixer.search.proposals.proposer import Proposer
-        from metamixer.search.storage.trial_store import Ledger
+        from metamixer.search.storage.trial_store import TrialStore
 
         shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
@@ -134,12 +134,12 @@ class Study:
         starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, known)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
-            ledger = Ledger(self._storage(), settings, fingerprints, view.say, interrupt.wait)
-            stack.callback(ledger.close)
-            identity.compare(ledger, settings, fingerprints)
+            store = TrialStore(self._storage(), settings, fingerprints, view.say, interrupt.wait)
+            stack.callback(store.close)
+            identity.compare(store, settings, fingerprints)
             self._write_configuration()
             study = self.config.study
-            warm.take_over(ledger, earlier, space, task)
+            warm.take_over(store, earlier, space, task)
             if earlier:
                 view.say(f"{sum(row.searched for row in earlier)} architectures are known from {study.warm_start}")
             reference = settings["reference_point"]
@@ -156,11 +156,12 @@ class Study:
             stack.enter_context(view)
             feed = callbacks.Feed(shown, view.say)
             stack.callback(feed.close)
-            feed.start(self.path, {**ledger.settings, "references": ledger.references})
-            driver = Driver(self.config, ledger, proposer, baselines, self.path, view.say, workers or 1, starts=starts)
-            state = self._drive(driver, ledger, chosen, workers, interrupt, view, feed)
-            feed.show(ledger.rows)
-            rows = ledger.rows
+            feed.start(self.path, {**store.settings, "references": store.references})
+            driver = Driver(self.config, store, proposer, baselines, self.path, view.say, starts=starts)
+            driver.holds(workers or 1)
+            state = self._drive(driver, store, chosen, workers, interrupt, view, feed)
+            feed.show(store.trials)
+            rows = store.trials
         return Outcome(
             state=state,
             trained=sum(row.kind == "searched" and row.finished for row in rows),
@@ -172,7 +173,7 @@ class Study:
     def _drive(
         self,
         driver: Driver,
-        ledger: Ledger,
+        store: TrialStore,
         dispatcher: Dispatcher,
         workers: int | None,
         interrupt: Interrupt,
@@ -183,7 +184,7 @@ class Study:
 
         search = self.config.search
         references: Computation | None = None
-        if search.references and not ledger.references:
+        if search.references and not store.references:
             references = Computation(search.references, self.config.study.task)
 
         def gather() -> None:
@@ -191,7 +192,7 @@ class Study:
             if references is None:
                 return
             try:
-                ledger.set_references(references.result())
+                store.set_references(references.result())
             except RuntimeError as error:
                 view.say(f"no reference accuracies: {search.references} failed: {error}")
             references = None
@@ -200,7 +201,7 @@ class Study:
             if references is not None and references.ended:
                 gather()
             view.show(driver.progress, driver.ended)
-            feed.show(ledger.rows)
+            feed.show(store.trials)
 
         try:
             if dispatcher == "ray":
@@ -240,7 +241,7 @@ class Study:
         return Storage(file=file)
 
     def _begun(self) -> list[Trial]:
-        """The rows that are there; what cannot be read is told of when the ledger opens it."""
+        """The rows that are there; what cannot be read is told of when the store opens it."""
         try:
             return record.trials(self._storage())
         except RecordError:

@@ -162,7 +162,7 @@ def test_failures_are_rows_with_a_reason_and_count(load: Load) -> None:
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metamixer.search.driver.PRIOR_REFUSALS", 150)
+    monkeypatch.setattr("metamixer.search.schedule.PRIOR_REFUSALS", 150)
 
 
 @pytest.mark.usefixtures("few_draws")

@@ -19,7 +19,7 @@ from typing import Any
 
 from metamixer import files, tasks
 from metamixer.errors import ResourceError, StudyError
-from metamixer.search.driver import Driver, Nothing
+from metamixer.search.driver import Driver, NoJob
 from metamixer.search.execution import ray_session as cluster
 from metamixer.search.execution.devices import gpu_count
 from metamixer.search.execution.evaluator import Evaluate, resolve, run, versions
@@ -116,7 +116,7 @@ def _room(ray: Any, driver: Driver, workers: int | None, threads: int, gpus: flo
             raise ResourceError(f"{workers} workers of {gpus:g} GPUs do not fit; Ray sees {there['GPU']:g} GPUs")
         if address is not None:
             driver.say(f"the cluster holds {fit} of {workers} trials now; the others wait for nodes")
-    driver.workers = workers
+    driver.holds(workers)
     return workers
 
 
@@ -203,9 +203,9 @@ def _searcher(driver: Driver, evaluate: str, ray: Any, remote: bool) -> Any:
             if self.trouble is not None:
                 raise self.trouble
             job = driver.next_job()
-            if job is Nothing.WAIT:
+            if job is NoJob.WAITING:
                 return None
-            if job is Nothing.DONE:
+            if job is NoJob.COMPLETE:
                 return Searcher.FINISHED
             self.numbers[trial_id] = int(job["number"])
             if job["weights"]:

@@ -96,16 +96,16 @@ def test_room_is_counted_node_by_node(threads: int, gpus: float, fits: int) -> N
             return [*alive, {"Alive": False, "Resources": {"CPU": 64.0}}, {"Alive": True, "Resources": {}}]
 
     class Driver:
-        workers = 1
         lines: ClassVar[list[str]] = []
-        say = lines.append
+        held: ClassVar[list[int]] = []
+        say, holds = lines.append, held.append
 
     driver: Any = Driver()
     if not fits:
         with pytest.raises(ResourceError, match=rf"no trial of {threads} CPUs and {gpus:g} GPUs fits .* now"):
             dispatch_ray._room(Cluster(), driver, None, threads, gpus, "host:1")
     else:
-        assert dispatch_ray._room(Cluster(), driver, None, threads, gpus, "host:1") == fits == driver.workers
+        assert dispatch_ray._room(Cluster(), driver, None, threads, gpus, "host:1") == fits == driver.held[-1]
     # A cluster may grow.
     assert dispatch_ray._room(Cluster(), driver, 50, threads, gpus, "host:1") == 50
     assert driver.lines.pop() == f"the cluster holds {fits} of 50 trials now; the others wait for nodes"

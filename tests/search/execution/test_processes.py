@@ -19,7 +19,7 @@ from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import Trial, front
 from metamixer.search.execution import ray_tune as dispatch_ray
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 from metamixer.search.study import Study
 
 RUN = """
@@ -314,18 +314,18 @@ def test_what_stops_the_driver_stops_a_search_on_ray(load: Load, monkeypatch: py
     with pytest.raises(StudyError, match="cannot import toys:nothing"):
         load("search.evaluate=toys:nothing", name="unknown").run("ray")
 
-    finish = Ledger.finish
+    finish = TrialStore.finish
 
-    def locked(self: Ledger, row: Trial) -> None:
+    def locked(self: TrialStore, row: Trial) -> None:
         if row.number == 2:
             raise RecordError("the record is locked by another program")
         finish(self, row)
 
-    monkeypatch.setattr(Ledger, "finish", locked)
+    monkeypatch.setattr(TrialStore, "finish", locked)
     study = load("study.confirm=1")
     with pytest.raises(RecordError, match="locked by another program"):
         study.run("ray")
     assert record.read(study.path)[2].state == "running"
-    monkeypatch.setattr(Ledger, "finish", finish)
+    monkeypatch.setattr(TrialStore, "finish", finish)
     assert study.run("inline").trained == 12
     assert_complete(record.read(study.path), budget=12, baselines=0, confirm=1)
