@@ -139,8 +139,8 @@ def run(arguments: dict[str, Any]) -> None:
 
     if arguments["point"] is not None:
         _set_points(arguments["point"], arguments["count"], arguments["dispatcher"] == "inline")
-    study = Study.load(arguments["file"], arguments["overrides"])
-    Study(study.config, arguments["runs"], arguments["name"]).run(arguments["dispatcher"])
+    study = Study.load(arguments["file"], arguments["overrides"], arguments["runs"], arguments["name"])
+    study.run(arguments["dispatcher"])
 
 
 def nursery() -> None:

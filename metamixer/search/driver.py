@@ -110,7 +110,7 @@ class Driver:
             "seed": trial.seed,
             "threads": self.config.search.threads,
             "device": self._device,
-            "time_limit": self.config.search.time_limit,
+            "time_limit": self.config.time_limit,
             "memory_limit": self.config.search.memory_limit,
             "weights": str(self._weights.of(trial.number).resolve()) if keep else None,
         }
@@ -130,7 +130,7 @@ class Driver:
             grace: Seconds over the time limit that a worker is given to notice.
             startup: Seconds that a worker may take before it says that it began.
         """
-        limit = self.config.search.time_limit
+        limit = self.config.time_limit
         return [] if limit is None else self._running.overdue(limit + grace, startup)
 
     def progress(self) -> Progress:

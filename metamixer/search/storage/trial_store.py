@@ -20,7 +20,7 @@ from metamixer import record
 from metamixer.errors import RecordError
 from metamixer.record import Trial
 from metamixer.record.location import ARGUMENTS, Storage
-from metamixer.search.storage import lease, tables
+from metamixer.search.storage import lease, schema, tables
 from metamixer.search.storage.lease import Lease, immediate
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class TrialStore:
                     study.set_user_attr("settings", settings)
                 notes = study.user_attrs
                 self.settings, self.fingerprints = notes["settings"], notes["fingerprints"]
+                record.check_format(self.settings, self.place)
                 self.references: dict[str, float] = notes.get("references", {})
                 trials = study.get_trials(deepcopy=False)
             except BaseException:
@@ -272,7 +273,7 @@ def _sqlite(file: Path) -> RDBStorage:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "studies" not in tables:
         raise record.not_a_record(Storage(file=file))
-    storage = _made(f"sqlite:///{file}", {"connect_args": {"timeout": LOCK_SECONDS}})
+    storage = _made(Storage(file=file), f"sqlite:///{file}", {"connect_args": {"timeout": LOCK_SECONDS}})
     storage.engine.dispose()
     event.listen(storage.engine, "connect", _set_synchronous)
     return storage
@@ -281,20 +282,23 @@ def _sqlite(file: Path) -> RDBStorage:
 def _server(place: Storage) -> RDBStorage:
     """A database server. Connections are looked at before they are used: an idle one may have been closed."""
     place.engine().dispose()  # says what is wrong with the URL, or which driver is missing
-    return _made(place.address(), {"connect_args": ARGUMENTS, "pool_pre_ping": True})
+    return _made(place, place.address(), {"connect_args": ARGUMENTS, "pool_pre_ping": True})
 
 
-def _made(url: str, options: dict[str, Any]) -> RDBStorage:
+def _made(place: Storage, url: str, options: dict[str, Any]) -> RDBStorage:
     """Optuna's storage with its tables, which another driver may be making at the same moment."""
-    import optuna
     from optuna.exceptions import StorageInternalError
+    from sqlalchemy import create_engine
     from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    schema.check(create_engine(url, poolclass=NullPool, connect_args=options["connect_args"]), place)
 
     for left in reversed(range(MAKING_TRIES)):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return optuna.storages.RDBStorage(url, engine_kwargs=options)
+            storage = _tables(url, options)
+            schema.check_installed(storage.engine)
+            return storage
         except (SQLAlchemyError, StorageInternalError) as error:
             half_made = any(
                 isinstance(e, IntegrityError) or "already exists" in str(e) for e in (error, error.__cause__)
@@ -303,6 +307,19 @@ def _made(url: str, options: dict[str, Any]) -> RDBStorage:
                 raise
             time.sleep(0.1)
     raise AssertionError("the last try returns or raises")
+
+
+def _tables(url: str, options: dict[str, Any]) -> RDBStorage:
+    import optuna
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    except RuntimeError as error:
+        if "version" in str(error):
+            schema.check_installed()  # it says that the tables, whose revision was seen, are not its own
+        raise
 
 
 def _engine(place: Storage) -> Engine:

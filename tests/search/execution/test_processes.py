@@ -18,7 +18,7 @@ import pytest
 from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import Trial, front
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
 from metamixer.search.storage.trial_store import TrialStore
 from metamixer.search.study import Study
 
@@ -31,7 +31,7 @@ print(outcome.state)
 COMMAND = "import sys; from metamixer.cli import main; sys.exit(main())"
 BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
 
-needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+needs_ray = pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 Load = Callable[..., Study]
 
 
@@ -295,7 +295,9 @@ def test_ray_workers_that_die_or_hang_do_not_stop_the_search(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_FOLDER", str(tmp_path))
-    monkeypatch.setattr(dispatch_ray, "GRACE_SECONDS", 1.0)
+    from metamixer.search.execution import ray_tune
+
+    monkeypatch.setattr(ray_tune, "GRACE_SECONDS", 1.0)
     study = load("search.evaluate=toys:deadly", "search.time_limit=2", "study.budget=10", "study.confirm=1")
     outcome = study.run("ray")
     rows = record.read(study.path)

@@ -18,7 +18,7 @@ import toys
 from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import Trial, front
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
 from metamixer.search.execution.interrupt import Interrupted
 from metamixer.search.progress import Lines
 from metamixer.search.pruning.extrapolation import FLOOR, MIN_TRAININGS, Extrapolation, logarithm
@@ -34,7 +34,7 @@ HALVING = (
     "training.epochs=9",
     "study.budget=18",
 )
-needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+needs_ray = pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 
 
 @pytest.mark.parametrize(

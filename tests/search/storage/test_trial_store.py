@@ -15,6 +15,7 @@ import pytest
 
 from metamixer import record
 from metamixer.errors import RecordError
+from metamixer.search import processes
 from metamixer.search.storage import lease, tables, trial_store
 from metamixer.search.storage.trial_store import Parameters, TrialStore, running
 
@@ -250,7 +251,7 @@ def test_a_dead_drivers_lease_is_taken_over(path: Path, by: dict[str, object]) -
 
 
 @pytest.mark.parametrize(
-    "by", [{"host": "elsewhere"}, {"pid": 1, "process_started": lease.process_started(1), "renewed": 0.0}]
+    "by", [{"host": "elsewhere"}, {"pid": 1, "process_started": processes.started(1), "renewed": 0.0}]
 )
 def test_a_living_drivers_lease_is_not(path: Path, by: dict[str, object]) -> None:
     held(path, **by)
@@ -274,14 +275,14 @@ def test_a_driver_that_lost_its_lease_stops_writing(path: Path, monkeypatch: pyt
 
 def test_start_times_tell_processes_apart() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = lease.process_started(child.pid)
+    started = processes.started(child.pid)
     assert started is not None
-    assert lease.process_started(child.pid) == started
+    assert processes.started(child.pid) == started
     child.kill()
     deadline = time.monotonic() + 60
-    while lease.process_started(child.pid) is not None and time.monotonic() < deadline:
+    while processes.started(child.pid) is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     # Killed but not yet waited for: its number is still taken.
-    assert lease.process_started(child.pid) is None
+    assert processes.started(child.pid) is None
     child.communicate()
-    assert lease.process_started(child.pid) is None
+    assert processes.started(child.pid) is None
