@@ -58,9 +58,9 @@ STARTS = 12
 SEEDS = 3
 FRESH = 1_000_000  # behind the seeds of the searches
 ARMS = {
-    "known-cost, stopping": ("search.sampler=known-cost", "stopping.rule=halving"),
-    "known-cost": ("search.sampler=known-cost", "stopping.rule=none"),
-    "tpe": ("search.sampler=tpe", "stopping.rule=none"),
+    "known-cost, stopping": ("search.sampler=known-cost", "pruning.rule=successive-halving"),
+    "known-cost": ("search.sampler=known-cost", "pruning.rule=none"),
+    "tpe": ("search.sampler=tpe", "pruning.rule=none"),
 }
 OURS, PLAIN, RIVAL = ARMS
 WHOLE = f"all of {RIVAL}"
@@ -144,7 +144,7 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
         there = [row for row in record.read(options.runs / name) if row.kind == "searched"]
         sentences = {row.key or "": row.sentence for row in there} | sentences
     named = f"search.start={json.dumps(list(sentences.values()))}"
-    settings = ("search.sampler=random", "stopping.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
+    settings = ("search.sampler=random", "pruning.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
     search(options, name, len(sentences), (*settings, named))
 
 

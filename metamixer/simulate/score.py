@@ -102,7 +102,7 @@ def curve(simulated: Simulated, scale: Scale) -> Curve:
     worth: dict[tuple[int, ...], float] = {}
     trained = epochs = 0
     for number, when in simulated.ends:
-        row = simulated.rows[number]
+        row = simulated.trials[number]
         ended.append(row)
         trained += row.kind == "searched"
         epochs += row.epochs or 0
@@ -126,7 +126,7 @@ def by_model(simulated: Simulated, scale: Scale) -> float | None:
     """The share of the front that the sampler's own model recommends in the end, None for samplers without one."""
     if simulated.recommended is None:
         return None
-    return _worth(simulated, scale, simulated.rows, simulated.recommended)
+    return _worth(simulated, scale, simulated.trials, simulated.recommended)
 
 
 def believed(
@@ -146,9 +146,9 @@ def believed(
     ended = 0
     for number in after if after is not None else [len(simulated.ends)]:
         for at, _ in simulated.ends[ended:number]:
-            model.see(simulated.rows[at])
+            model.see(simulated.trials[at])
         ended = number
-        seen = [simulated.rows[at] for at, _ in simulated.ends[:number]]
+        seen = [simulated.trials[at] for at, _ in simulated.ends[:number]]
         found.trainings.append(whole.trainings[number - 1])
         found.epochs.append(whole.epochs[number - 1])
         found.seconds.append(whole.seconds[number - 1])
@@ -159,7 +159,7 @@ def believed(
 def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Trial], members: Iterable[int]) -> float:
     """The share of a front that was recommended after these rows."""
     _, values = _observed(rows)
-    keys = {simulated.rows[number].key or "" for number in members}
+    keys = {simulated.trials[number].key or "" for number in members}
     entries = [(simulated.table.by_key[key], len(values[key])) for key in sorted(keys)]
     return scale.share([(unseen(simulated, entry, n), float(entry.flops)) for entry, n in entries])
 

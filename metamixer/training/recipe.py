@@ -13,7 +13,7 @@ class Recipe(BaseModel):
     accuracy or left it as it was.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(default=9, ge=1, le=10_000, description="passes over the training part")
     batch_size: int = Field(default=64, ge=1, le=65_536, description="images per step; a rest of an epoch is left out")

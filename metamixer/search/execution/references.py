@@ -6,9 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from metamixer.search.execution.evaluator import resolve
+
+if TYPE_CHECKING:
+    from metamixer.search.storage.trial_store import TrialStore
 
 
 class Computation:
@@ -50,6 +55,36 @@ class Computation:
         if not self.ended:
             self._process.kill()
         self._printed.result()
+
+
+class References:
+    """Reference accuracies that a record lacks, on their way into it.
+
+    Args:
+        function: `package.module:function`; empty for none.
+        task: The task's name.
+        store: The record.
+        say: Is told when the function fails.
+    """
+
+    def __init__(self, function: str, task: str, store: TrialStore, say: Callable[[str], None]) -> None:
+        self._function, self._store, self._say = function, store, say
+        self._computation = Computation(function, task) if function and not store.references else None
+
+    def poll(self) -> bool:
+        """Write them if they have come; returns whether nothing more is to come."""
+        if self._computation is not None and self._computation.ended:
+            computation, self._computation = self._computation, None
+            try:
+                self._store.set_references(computation.result())
+            except RuntimeError as error:
+                self._say(f"no reference accuracies: {self._function} failed: {error}")
+        return self._computation is None
+
+    def cancel(self) -> None:
+        """Wait for them no more."""
+        if self._computation is not None:
+            self._computation.cancel()
 
 
 if __name__ == "__main__":
