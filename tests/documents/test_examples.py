@@ -103,6 +103,18 @@ def test_studies_are_accepted(block: Block):
         assert set(values) <= set(type(getattr(resolved, section)).model_fields)
 
 
+OVERRIDE = re.compile(r"--set (?:'([^']+)'|\"([^\"]+)\"|(\S+))")
+
+
+@pytest.mark.parametrize("document", documents())
+def test_overrides_on_command_lines_are_keys_of_a_study(document):
+    text = read(document).replace("`", " ")
+    shown = [next(filter(None, found.groups())) for found in OVERRIDE.finditer(text)]
+    for override in shown:
+        if "=" in override and not override.isupper() and "section.key" not in override:
+            configuration.parse(tomllib.loads(read("studies/digits.toml")), [override])
+
+
 def test_every_example_in_toml_is_a_space_a_study_or_a_package():
     kinds = [block for block in ALL if block.language == "toml" and "project" in tomllib.loads(block.text)]
     assert {*map(str, SPACES), *map(str, STUDIES), *map(str, kinds)} == {str(b) for b in ALL if b.language == "toml"}
