@@ -12,6 +12,7 @@ import tomllib
 import pytest
 from pages import REPOSITORY, Block, blocks, documents, given, prose, read
 
+import metamixer as mm
 from metamixer.language import Space
 from metamixer.search import configuration
 
@@ -101,6 +102,8 @@ def test_studies_are_accepted(block: Block):
     resolved = configuration.parse(whole)
     for section, values in shown.items():
         assert set(values) <= set(type(getattr(resolved, section)).model_fields)
+    for point in shown.get("search", {}).get("start", ()):  # a catalogue entry, or a sentence of the space that ships
+        assert point in mm.catalog.names() or Space.load("digits").derivation(point, 1, (8, 8)).choices
 
 
 OVERRIDE = re.compile(r"--set (?:'([^']+)'|\"([^\"]+)\"|(\S+))")
