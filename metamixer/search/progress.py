@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from metamixer.record import front
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -102,7 +102,7 @@ def measure(
         running=tuple(running),
         best=max((accuracy for accuracy, _ in points), default=None),
         front=len(points),
-        hypervolume=front.hypervolume(points, (floor, ceiling)) / ((1 - floor) * ceiling),
+        hypervolume=hypervolume(points, (floor, ceiling), ACCURACY_FLOPS) / ((1 - floor) * ceiling),
         disk=_size(folder),
         seconds_left=None if timing.mean is None else timing.mean * max(0, jobs - jobs_done) / workers,
         stopped=state.stopped,
