@@ -39,7 +39,7 @@ def resolve(name: str) -> Callable[..., Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions where a trial is about to run: what its row says of one that returns nothing."""
+    """Versions where a trial is about to run: what is recorded of one that returns none itself."""
     found = {"python": platform.python_version()}
     for package in ("metamixer", "torch", "numpy"):
         try:
