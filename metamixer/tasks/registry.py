@@ -10,8 +10,10 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from metamixer.errors import TaskError
+from metamixer.tasks import stored
 from metamixer.tasks.digits import DIGITS, DIGITS_HARD
 from metamixer.tasks.task import Task
 
@@ -46,6 +48,15 @@ def get(name: str) -> Task:
         place=f"known tasks: {', '.join(known)}",
         advice=f"did you mean {near[0]!r}?" if near else "a task of your own is named as package.module:OBJECT",
     )
+
+
+def of(document: dict[str, Any]) -> Task:
+    """The task of a job, `job["task"]`, as `Task.document` wrote it: by its name, or with the folder of its arrays.
+
+    Raises:
+        TaskError: There is none of this name.
+    """
+    return stored.task(document) if document.get("stored") else get(document["name"])
 
 
 def _offered() -> dict[str, EntryPoint]:

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metamixer.tasks import Task, get
+from metamixer.tasks import Task, of
 from metamixer.training import weights
 from metamixer.training.recipe import Recipe
 
@@ -51,7 +51,7 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     """Train the job's sentence and return its validation accuracy, or why there is none.
 
     Args:
-        job: `sentence` (without the head), `task` {"name"}, `training` (the fields of `Recipe`), `seed`; optional
+        job: `sentence` (without the head), `task` (`Task.document()`: {"name"}), `training` (the fields of `Recipe`), `seed`; optional
             `threads` (1), `device` ("cpu"), `time_limit` (seconds from the call, looked at before every batch; None
             for none), `weights` (where to write them; None for nowhere). Other keys are left alone.
         report: Called after every epoch with its row: `epoch` (from 1), `train_loss` (label smoothing included) and
@@ -120,7 +120,7 @@ def versions() -> dict[str, str]:
 
 def _training(job: dict[str, Any], builder: Builder, start: float) -> Generator[Row, bool | None, bool]:
     """Yields one row an epoch, then writes the weights. Sent True before the last epoch, it returns True at once."""
-    task = get(job["task"]["name"])
+    task = of(job["task"])
     recipe = Recipe(**job["training"])
     limit = job.get("time_limit")
     deadline = math.inf if limit is None else start + float(limit)
