@@ -30,12 +30,13 @@ def task(document: dict[str, Any]) -> Task:
 @cache
 def _task(text: str) -> Task:
     document = json.loads(text)
+    has_test = document.pop("has_test")
     folder = Path(document["stored"])
     lists = {name: document[name] for name in ("grid", "class_names", "mean", "std")}
     return Task(
         **{**document, **{name: None if value is None else tuple(value) for name, value in lists.items()}},
         load=partial(_load, folder),
-        load_test=partial(_part, folder, "test"),
+        load_test=partial(_part, folder, "test") if has_test else None,
     )
 
 
