@@ -28,9 +28,9 @@ from metamixer.data.splits import split
 from metamixer.data.writing import Selection, Written, write
 from metamixer.errors import ResourceError, StudyError
 from metamixer.tasks import Task, stored
+from metamixer.tasks.stored import ABOUT
 
 FORMAT = 1
-ABOUT = "about.json"
 _MEGABYTE = 2**20
 
 
@@ -86,13 +86,7 @@ def load(folder: Path, section: DataSection) -> Prepared:
     """A cache that is there."""
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     limit = None if section.memory_limit is None else int(section.memory_limit * _MEGABYTE)
-    document = {
-        **about["task"],
-        "name": section.title,
-        "memory_limit": limit,
-        "has_test": "test" in about["parts"],
-        "stored": str(folder),
-    }
+    document = {**about["task"], "name": section.title, "memory_limit": limit, "stored": str(folder)}
     return Prepared(folder, stored.task(document), about)
 
 
@@ -247,6 +241,7 @@ def _document(written: Written, class_names: tuple[str, ...], section: DataSecti
     size = "x".join(map(str, (*written.grid, written.channels)))
     counts = " + ".join(f"{sum(counts):,} {part}" for part, counts in written.counts.items())
     return {
+        "name": section.title,
         "channels": written.channels,
         "grid": list(written.grid),
         "classes": len(class_names),
@@ -255,6 +250,8 @@ def _document(written: Written, class_names: tuple[str, ...], section: DataSecti
         "class_names": list(class_names),
         "mean": written.mean,
         "std": written.std,
+        "memory_limit": None,
+        "has_test": "test" in written.counts,
     }
 
 

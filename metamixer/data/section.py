@@ -27,12 +27,20 @@ def _address(value: Any) -> Any:
     return value
 
 
+def _share_or_address(value: Any) -> Any:
+    if isinstance(value, str):
+        return _address(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ValueError("it is a share of train, 0 <= share < 1, or a source of images")
+    return float(value)
+
+
 def _size(value: Any) -> Any:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 Address = Annotated[str, BeforeValidator(_address)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+ShareOrAddress = Annotated[float | str, BeforeValidator(_share_or_address)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 
 
@@ -43,10 +51,10 @@ class DataSection(BaseModel):
 
     train: Annotated[Address, Field(description="the images to learn from: " + "; ".join(KINDS.values()))]
     validation: Annotated[
-        Share | Address, Field(description="a share of train, split off by class and seed; or a source of its own")
+        ShareOrAddress, Field(description="a share of train, split off by class and seed; or a source of its own")
     ] = 0.1
     test: Annotated[
-        Share | Address,
+        ShareOrAddress,
         Field(description="the same, for the final networks alone: a search never sees it; 0 for none"),
     ] = 0.1
     size: Annotated[

@@ -16,6 +16,8 @@ import numpy as np
 from metamixer.errors import TaskError
 from metamixer.tasks.task import Arrays, Part, Task
 
+ABOUT = "about.json"
+
 
 def paths(folder: Path, part: str) -> tuple[Path, Path]:
     """The files of the inputs and of the classes of `train`, `validation` or `test`."""
@@ -25,6 +27,19 @@ def paths(folder: Path, part: str) -> tuple[Path, Path]:
 def task(document: dict[str, Any]) -> Task:
     """The task of a document that `Task.document` made; one document is one object in a process."""
     return _task(json.dumps(document, sort_keys=True))
+
+
+def find(folder: Path) -> Task:
+    """The task of a folder, as its `about.json` describes it.
+
+    Raises:
+        TaskError: It holds none.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return task({**about["task"], "stored": str(folder.absolute())})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TaskError(f"no task is stored there: {error}", str(folder), "name a folder of decoded images") from None
 
 
 @cache

@@ -51,7 +51,7 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     """Train the job's sentence and return its validation accuracy, or why there is none.
 
     Args:
-        job: `sentence` (without the head), `task` (`Task.document()`: {"name"}), `training` (the fields of `Recipe`), `seed`; optional
+        job: `sentence` (without the head), `task` (`Task.document()`), `training` (the fields of `Recipe`), `seed`; optional
             `threads` (1), `device` ("cpu"), `time_limit` (seconds from the call, looked at before every batch; None
             for none), `weights` (where to write them; None for nowhere). Other keys are left alone.
         report: Called after every epoch with its row: `epoch` (from 1), `train_loss` (label smoothing included) and
