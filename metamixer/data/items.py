@@ -101,17 +101,17 @@ def changes(before: Path, now: Path) -> list[str]:
     old, new = seen
     both = old.keys() & new.keys()
     differ = {
-        "images are gone": [name for name in old if name not in new],
-        "images are new": [name for name in new if name not in old],
-        "images have other pixels": [name for name in both if old[name]["digest"] != new[name]["digest"]],
-        "images have another class": [name for name in both if old[name]["class"] != new[name]["class"]],
-        "images are in another part": [name for name in both if old[name]["part"] != new[name]["part"]],
+        "images that are gone": [name for name in old if name not in new],
+        "images that are new": [name for name in new if name not in old],
+        "images that have other pixels": [name for name in both if old[name]["digest"] != new[name]["digest"]],
+        "images that have another class": [name for name in both if old[name]["class"] != new[name]["class"]],
+        "images that are in another part": [name for name in both if old[name]["part"] != new[name]["part"]],
     }
     lines = []
     for what, names in differ.items():
         if names:
             shown = ", ".join(name for _, name in sorted(names)[:3]) + (", .." if len(names) > 3 else "")
-            lines.append(f"{len(names):,} {what}: {shown}")
+            lines.append(f"{what}: {len(names):,} ({shown})")
     return lines
 
 
