@@ -119,7 +119,7 @@ class Study:
         if chosen == "inline":
             workers = 1
         space, task = self._space(), self._task(view)
-        self.config = self._with_baselines(task)
+        self.config = self._with_baselines(task, view)
         from metamixer.search.driver import Driver
         from metamixer.search.proposals import initial_points as starting
         from metamixer.search.proposals import warm_start as warm
@@ -282,13 +282,18 @@ class Study:
             return None
         return Computation(function, f"stored:{task.stored}")
 
-    def _with_baselines(self, task: Task) -> StudyConfig:
-        """The configuration with its baselines by name: those of the task, if it names none."""
+    def _with_baselines(self, task: Task, view: View) -> StudyConfig:
+        """The configuration with its baselines by name: those of the task or of its images, if it names none."""
         from metamixer import catalog
 
         if self.config.baselines.names is not None:
             return self.config
-        named = configuration.Baselines(names=tuple(catalog.names(task.name)))
+        names = catalog.names(task.name)
+        if task.stored is not None:
+            names = [name for name in names or catalog.for_images(task.grid) if _fits(name, task)]
+            if not names:
+                view.say("no published designs of this size are in the catalogue: name some with [baselines] names")
+        named = configuration.Baselines(names=tuple(names))
         return self.config.model_copy(update={"baselines": named})
 
     def _baselines(self, task: Task) -> dict[str, Costed]:
@@ -346,6 +351,17 @@ class Study:
             drawn = [space.draw(rng, channels=task.channels, grid=task.grid).sentence for _ in range(64)]
             macs = 2 * max(item.cost["macs"] for item in [*baselines.values(), *(costed(s, task) for s in drawn)])
         return [1 / task.classes, float(2 * macs)]
+
+
+def _fits(baseline: str, task: Task) -> bool:
+    from metamixer import catalog
+    from metamixer.search.proposals.proposer import costed
+
+    try:
+        costed(catalog.get(baseline).sentence, task)
+    except LanguageError:
+        return False
+    return True
 
 
 def _dispatcher(asked: Dispatcher | None, view: View) -> Dispatcher:
