@@ -312,9 +312,7 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
     if path == ("study", "budget"):
         if message.endswith("trains nothing"):
             return StudyError(message, place, "give study.budget (--budget) at least 1")
-        if isinstance(first["input"], dict):  # a whole section: what does not fit together in it
-        return StudyError(f"{name}: {message}", place)
-    return StudyError(f"{name} = {first['input']!r}: {message}", place, "write --budget 40, 300epochs or 2h")
+        return StudyError(f"{name} = {first['input']!r}: {message}", place, "write --budget 40, 300epochs or 2h")
     if path == ("study", "name"):
         advice = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
         return StudyError(f"{name} = {first['input']!r} is no name of a folder", place, advice)
