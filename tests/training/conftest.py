@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,22 @@ def batch():
     x = low + (high - low) * (rows * columns)[None, :, :, None] + random.integers(-20, 20, (40, 12, 10, 3))
     x[3] = 77
     return np.clip(x, 0, 255).astype(np.uint8)
+
+
+def interpolated(image: np.ndarray, row: float, column: float, outside: str) -> np.ndarray:
+    """The value of one image, (h, w, c), at a place in pixels, where pixel (0, 0) has its middle at (0, 0)."""
+    height, width = image.shape[:2]
+    total = np.zeros(image.shape[2])
+    if outside == "border":
+        row, column = min(max(row, 0), height - 1), min(max(column, 0), width - 1)
+    top, left = math.floor(row), math.floor(column)
+    for r in (top, top + 1):
+        for c in (left, left + 1):
+            if 0 <= r < height and 0 <= c < width:
+                total += image[r, c] * (1 - abs(row - r)) * (1 - abs(column - c))
+    return total
+
+
+@pytest.fixture(scope="session")
+def bilinear():
+    return interpolated

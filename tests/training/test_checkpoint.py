@@ -137,15 +137,13 @@ def test_a_process_that_was_really_killed_continues(tmp_path):
         "import json, sys\nfrom metamixer.training.evaluate import evaluate\n"
         "evaluate(json.loads(sys.argv[1]), lambda row: print(int(row['epoch']), flush=True))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, json.dumps(job(training, path))], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) == 3:
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait()
+    arguments = [sys.executable, "-c", program, json.dumps(job(training, path))]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) == 3:
+                process.send_signal(signal.SIGKILL)
+                break
     assert path.is_file()
     result = evaluate(job(training, path), lambda row: row["epoch"] < 6)
     fresh = evaluate(job(training), lambda row: row["epoch"] < 6)
