@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import sys
@@ -72,6 +73,28 @@ def search(
         more = _command(study, name, runs, overrides, {**asked, "study.budget": twice.text}, dispatcher)
         _print(searched, outcome, points, settings, Path(report), more)
     return 0 if any(point.kind == "searched" for point in points) else 1
+
+
+def data(study: str, runs: Path, overrides: list[str], sheet: Path | None, as_json: bool) -> int:
+    """Report on a study's images, decoded as its search would, and write a contact sheet.
+
+    Returns:
+        0; 1 when images are broken or the same ones are in two parts.
+
+    Raises:
+        StudyError: The study has a task of its own and no section `[data]`.
+    """
+    from metamixer.data import cache, report
+    from metamixer.errors import StudyError
+
+    section = Study.load(study, overrides).config.data
+    if section is None:
+        raise StudyError(
+            "the study has no section [data]", study, "metamixer task tells of the task that study.task names"
+        )
+    say = functools.partial(print, file=sys.stderr)
+    prepared = cache.prepare(section, runs, say, shown=not as_json)
+    return report.show(prepared, sheet, as_json)
 
 
 def _command(

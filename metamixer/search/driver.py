@@ -292,7 +292,7 @@ class Driver:
         return {
             "number": row.number,
             "sentence": row.sentence,
-            "task": {"name": self.config.study.task},
+            "task": self.proposer.task.document(),
             "training": self._recipe(row),
             "seed": row.seed,
             "threads": self.config.search.threads,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from metamixer.record import Trial
     from metamixer.search.callbacks import Feed
     from metamixer.search.driver import Driver
+    from metamixer.search.execution.references import Computation
     from metamixer.search.proposals.proposer import Costed
     from metamixer.search.storage.trial_store import Ledger
     from metamixer.tasks import Task
@@ -117,8 +118,8 @@ class Study:
             workers = devices.workers(search.workers, search.threads, search.gpus)
         if chosen == "inline":
             workers = 1
-        space, task = self._space(), self._task()
-        self.config = self._with_baselines(task)
+        space, task = self._space(), self._task(view)
+        self.config = self._with_baselines(task, view)
         from metamixer.search.driver import Driver
         from metamixer.search.proposals import initial_points as starting
         from metamixer.search.proposals import warm_start as warm
@@ -179,12 +180,10 @@ class Study:
         view: View,
         feed: Feed,
     ) -> Literal["finished", "interrupted", "exhausted"]:
-        from metamixer.search.execution.references import Computation
-
         search = self.config.search
         references: Computation | None = None
         if search.references and not ledger.references:
-            references = Computation(search.references, self.config.study.task)
+            references = self._references(driver.proposer.task, view)
 
         def gather() -> None:
             nonlocal references
@@ -259,18 +258,42 @@ class Study:
 
         return Space.load(resources.find("search_spaces", self.config.study.space))
 
-    def _task(self) -> Task:
+    def _task(self, view: View) -> Task:
+        """The task; images of the user's are decoded here, before any worker asks for them."""
         from metamixer import tasks
+        from metamixer.data import cache
 
-        return tasks.get(self.config.study.task)
+        if self.config.study.task is not None:
+            return tasks.get(self.config.study.task)
+        assert self.config.data is not None  # a study has either
+        prepared = cache.prepare(self.config.data, self.path.parent, view.say, shown=not isinstance(view, Silent))
+        cache.refuse_broken(prepared, self.config.data)
+        return prepared.task
 
-    def _with_baselines(self, task: Task) -> StudyConfig:
-        """The configuration with its baselines by name: those of the task, if it names none."""
+    def _references(self, task: Task, view: View) -> Computation | None:
+        """The reference classifiers at work. Those that ship take minutes on images, so only asked for by the user."""
+        from metamixer.search.execution.references import Computation
+
+        function = self.config.search.references
+        if task.stored is None:
+            return Computation(function, str(self.config.study.task))
+        if function == configuration.SearchSection.model_fields["references"].default:
+            view.say("reference classifiers are not fitted to data of [data]: they would take minutes on images")
+            return None
+        return Computation(function, f"stored:{task.stored}")
+
+    def _with_baselines(self, task: Task, view: View) -> StudyConfig:
+        """The configuration with its baselines by name: those of the task or of its images, if it names none."""
         from metamixer import catalog
 
         if self.config.baselines.names is not None:
             return self.config
-        named = configuration.Baselines(names=tuple(catalog.names(task.name)))
+        names = catalog.names(task.name)
+        if task.stored is not None:
+            names = [name for name in names or catalog.for_images(task.grid) if _fits(name, task)]
+            if not names:
+                view.say("no published designs of this size are in the catalogue: name some with [baselines] names")
+        named = configuration.Baselines(names=tuple(names))
         return self.config.model_copy(update={"baselines": named})
 
     def _baselines(self, task: Task) -> dict[str, Costed]:
@@ -299,7 +322,12 @@ class Study:
         del document["study"]["storage"]  # a record does not say where it lies, nor with which password
         return {
             **document,
-            "task": {"name": task.name, "channels": task.channels, "grid": list(task.grid), "classes": task.classes},
+            "task": {
+                **task.document(),
+                "channels": task.channels,
+                "grid": list(task.grid),
+                "classes": task.classes,
+            },
             "space": {
                 "name": space.name,
                 "start": space.start,
@@ -323,6 +351,17 @@ class Study:
             drawn = [space.draw(rng, channels=task.channels, grid=task.grid).sentence for _ in range(64)]
             macs = 2 * max(item.cost["macs"] for item in [*baselines.values(), *(costed(s, task) for s in drawn)])
         return [1 / task.classes, float(2 * macs)]
+
+
+def _fits(baseline: str, task: Task) -> bool:
+    from metamixer import catalog
+    from metamixer.search.proposals.proposer import costed
+
+    try:
+        costed(catalog.get(baseline).sentence, task)
+    except LanguageError:
+        return False
+    return True
 
 
 def _dispatcher(asked: Dispatcher | None, view: View) -> Dispatcher:

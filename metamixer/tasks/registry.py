@@ -31,6 +31,8 @@ def names() -> list[str]:
 def get(name: str) -> Task:
     """The task of this name: a shipped one, one of the entry-point group `metamixer.tasks`, or `package.module:OBJECT`.
 
+    `stored:FOLDER` is the task of a folder that `[data]` of a study was decoded to.
+
     Raises:
         TaskError: There is none, or what the name leads to cannot be imported or is no `Task`.
     """
@@ -39,6 +41,8 @@ def get(name: str) -> Task:
     offered = _offered()
     if name in offered:
         return _checked(name, offered[name].load, f"entry point {offered[name].value}")
+    if name.startswith("stored:"):
+        return stored.find(Path(name.removeprefix("stored:")))
     if ":" in name:
         return _checked(name, lambda: _dotted(name), f"{name} as package.module:OBJECT")
     known = names()

@@ -16,6 +16,8 @@ import numpy as np
 from metamixer.errors import TaskError
 from metamixer.tasks.task import Arrays, Part, Task
 
+ABOUT = "about.json"
+
 
 def paths(folder: Path, part: str) -> tuple[Path, Path]:
     """The files of the inputs and of the classes of `train`, `validation` or `test`."""
@@ -27,15 +29,29 @@ def task(document: dict[str, Any]) -> Task:
     return _task(json.dumps(document, sort_keys=True))
 
 
+def find(folder: Path) -> Task:
+    """The task of a folder, as its `about.json` describes it.
+
+    Raises:
+        TaskError: It holds none.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return task({**about["task"], "stored": str(folder.absolute())})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TaskError(f"no task is stored there: {error}", str(folder), "name a folder of decoded images") from None
+
+
 @cache
 def _task(text: str) -> Task:
     document = json.loads(text)
+    has_test = document.pop("has_test")
     folder = Path(document["stored"])
     lists = {name: document[name] for name in ("grid", "class_names", "mean", "std")}
     return Task(
         **{**document, **{name: None if value is None else tuple(value) for name, value in lists.items()}},
         load=partial(_load, folder),
-        load_test=partial(_part, folder, "test"),
+        load_test=partial(_part, folder, "test") if has_test else None,
     )
 
 

@@ -140,6 +140,7 @@ class Task:
             "mean": None if self.mean is None else list(self.mean),
             "std": None if self.std is None else list(self.std),
             "memory_limit": self.memory_limit,
+            "has_test": self.load_test is not None,
             "stored": self.stored,
         }
 

@@ -13,9 +13,12 @@ import pickle
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from metamixer import files, tasks
 from metamixer.errors import ResourceError, StudyError
@@ -72,7 +75,7 @@ def dispatch(
         searcher = _searcher(driver, evaluate, ray, remote=address is not None)
         trial = _trial
         if address is not None:
-            trial = tune.with_parameters(_trial, arrays=tasks.get(driver.config.study.task).data())
+            trial = tune.with_parameters(_trial, arrays=_in_memory(driver.proposer.task.data()))
         tuner = tune.Tuner(
             tune.with_resources(trial, {"cpu": threads, "gpu": gpus}),
             tune_config=tune.TuneConfig(
@@ -120,6 +123,11 @@ def _room(ray: Any, driver: Driver, workers: int | None, threads: int, gpus: flo
     return workers
 
 
+def _in_memory(arrays: Arrays) -> Arrays:
+    """The arrays as plain ones: Ray's object store takes no file's pages."""
+    return replace(arrays, x_train=np.asarray(arrays.x_train), x_val=np.asarray(arrays.x_val))
+
+
 def _trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
     """Runs in the worker: one job, its epochs and its result as reports.
 
@@ -148,7 +156,7 @@ def _trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
     if arrays is None:
         _outcome(_run(evaluate, job, report))
         return
-    tasks.get(job["task"]["name"]).receive(arrays)
+    tasks.of(job["task"]).receive(arrays)
     with cluster.folder() as folder:
         file = folder / "weights"
         result = _run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, report)
