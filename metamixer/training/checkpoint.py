@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import random
@@ -27,7 +28,7 @@ def save(path: str | Path, of: Mapping[str, Any], state: Mapping[str, Any]) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        torch.save({"format": FORMAT, "of": dict(of), "chance": _chance(), **state}, unfinished)
+        torch.save({"format": FORMAT, "of": _text(of), "chance": _chance(), **state}, unfinished)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -42,7 +43,7 @@ def load(path: str | Path, of: Mapping[str, Any], device: torch.device) -> dict[
         document = torch.load(path, map_location=device, weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError):
         return None
-    if not isinstance(document, dict) or document.get("format") != FORMAT or document.get("of") != dict(of):
+    if not isinstance(document, dict) or document.get("format") != FORMAT or document.get("of") != _text(of):
         return None
     return document
 
@@ -62,6 +63,10 @@ def restore_chance(document: Mapping[str, Any]) -> None:
     torch.set_rng_state(chance["torch"].cpu())
     for number, state in enumerate(chance["cuda"]):
         torch.cuda.set_rng_state(state.cpu(), number)
+
+
+def _text(of: Mapping[str, Any]) -> str:
+    return json.dumps(of, sort_keys=True)
 
 
 def _chance() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -27,7 +27,9 @@ class Recipe(BaseModel):
     )
     epochs: int = Field(default=9, ge=1, le=10_000, description="passes over the training part")
     batch_size: int = Field(default=64, ge=1, le=65_536, description="images per step; a rest of an epoch is left out")
-    accumulation: int = Field(default=1, ge=1, le=4096, description="pieces that a step's batch is computed in")
+    accumulation: int = Field(
+        default=1, ge=1, le=4096, description="pieces that a step's batch is computed in, one after another"
+    )
     optimizer: Literal["adamw", "muon", "sgd"] = Field(
         default="adamw", description="muon: on matrices, with AdamW for the rest; sgd: with Nesterov's momentum"
     )
@@ -80,12 +82,6 @@ class Recipe(BaseModel):
     def _preset_under_explicit_keys(cls, given: Any) -> Any:
         settings = PRESETS.get(given.get("preset") or "") if isinstance(given, dict) else None
         return given if settings is None else {**settings, **given}
-
-    @model_validator(mode="after")
-    def _pieces_have_images(self) -> Self:
-        if self.accumulation > self.batch_size:
-            raise ValueError(f"a batch of {self.batch_size} cannot be cut into {self.accumulation} pieces")
-        return self
 
     @model_serializer(mode="wrap")
     def _without_later_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
