@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pictures import make_folder
 
-from metamixer import tasks
+from metamixer import resources, tasks
 from metamixer.data.section import KINDS, DataSection
 from metamixer.search import configuration
 
@@ -71,4 +71,6 @@ def test_the_functions_on_the_page_work(module, prepared):
 
 def test_the_study_on_the_page_names_keys_that_there_are(page):
     (study,) = blocks(page, "toml")
-    assert configuration.parse(tomllib.loads(study)).data is not None
+    config = configuration.parse(tomllib.loads(study))
+    assert config.data is not None
+    resources.find("search_spaces", config.study.space)

@@ -78,7 +78,7 @@ def search(file: Path) -> Callable[..., tuple[Study, View]]:
 
     def run(*overrides: str, dispatcher: str = "inline", name: str | None = None) -> tuple[Study, View]:
         view = View()
-        study = Study(Study.load(file, overrides).config, file.parent / "runs", name)
+        study = Study.load(file, overrides, file.parent / "runs", name)
         study.run(dispatcher=dispatcher, view=view)
         return study, view
 
@@ -253,10 +253,10 @@ def test_a_search_through_ray(search):
 
 
 def test_a_machine_of_a_cluster_needs_no_folder_of_images(flowers, prepared):
-    from metamixer.search.execution.ray_tune import _in_memory
+    from metamixer.search.execution.ray_worker import in_memory
 
     made = prepared(train=f"folder:{flowers}")
-    sent = pickle.loads(pickle.dumps(_in_memory(made.task.data())))
+    sent = pickle.loads(pickle.dumps(in_memory(made.task.data())))
     assert not isinstance(sent.x_train, np.memmap)
     elsewhere = tasks.of({**made.task.document(), "stored": "/nowhere"})
     elsewhere.receive(sent)
