@@ -7,7 +7,7 @@ The networks are the small study's baselines that timm has blocks of. All loops 
 and augmentation (shifts by up to four pixels after zero padding, and flips, each image its own), on one thread:
 
     metamixer   `metamixer.training.loop.train`, images as bytes in a memory map
-    loader      a DataLoader over images as bytes, each augmented by itself in `__getitem__`, and normalised
+    loader      a DataLoader over PNG files that lie in memory, each decoded and put through torchvision's transforms
     memory      normalised float tensors in memory, batches augmented together in a loop over shifts, as airbench does
 
 They run in one process, one epoch after another in turn; a ratio is the median over the turns of processor time. The
@@ -19,6 +19,7 @@ once. Without `--data` the images are made up: ten classes of noisy gratings.
 from __future__ import annotations
 
 import argparse
+import io
 import multiprocessing
 import statistics
 import sys
@@ -94,6 +95,16 @@ def theirs(name: str) -> nn.Module:
     return Theirs(embedding, blocks, GroupNorm1(64), planes=True)
 
 
+def initialized(net: nn.Module) -> None:
+    """Weights drawn as ours are, so that the accuracies of one recipe can be compared."""
+    for parameter in net.parameters():
+        if (parameter.ndim > 1 and min(parameter.shape) > 1) or parameter.ndim == 4:
+            nn.init.trunc_normal_(parameter, std=0.02)
+    for module in net.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv1d)) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 # -- the loops
 
 
@@ -105,21 +116,26 @@ def ours(name: str, task: Task, epochs: int, seed: int) -> Epochs:
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Images one by one, as a user's data set gives them."""
+    """Encoded images one by one, through torchvision's transforms: what its data sets of folders do."""
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, mean: Tensor, std: Tensor) -> None:
-        self.x, self.y, self.mean, self.std = x, y, mean, std
+    def __init__(self, x: np.ndarray, y: np.ndarray, mean: Any, std: Any) -> None:
+        from PIL import Image
+        from torchvision import transforms
+
+        def encoded(image: np.ndarray) -> bytes:
+            stream = io.BytesIO()
+            Image.fromarray(image).save(stream, "png")
+            return stream.getvalue()
+
+        self.files, self.y, self.open = [encoded(image) for image in x], y.tolist(), Image.open
+        crop, flip = transforms.RandomCrop(32, padding=PAD), transforms.RandomHorizontalFlip()
+        self.look = transforms.Compose([crop, flip, transforms.ToTensor(), transforms.Normalize(mean, std)])
 
     def __len__(self) -> int:
         return len(self.y)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int]:
-        image = torch.tensor(self.x[number]).permute(2, 0, 1).float() / 255
-        top, left = torch.randint(0, 2 * PAD + 1, (2,)).tolist()
-        image = F.pad(image, (PAD, PAD, PAD, PAD))[:, top : top + 32, left : left + 32]
-        if torch.rand(()) < 0.5:
-            image = image.flip(-1)
-        return (image - self.mean) / self.std, int(self.y[number])
+        return self.look(self.open(io.BytesIO(self.files[number])).convert("RGB")), self.y[number]
 
 
 def augmented(padded: Tensor) -> Tensor:
@@ -140,6 +156,7 @@ def plain(name: str, task: Task, epochs: int, seed: int, in_memory: bool) -> Epo
     torch.manual_seed(seed)
     recipe = Recipe(**RECIPE, epochs=epochs)
     net, arrays, size = theirs(name), task.data(), recipe.batch_size
+    initialized(net)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (task.mean, task.std))
 
     def normalized(x: np.ndarray) -> Tensor:
@@ -150,7 +167,8 @@ def plain(name: str, task: Task, epochs: int, seed: int, in_memory: bool) -> Epo
     black = (-mean / std).view(1, 3, 1, 1)
     padded = F.pad(normalized(arrays.x_train) - black, (PAD,) * 4) + black if in_memory else None
     y_train = torch.tensor(arrays.y_train)
-    loader = DataLoader(Pictures(arrays.x_train, arrays.y_train, mean, std), size, shuffle=True, drop_last=True)
+    pictures = Pictures(arrays.x_train[: 0 if in_memory else None], arrays.y_train, task.mean, task.std)
+    loader = DataLoader(pictures, size, shuffle=True, drop_last=True)
     groups = [
         {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
