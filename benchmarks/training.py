@@ -97,11 +97,10 @@ def theirs(name: str) -> nn.Module:
 
 def initialized(net: nn.Module) -> None:
     """Weights drawn as ours are, so that the accuracies of one recipe can be compared."""
-    for parameter in net.parameters():
-        if (parameter.ndim > 1 and min(parameter.shape) > 1) or parameter.ndim == 4:
-            nn.init.trunc_normal_(parameter, std=0.02)
     for module in net.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv1d)) and module.bias is not None:
+        if isinstance(module, (nn.Linear, nn.Conv2d)):
+            deviation = module.weight[0].numel() ** -0.5
+            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
             nn.init.zeros_(module.bias)
 
 
