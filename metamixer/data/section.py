@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 KINDS = {
     "folder": "folder:DIR, one subfolder of images a class",
@@ -92,9 +92,14 @@ class DataSection(BaseModel):
         shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
         if sum(shares) >= 1:
             raise ValueError("validation and test take all of train")
-        if self.validation == 0:
-            raise ValueError("validation: a search compares architectures on it; give it a share, or a source")
         return self
+
+    @field_validator("validation")
+    @classmethod
+    def _something_to_compare_on(cls, value: float | str) -> float | str:
+        if value == 0:
+            raise ValueError("a search compares architectures on it; give it a share, or a source")
+        return value
 
     @property
     def title(self) -> str:

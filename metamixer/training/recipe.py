@@ -20,7 +20,7 @@ class Recipe(BaseModel):
     record made before there were such keys is still of the same recipe.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     preset: Literal["ninformer", "ffnet", "airbench"] | None = Field(
         default=None, description="published settings that keys written beside it override"

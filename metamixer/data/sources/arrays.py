@@ -31,10 +31,10 @@ def arrays(rest: str, part: PartName) -> Source:
     path = Path(rest)
     place = f"arrays:{rest}"
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("one array; images and classes are two, np.savez(FILE, x=.., y=..)")
-        with archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("one array; images and classes are two, np.savez(FILE, x=.., y=..)")
             x_name, y_name = _names(archive.files, part, place)
             x, y = archive[x_name], archive[y_name]
             known = archive["class_names"].tolist() if "class_names" in archive.files else None

@@ -68,7 +68,9 @@ def classes(
     if len(values) == 0:
         raise StudyError("there are no images", place, "name a source that has some")
     found = np.asarray(values)
-    if found.dtype.kind in "US" or (found.dtype.kind == "O" and all(isinstance(value, str) for value in values)):
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]  # a column, as Keras and MedMNIST write them
+    if found.dtype.kind in "US" or (found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat)):
         texts, numbers = np.unique(found.astype(str), return_inverse=True)
         return numbers.astype(np.int64), tuple(map(str, texts)), []
     if found.dtype.kind not in "iub" or found.ndim != 1:
