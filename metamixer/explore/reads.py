@@ -93,7 +93,7 @@ def _reads(t: Typed, env: Env, views: Views, depth: int) -> Iterator[Read]:
                 yield from _reads(kid, env, views, depth + 1)
     elif (gate := _gate(t)) is not None:
         within = tuple(read for kid in t.kids for read in _reads(kid, env, views, depth + 1))
-        yield _gated(t, gate, env, views, depth, any(read.tokens for read in _reads(gate, env, views, 0)))
+        yield _gated(t, gate, env, views, depth, _mixes(gate, env, views))
         yield from within
     else:
         sums = t.word.weighs(t, ("signed",) * len(t.inputs)) if form == "leaf" and _reads_fields(t) else None
@@ -109,9 +109,11 @@ def _reads_fields(t: Typed) -> bool:
 
 def _read(t: Typed, env: Env, views: Views, depth: int) -> Read:
     steps = [step for _, step in stages(t) if not step.word.neutral]
+    again = [i for i, step in enumerate(steps[1:-1], start=1) if _aggregates(step)]
+    steps = steps[again[-1] :] if again else steps  # what is aggregated and then read as scores: a prediction
     first, rest = _scores(steps[0], env), steps[1:]
-    last = rest[-1] if rest and {"v", "k"} & set(rest[-1].roles) else None
-    source = score_source(first)
+    last = rest[-1] if rest and _aggregates(rest[-1]) else None
+    source = "prediction" if again else score_source(first)
     pointwise, normalisers = [], []
     for step in [*_stages_of(steps[0], env), *(rest[:-1] if last is not None else rest)]:
         (normalisers if _normalises(step) else pointwise).append(_named(step))
@@ -133,6 +135,10 @@ def _read(t: Typed, env: Env, views: Views, depth: int) -> Read:
     return Read(
         t.text, source, tuple(pointwise), " ".join(normalisers) or NONE, value, place, _written(stack, views), tokens, depth
     )  # fmt: skip
+
+
+def _aggregates(step: Typed) -> bool:
+    return bool({"v", "k"} & set(step.roles))
 
 
 def _scores(t: Typed, env: Env) -> Typed:
@@ -197,7 +203,15 @@ def _kind(t: Typed, env: Env) -> str:
         return _kind(env[t.settings["name"]], env)
     if isinstance(t.out, Bank) or (isinstance(t.out, Score) and t.out.static):
         return "bank"
-    return "read" if any(read.tokens for read in _reads(t, env, (), 0)) else "field"
+    return "read" if _mixes(t, env, ()) else "field"
+
+
+def _mixes(t: Typed, env: Env, views: Views) -> bool:
+    """Whether a token of a phrase depends on other tokens, through what its names are bound to as well."""
+    if any(read.tokens for read in _reads(t, env, views, 0)):
+        return True
+    used = [env[name] for name in t.node.names if name in env]
+    return any(_mixes(bound, {k: v for k, v in env.items() if v is not bound}, ()) for bound in used)
 
 
 def _gate(t: Typed) -> Typed | None:
