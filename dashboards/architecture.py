@@ -9,37 +9,38 @@ from itertools import groupby
 from pprint import pformat
 from typing import Any
 
+from metamixer.language.typed import Typed
+from metamixer.language.types import Field, Score
+
 from metamixer.cost import cost
 from metamixer.cost.count import counts
-from metamixer.dashboards.columns import kind, status
+from metamixer.dashboards.columns import status
 from metamixer.errors import LanguageError
 from metamixer.explore import attributes
 from metamixer.language import parse
-from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Score
+from metamixer.record import Trial
 from metamixer.report.costs import stages
 from metamixer.report.drawing import draw
 from metamixer.report.sketch import shape, sketch
 from metamixer.report.svg import STYLE
-from metamixer.search.record import Row
 
 DEEPEST = 400  # lines of the tree that are sent
 CURVE = ("epoch", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 
 
-def described(trials: Sequence[Row], settings: Mapping[str, Any], drawn: bool = True) -> dict[str, Any]:
+def described(trials: Sequence[Trial], settings: Mapping[str, Any], drawn: bool = True) -> dict[str, Any]:
     """One trial with its replicates as plain values.
 
     Args:
         trials: The trial, then its replicates.
-        settings: Of the record, see `metamixer.search.record.settings`.
+        settings: Of the record, see `metamixer.record.settings`.
         drawn: Whether to draw it and to work out its types and costs; it takes some tenths of a second.
     """
     trial = trials[0]
     found = {
         "number": trial.number,
         "key": trial.key,
-        "kind": kind(trial),
+        "kind": trial.kind,
         "status": status(trial),
         "reason": trial.reason,
         "name": trial.name,
@@ -50,7 +51,7 @@ def described(trials: Sequence[Row], settings: Mapping[str, Any], drawn: bool = 
         "source": trial.source,
         "parents": list(getattr(trial, "parents", None) or ()),
         "duplicate_of": trial.duplicate_of,
-        "original": trial.of,
+        "original": trial.replicate_of,
         "attempts": trial.attempts,
         "batch": trial.batch,
         "versions": trial.versions,
@@ -63,7 +64,7 @@ def described(trials: Sequence[Row], settings: Mapping[str, Any], drawn: bool = 
     return found
 
 
-def seed(trial: Row) -> dict[str, Any]:
+def seed(trial: Trial) -> dict[str, Any]:
     """One training of the architecture."""
     curve = {name: [epoch.get(name) for epoch in trial.curve] for name in CURVE}
     return {
@@ -156,7 +157,7 @@ def _type(tree: Typed) -> str:
     return shape(tree.out)
 
 
-def commands(trial: Row, settings: Mapping[str, Any]) -> dict[str, str]:
+def commands(trial: Trial, settings: Mapping[str, Any]) -> dict[str, str]:
     """The architecture as it can be taken home: TOML and Python, and what trains it again."""
     if not trial.sentence:
         return {}
@@ -185,7 +186,7 @@ def commands(trial: Row, settings: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _name(trial: Row, settings: Mapping[str, Any]) -> str:
+def _name(trial: Trial, settings: Mapping[str, Any]) -> str:
     return f"{(settings.get('study') or {}).get('name', 'run')}_{trial.number}"
 
 

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metamixer.search.front import non_dominated
-from metamixer.search.record import Row
+from metamixer.record import Trial
+from metamixer.record.front import non_dominated
 
 STATUSES = ("complete", "running", "stopped", "failed", "refused")
 KINDS = ("searched", "baseline", "replicate", "imported", "rejected")
 VERDICTS = ("", "dominated", "undecided", "not dominated")
-# What rows are called in records of format 1.
-_KINDS = {"trained": "searched", "proposal": "rejected", "earlier": "imported"}
 COSTS = ("macs", "params", "elementwise", "activations")
 FIELDS = [
     ("number", "i4"), ("status", "u1"), ("kind", "u1"), ("original", "i4"), ("seed", "f8"), ("accuracy", "f4"),
@@ -25,34 +23,29 @@ FIELDS = [
 MEANS = [("mean", "f4"), ("error", "f4"), ("seeds", "i4"), ("front", "u1"), ("verdict", "u1")]
 
 
-def status(row: Row) -> str:
+def status(trial: Trial) -> str:
     """What became of a trial, in one word of `STATUSES`."""
-    if row.state == "pruned":
-        return "stopped" if row.stopped else "refused"
-    return row.state
+    if trial.state == "pruned":
+        return "stopped" if trial.stopped else "refused"
+    return trial.state
 
 
-def kind(row: Row) -> str:
-    """What a trial is, in one word of `KINDS`."""
-    return _KINDS.get(row.kind, row.kind)
-
-
-def record_of(row: Row) -> tuple[Any, ...]:
+def record_of(trial: Trial) -> tuple[Any, ...]:
     """A trial's numbers, in the order of `FIELDS`; NaN and -1 where it has none."""
-    cost = row.cost or {}
-    last = row.curve[-1].get("validation_accuracy") if row.curve else None
+    cost = trial.cost or {}
+    last = trial.curve[-1].get("validation_accuracy") if trial.curve else None
     return (
-        row.number,
-        STATUSES.index(status(row)),
-        KINDS.index(kind(row)),
-        -1 if row.of is None else row.of,
-        _number(row.seed),
-        _number(row.accuracy),
-        _number(row.loss),
+        trial.number,
+        STATUSES.index(status(trial)),
+        KINDS.index(trial.kind),
+        -1 if trial.replicate_of is None else trial.replicate_of,
+        _number(trial.seed),
+        _number(trial.accuracy),
+        _number(trial.loss),
         *(_number(cost.get(name)) for name in COSTS),
-        _number(row.seconds),
-        _number(row.started),
-        -1 if row.epochs is None else row.epochs,
+        _number(trial.seconds),
+        _number(trial.started),
+        -1 if trial.epochs is None else trial.epochs,
         _number(last),
     )
 
@@ -62,7 +55,7 @@ def _number(value: Any) -> float:
 
 
 def means(table: NDArray[Any]) -> NDArray[Any]:
-    """Mean, standard error, seeds, front and verdict of each trial, as `metamixer.search.front.summary` has them.
+    """Mean, standard error, seeds, front and verdict of each trial, as `metamixer.record.front.summary` has them.
 
     Replicates count for the trial they repeat. Rows that are no finished architecture have NaN, no seeds, no front.
 

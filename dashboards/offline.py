@@ -16,7 +16,7 @@ from metamixer.dashboards.architecture import described
 from metamixer.dashboards.columns import KINDS, STATUSES
 from metamixer.dashboards.published import compared
 from metamixer.dashboards.view import View
-from metamixer.search import feed, storage
+from metamixer.record import feed, location
 
 # Nothing may be fetched: a page that asked for something would fail in its author's browser, not only offline.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
@@ -38,7 +38,7 @@ def write(run: str | Path, out: str | Path | None = None) -> Path:
     """
     run = Path(run)
     folder = run.parent if run.is_file() else run
-    view = View(storage.find(run), folder.resolve().name)
+    view = View(location.find(run), folder.resolve().name)
     view.refresh()
     target = Path(out) if out is not None else folder / "report.html"
     files.write(target, html(view))

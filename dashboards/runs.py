@@ -10,8 +10,8 @@ from typing import Any
 from metamixer.dashboards.architecture import described
 from metamixer.dashboards.view import View
 from metamixer.errors import RecordError, UserError
-from metamixer.search import feed, storage
-from metamixer.search.storage import Storage
+from metamixer.record import feed, location
+from metamixer.record.location import Storage
 
 KEPT = 400  # described architectures that are remembered
 
@@ -100,11 +100,11 @@ class Runs:
         path = Path(self.place).expanduser()
         if path.is_file() or _is_run(path):
             folder = path.parent if path.is_file() else path
-            return {folder.resolve().name: storage.find(path)}
+            return {folder.resolve().name: location.find(path)}
         if not path.is_dir():
             return {}
-        return {inner.name: storage.find(inner) for inner in sorted(path.iterdir()) if _is_run(inner)}
+        return {inner.name: location.find(inner) for inner in sorted(path.iterdir()) if _is_run(inner)}
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / storage.FILE).is_file() or storage.elsewhere(folder) is not None
+    return (folder / location.FILE).is_file() or location.elsewhere(folder) is not None

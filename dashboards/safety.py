@@ -98,7 +98,9 @@ class Guard:
 
     def _same(self, given: Iterable[str]) -> bool:
         ours = (self._token or "").encode()
-        return any([hmac.compare_digest(one.encode("utf-8", "surrogateescape"), ours) for one in given])
+        # All of them are compared, whichever fits.
+        fits = [hmac.compare_digest(one.encode("utf-8", "surrogateescape"), ours) for one in given]
+        return any(fits)
 
 
 def _host(header: str) -> str:
@@ -117,7 +119,7 @@ def _tokens(headers: Headers) -> list[str]:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return found
-    return found + [cookies[COOKIE].value] if COOKIE in cookies else found
+    return [*found, cookies[COOKIE].value] if COOKIE in cookies else found
 
 
 def _unknown() -> Response:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamixer.dashboards.columns import KINDS, STATUSES
-from metamixer.search.front import hypervolume, non_dominated
-from metamixer.search.storage import Storage
+from metamixer.record.front import hypervolume, non_dominated
+from metamixer.record.location import Storage
 
 STALE_SECONDS = 120.0  # a search that has not renewed its lease for this long is not running
 SECTIONS = ("study", "training", "limits", "search", "stopping", "baselines", "task", "space")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from metamixer.dashboards.columns import FIELDS, KINDS, MEANS, STATUSES, means, record_of, status
 from metamixer.dashboards.encode import column, pooled
 from metamixer.dashboards.summary import described, progress
-from metamixer.search.feed import Feed
-from metamixer.search.record import Row
-from metamixer.search.storage import Storage
+from metamixer.record import Trial
+from metamixer.record.feed import Feed
+from metamixer.record.location import Storage
 
 FRESH_SECONDS = 0.4  # several pages that ask within this time are answered from one reading
 INLINE = 2_000  # so many changed trials bring their texts with their numbers
@@ -78,7 +78,7 @@ class View:
             if news.trials:
                 self._take(news.trials)
 
-    def _take(self, trials: Iterable[Row]) -> None:
+    def _take(self, trials: Iterable[Trial]) -> None:
         for trial in trials:
             at = trial.number
             if at >= len(self._table):
@@ -87,7 +87,7 @@ class View:
             while at >= len(self._texts):
                 self._texts.append(("", None, None, None))
                 self._choices.append({})
-                self._table[len(self._texts) - 1] = record_of(Row(len(self._texts) - 1, "failed", "proposal"))
+                self._table[len(self._texts) - 1] = record_of(Trial(len(self._texts) - 1, "failed", "rejected"))
             self._n = len(self._texts)
             before = self._table[at]["status"]
             if self._texts[at][2] is not None:
@@ -195,7 +195,7 @@ class View:
         return progress(self._table[: self._n], self._means, self.attributes, self._reasons)
 
 
-def _reason(trial: Row) -> str | None:
+def _reason(trial: Trial) -> str | None:
     """Why a trial failed, was stopped or refused, without what differs from trial to trial."""
     if trial.state not in ("failed", "pruned"):
         return None

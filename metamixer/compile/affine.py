@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from metamixer.language.affine import Affine, Scaling, same
+from metamixer.language.checking.affine import Affine, Scaling, same
 from metamixer.words.convolutions import centred
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from metamixer.compile.modules import Network, Part
 from metamixer.errors import UserError
 from metamixer.language import Sentence
-from metamixer.language.nodes import word
-from metamixer.language.typed import Typed
+from metamixer.language.checking.inference import Typed
+from metamixer.language.syntax.nodes import word
 
 
 class Model(nn.Module):
