@@ -50,7 +50,7 @@ def search(
     as_json: Json = False,
 ) -> int | None:
     """Search a space for its Pareto front; the same command again continues where it stopped."""
-    from metamixer.report.page import write
+    from metamixer.dashboards.offline import write
     from metamixer.search.command import search
 
     return search(
