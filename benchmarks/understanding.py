@@ -8,11 +8,11 @@
 Claim: of pairs whose difference the seeds decide, the page has the sign of more right than the raw difference of means,
 and of those that it calls decided at least nine in ten.
 
-Protocol. Pairs are recorded architectures of tables/digits-bench whose derivations differ in one choice and in what hangs
-on it, that share at least a quarter of their choices, and whose MACs differ by less than a share (``--within``). The truth
-is the difference of their means over three seeds; it is decided where it exceeds two standard errors of such a
-difference, else the truth is "no effect". A model sees what a search would: a random subset of the table (``--trainings``)
-with one recorded seed of each, the pair not among them; this is repeated (``--subsets``). The answers:
+Protocol. Pairs are recorded architectures of tables/digits-bench whose derivations differ in one choice and in what
+hangs on it, that share at least a quarter of their choices, and whose MACs differ by less than a share (``--within``).
+The truth is the difference of their means over three seeds; it is decided where it exceeds two standard errors of such
+a difference, else the truth is "no effect". A model sees what a search would: a random subset of the table
+(``--trainings``) with one recorded seed of each, the pair not among them; this is repeated (``--subsets``). The answers:
 
 page             the expected change at equal cost from the one to the other, as `front.why` computes it
 page, drawn      the same where what hangs on the choice is drawn anew, not taken from the pair: what the page shows
@@ -20,11 +20,11 @@ raw difference   mean accuracy of the subset's architectures that took the one v
                  that took the other; undecided within two standard errors (Welch)
 no effect        always zero
 
-Columns: `sign`, of decided pairs, where the answer's mean points the right way (zero and no answer are wrong); `right`, of
-all pairs, where the answer (better, worse, undecided) is the truth; `decided`, how often the answer is not undecided;
-`then right`, the share of these whose sign is that of the measured difference, whether or not that is decided, and of
-those whose truth is decided; `error`, mean absolute error of the expected change. Intervals of 95 % are from a bootstrap
-over architectures (a pair counts as often as both of its ends are drawn) and over subsets.
+Columns: `sign`, of decided pairs, where the answer's mean points the right way (zero and no answer are wrong); `right`,
+of all pairs, where the answer (better, worse, undecided) is the truth; `decided`, how often the answer is not
+undecided; `then right`, the share of these whose sign is that of the measured difference, whether or not that is
+decided, and of those whose truth is decided; `error`, mean absolute error of the expected change. Intervals of 95 % are
+from a bootstrap over architectures (a pair counts as often as both of its ends are drawn) and over subsets.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ SIGNS = {"better": 1, "worse": -1, "undecided": 0}
 
 @dataclass(frozen=True)
 class Pair:
-    """Two architectures of the table by index, the choice in which they differ, and the second's mean less the first's."""
+    """Two architectures by index, the choice in which they differ, and the second's mean less the first's."""
 
     first: int
     second: int
@@ -111,7 +111,7 @@ class Bench:
 
     @cached_property
     def drawn(self) -> list:
-        """For each pair the first with the one choice taken as in the second, the rest drawn, at the cost of the first."""
+        """For each pair the first with one choice taken as in the second, the rest drawn, at the first's cost."""
         context = Context.of(self.table.header)
         found = []
         for pair in self.pairs:
@@ -121,7 +121,7 @@ class Bench:
 
 
 def answered(bench: Bench, trainings: int, seed: int) -> dict[str, Floats]:
-    """For each answer (pairs, 2): the expected change and 1, -1 or 0 as it is decided; nan where the subset has the pair."""
+    """For each answer (pairs, 2): expected change, and 1, -1 or 0 as decided; nan where the subset has the pair."""
     rng = random.Random(seed)
     chosen = rng.sample(range(len(bench.ones)), trainings)
     observed = {i: rng.choice(bench.ones[i].accuracies) for i in chosen}
@@ -207,8 +207,9 @@ def main() -> int:
     bench = Bench(read(resources.find("tables", options.table)), options.within)
     changes = np.array([pair.change for pair in bench.pairs])
     truth = np.where(np.abs(changes) > 2 * bench.noise, np.sign(changes), 0.0)
+    ends = {i for pair in bench.pairs for i in (pair.first, pair.second)}
     print(
-        f"{len(bench.pairs)} pairs of {len({i for p in bench.pairs for i in (p.first, p.second)})} architectures differ in one "
+        f"{len(bench.pairs)} pairs of {len(ends)} architectures differ in one "
         f"choice, MACs within {options.within:.0%}; of {int((truth != 0).sum())} the seeds decide the sign\n"
         f"a model of {options.trainings} trainings, one seed each; {options.subsets} subsets that do not hold the pair"
     )

@@ -17,8 +17,8 @@ from metamixer.explore.attributes import growth, locked
 from metamixer.explore.reads import PLACES, SCORES, VALUES, principal, reads
 from metamixer.explore.roles import roles
 from metamixer.language import parse
-from metamixer.language.typed import Typed, check_node
-from metamixer.language.types import Context, Field
+from metamixer.language.checking.inference import Typed, check_node
+from metamixer.language.checking.types import Context, Field
 
 MARK = "tanh"  # a word that no shell has: where it stands, a shell's mixer would
 AXES = ("score", "normaliser", "value", "place")
@@ -29,12 +29,13 @@ def atlas() -> dict[str, Any]:
     """All catalogue mixers.
 
     Returns:
-        ``axes``: for each of score, normaliser, value, place the values that occur, in a fixed order; ``mixers``, each:
-        ``name``, ``family``, ``source``, ``sentence`` (the mixer or block alone), ``roles`` (see `spans`), ``cell``: its
-        value on each axis, by the read that it is known by; ``activation`` of that read (names); ``reads``: all its
-        reads, outer ones first (see `metamixer.explore.reads.Read`); ``growth``: exponent of its MACs in the number of
-        tokens (None where it is locked to its grid or costs nothing); ``locked``; ``input``: channels, grid, extra
-        tokens at which this was looked at; ``cells``: (cell, names) for every cell that is occupied.
+        ``axes``: for each of score, normaliser, value, place the values that occur, in a fixed order. ``mixers``, each:
+        ``name``, ``family``, ``source``, ``sentence`` (the mixer or block alone), ``roles`` (see `spans`), ``cell``
+        (its value on each axis, by the read that it is known by), ``activation`` of that read (names), ``reads`` (all
+        its reads, outer ones first, see `metamixer.explore.reads.Read`), ``growth`` (exponent of its MACs in the number
+        of tokens; None where it is locked to its grid, costs nothing, or has extra tokens in front), ``locked`` (None
+        with extra tokens), ``input`` (channels, grid, extra tokens at which this was looked at). ``cells``: for every
+        occupied cell its value on each axis and ``names``.
     """
     mixers = [_mixer(entry) for entry in map(catalog.get, catalog.names()) if entry.mixer]
     known = {"score": SCORES, "value": VALUES, "place": PLACES}
@@ -91,7 +92,7 @@ def _mixer(entry: Entry) -> dict[str, Any]:
     found = reads(t)
     known = principal(found)
     sentence = str(parse(str(entry.mixer)))
-    held, grows = True, None
+    held, grows = None, None
     if not x.extra:  # with extra tokens in front it is no sentence of its own
         held = locked(parse(sentence), x.channels, x.grid)
         grows = None if held else growth(parse(sentence), x.channels, x.grid)

@@ -1,7 +1,7 @@
 """Several runs of one study together, and which member of a front to take.
 
-Attainment after Fonseca and Fleming (1996): a run attains a point where one of its architectures costs no more and is no
-less accurate. The 50 % attainment surface is what half of the runs attain.
+Attainment after Fonseca and Fleming (1996): a run attains a point where one of its architectures costs no more and is
+no less accurate. The 50 % attainment surface is what half of the runs attain.
 """
 
 from __future__ import annotations

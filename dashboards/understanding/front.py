@@ -22,7 +22,7 @@ from metamixer.dashboards.understanding.surrogate import Floats, Surrogate, fitt
 from metamixer.dashboards.understanding.trained import Architecture, Study, features
 from metamixer.errors import LanguageError
 from metamixer.language import parse
-from metamixer.search.samplers.features import Features
+from metamixer.search.samplers.core.features import Features
 
 EVIDENCE = 5  # trials that are named for one expectation
 COMPARABLE = 3.0  # times the cost, up to which there is an architecture of equal cost to think of

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metamixer.dashboards.understanding.front import slot
-from metamixer.dashboards.understanding.trained import Context
-from metamixer.explore.command import described as described_diff
-from metamixer.explore.diff import diff
+from metamixer.dashboards.understanding.otherwise import slot
+from metamixer.dashboards.understanding.trained import COSTS, Context
+from metamixer.explore.diff import Pair, Stage, diff
 from metamixer.language import parse
 
 OPERATIONS = {
@@ -29,31 +28,31 @@ OPERATIONS = {
 DEEPEST = 50  # generations
 
 
-def structural_difference(
-    parent: Mapping[str, Any], child: Mapping[str, Any], context: Context, costs: bool = True
-) -> dict[str, Any]:
+def structural_difference(parent: Mapping[str, Any], child: Mapping[str, Any], context: Context) -> dict[str, Any]:
     """What differs between two architectures, as stages and as choices.
 
     Args:
         parent, child: each with ``sentence`` and, where it has a derivation, ``choices``.
-        context: the study's input; sentences are compared without the head, costs included.
-        costs: whether to add costs and derived attributes of both, which takes longer.
+        context: the study's input; sentences and costs are compared without the head.
 
     Returns:
         ``same``: whether they are one architecture. ``stages``: rows of the outermost sequence side by side, each with
-        ``verdict`` (``same``, ``changed``, ``only in A``, ``only in B``; A is the parent), and ``a`` and ``b`` (None
-        where there is none) with ``text``, ``canonical``, ``macs``, ``params``. ``choices``: ``changed`` (``name``,
-        ``slot``, ``from``, ``to``), ``dropped`` and ``added`` (``name``, ``slot``, ``value``); names of equal rules at
-        other places are other names. With ``costs`` also ``costs`` and ``attributes``, of the parent, then the child.
+        ``verdict`` (``same``, ``changed``, ``added``, ``dropped``), and ``parent`` and ``child`` (None where there is
+        none) with ``text``, ``macs``, ``params``. ``choices``: ``changed`` (``name``, ``slot``, ``from``, ``to``),
+        ``dropped`` and ``added`` (``name``, ``slot``, ``value``); equal rules at other places have other names.
+        ``costs`` (macs, params, elementwise, activations) and ``attributes`` (see `metamixer.explore.Attributes`), of
+        the parent, then of the child.
 
     Raises:
         LanguageError: one of them does not fit the input.
     """
-    found = described_diff(diff(parse(parent["sentence"]), parse(child["sentence"]), context.channels, context.grid))
+    found = diff(parse(parent["sentence"]), parse(child["sentence"]), context.channels, context.grid)
     before, after = parent.get("choices") or {}, child.get("choices") or {}
-    answer = {
-        "same": found["same"],
-        "stages": found["stages"],
+    return {
+        "same": found.same,
+        "stages": [
+            {"verdict": _verdict(pair), "parent": _stage(pair.a), "child": _stage(pair.b)} for pair in found.pairs
+        ],
         "choices": {
             "changed": [
                 {"name": name, "slot": slot(name), "from": value, "to": after[name]}
@@ -63,8 +62,9 @@ def structural_difference(
             "dropped": [_one(name, value) for name, value in before.items() if name not in after],
             "added": [_one(name, value) for name, value in after.items() if name not in before],
         },
+        "costs": [{name: int(getattr(one, name)) for name in COSTS} for one in found.costs],
+        "attributes": [one.described() for one in found.attributes],
     }
-    return answer | ({"costs": found["costs"], "attributes": found["attributes"]} if costs else {})
 
 
 def origin(trial: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +117,16 @@ def ancestors(number: int, trials: Mapping[int, Mapping[str, Any]]) -> dict[str,
                     following.append(parent)
         layer, generation = following, generation + 1
     return {"nodes": nodes, "edges": edges, "cut": bool(layer)}
+
+
+def _verdict(pair: Pair) -> str:
+    if pair.a is None or pair.b is None:
+        return "added" if pair.a is None else "dropped"
+    return "same" if pair.same else "changed"
+
+
+def _stage(stage: Stage | None) -> dict[str, Any] | None:
+    return stage and {"text": stage.text, "macs": stage.macs, "params": stage.params}
 
 
 def _one(name: str, value: Any) -> dict[str, Any]:

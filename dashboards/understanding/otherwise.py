@@ -18,7 +18,7 @@ from metamixer.cost import cost
 from metamixer.dashboards.understanding.trained import COSTS, Architecture, Context, Value
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence
-from metamixer.language.choice import Choice
+from metamixer.language.spaces.choice import Choice
 
 COMPLETIONS = 4  # derivations of one alternative, where it opens choices of its own
 

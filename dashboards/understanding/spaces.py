@@ -17,8 +17,8 @@ from metamixer.cost.count import counts
 from metamixer.dashboards.understanding.trained import Context
 from metamixer.errors import UserError
 from metamixer.language import Space
-from metamixer.language.nodes import Node, walk
-from metamixer.language.printer import domain_of, weights_of
+from metamixer.language.syntax.nodes import Node, walk
+from metamixer.language.syntax.printer import domain_of, weights_of
 
 DRAWS = 100_000
 BINS = 60
@@ -152,7 +152,12 @@ def tree(space: Space) -> dict[str, Any]:
             node = space.reach.rules[item["rule"]]
             item["choices"] = node.choices
             for name in space.reach.references(node):
-                child = {"rule": name, "choices": space.reach.rules[name].choices, "again": name in opened, "children": []}
+                child = {
+                    "rule": name,
+                    "choices": space.reach.rules[name].choices,
+                    "again": name in opened,
+                    "children": [],
+                }
                 item["children"].append(child)
                 if name not in opened:
                     opened.add(name)

@@ -1,6 +1,6 @@
 """What a model of the recorded trainings expects of architectures that were not trained, with their joint uncertainty.
 
-The model is the search's own Gaussian process (`metamixer.search.samplers.model`): of the warped error, over features
+The model is the search's own Gaussian process (`metamixer.search.samplers.core.surrogate`): of the warped error, over features
 of the derivation, of the words, and of the costs. Fitting it takes well under a second for some hundred trainings. The
 search needs expectations of single architectures; differences between them need their covariance, which is here.
 """
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
-from metamixer.search.samplers.features import Features
-from metamixer.search.samplers.model import JITTER, NOISE, Hyper, Posterior, Warp, fit
+from metamixer.search.samplers.core.features import Features
+from metamixer.search.samplers.core.surrogate import JITTER, NOISE, Hyper, Posterior, Warp, fit
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +52,9 @@ class Surrogate:
 
         Means are ``weights @ targets``: a weight says how much a training tells about a query.
         """
-        rows = tuple(_matrix([q.get(f, {}) for q in queries], dict(c)) for f, c in zip(FAMILIES, self.columns, strict=True))
+        rows = tuple(
+            _matrix([q.get(f, {}) for q in queries], dict(c)) for f, c in zip(FAMILIES, self.columns, strict=True)
+        )
         cross = self._kernel(rows, self.rows)
         half = solve_triangular(self.posterior.factor, cross.T, lower=True, check_finite=False)
         weights = solve_triangular(self.posterior.factor, half, lower=True, trans=1, check_finite=False).T

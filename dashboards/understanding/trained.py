@@ -6,7 +6,7 @@ Everything here is of one input and one space: those of the study. Nothing is tr
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import log1p
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from metamixer.language import Sentence, Space, parse
-from metamixer.language.nodes import Node, size, word
-from metamixer.search import record
-from metamixer.search.front import non_dominated
-from metamixer.search.record import Row
-from metamixer.search.samplers.features import Features, of_known, of_rules
+from metamixer import record
+from metamixer.language import Sentence, Space
+from metamixer.language.syntax.nodes import Node, size, word
+from metamixer.record import Trial
+from metamixer.record.front import non_dominated
+from metamixer.search.samplers.core.features import Features, of_known, of_rules
 
 Value = int | str
 COSTS = ("macs", "params", "elementwise", "activations")
@@ -101,9 +101,9 @@ def load(path: str | Path) -> Study:
     return Study(Context.of(record.settings(path)), architectures(record.read(path)))
 
 
-def architectures(trials: Iterable[Row]) -> tuple[Architecture, ...]:
+def architectures(trials: Iterable[Trial]) -> tuple[Architecture, ...]:
     """Those that were trained to the end, each with its replicates; of one key trained twice, the first."""
-    firsts: list[Row] = []
+    firsts: list[Trial] = []
     seeds: dict[int, list[float]] = defaultdict(list)
     for trial in trials:
         if trial.state != "complete" or trial.accuracy is None or trial.cost is None:
@@ -111,8 +111,8 @@ def architectures(trials: Iterable[Row]) -> tuple[Architecture, ...]:
         if trial.searched or trial.kind == "baseline":
             firsts.append(trial)
             seeds[trial.number].insert(0, trial.accuracy)
-        elif trial.kind == "replicate" and trial.of is not None:
-            seeds[trial.of].append(trial.accuracy)
+        elif trial.kind == "replicate" and trial.replicate_of is not None:
+            seeds[trial.replicate_of].append(trial.accuracy)
     return tuple(
         Architecture(t.number, t.sentence, t.choices, t.cost or {}, tuple(seeds[t.number]), t.searched) for t in firsts
     )

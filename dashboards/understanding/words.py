@@ -18,9 +18,9 @@ from metamixer.cost import cost
 from metamixer.dashboards.understanding.trained import Context, Study
 from metamixer.errors import LanguageError
 from metamixer.language import parse
-from metamixer.language.nodes import Node, walk
-from metamixer.language.typed import SIGNS
-from metamixer.language.vocabulary import words
+from metamixer.language.checking.inference import SIGNS
+from metamixer.language.checking.vocabulary import words
+from metamixer.language.syntax.nodes import Node, walk
 
 DRAWS = 400
 CONFIDENCE = 0.95
@@ -93,9 +93,7 @@ def _row(word: str, counts: Sequence[int], sizes: Sequence[int]) -> dict[str, An
 
 def _share(count: int, size: int) -> dict[str, float]:
     """A share with its equal-tailed interval."""
-    low, high = beta.ppf(
-        [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], count + PRIOR, size - count + PRIOR
-    )
+    low, high = beta.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], count + PRIOR, size - count + PRIOR)
     return {
         "share": count / size if size else 0.0,
         "low": 0.0 if count == 0 else float(low),

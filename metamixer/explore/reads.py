@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from metamixer.compile.plan import stages
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Field, Score
-from metamixer.language.vocabulary import SAME, Macro, place_word
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Field, Score
+from metamixer.language.checking.vocabulary import SAME, Macro, place_word
 from metamixer.words import supports
 from metamixer.words.views import View
 
@@ -300,6 +300,6 @@ def _tokens(views: Views) -> str:
 
 
 def _written(stack: tuple[Any, ...], views: Views) -> tuple[str, ...]:
-    from metamixer.language.printer import text
+    from metamixer.language.syntax.printer import text
 
     return tuple(text(place_word(p).support(p)) for p in (*(p for p, _ in views), *stack))

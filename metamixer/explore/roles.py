@@ -23,11 +23,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metamixer.language import Sentence, parse
-from metamixer.language.nodes import Node, X
-from metamixer.language.parse import occurrences
-from metamixer.language.typed import SIGNS, kind_of
-from metamixer.language.types import Bound, Context, Field, Mismatch
-from metamixer.language.vocabulary import Plain, Word, words
+from metamixer.language.checking.inference import SIGNS, kind_of
+from metamixer.language.checking.types import Bound, Context, Field, Mismatch
+from metamixer.language.checking.vocabulary import Plain, Word, words
+from metamixer.language.syntax.nodes import Node, X
+from metamixer.language.syntax.parser import occurrences
 
 ROLES = ("query", "key", "activation", "value", "place", "plain")
 SOURCES = {"q": "query", "k": "key", "v": "value"}  # roles that words declare
@@ -104,7 +104,9 @@ def _phrase(node: Node, begin: int, end: int, places: _Places) -> _Phrase:
 Names = Mapping[str, Bound]
 
 
-def _paint(phrase: _Phrase, path: tuple[str, ...], names: Names, paths: list[tuple[str, ...]], kind: str = "term") -> None:
+def _paint(
+    phrase: _Phrase, path: tuple[str, ...], names: Names, paths: list[tuple[str, ...]], kind: str = "term"
+) -> None:
     """Writes the roles of a phrase and of all inside it over its letters."""
     paths[phrase.begin : phrase.end] = [path] * (phrase.end - phrase.begin)
     node, parts = phrase.node, phrase.parts
