@@ -12,7 +12,8 @@ Protocol. Pairs are recorded architectures of tables/digits-bench whose derivati
 hangs on it, that share at least a quarter of their choices, and whose MACs differ by less than a share (``--within``).
 The truth is the difference of their means over three seeds; it is decided where it exceeds two standard errors of such
 a difference, else the truth is "no effect". A model sees what a search would: a random subset of the table
-(``--trainings``) with one recorded seed of each, the pair not among them; this is repeated (``--subsets``). The answers:
+(``--trainings``) with one recorded seed of each, the pair not among them; this is repeated (``--subsets``).
+Answers:
 
 page             the expected change at equal cost from the one to the other, as `front.why` computes it
 page, drawn      the same where what hangs on the choice is drawn anew, not taken from the pair: what the page shows

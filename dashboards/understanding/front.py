@@ -1,8 +1,10 @@
 """Why is this on the front? Every choice of a front member, and what is expected had it been taken otherwise.
 
 Expected by a model of the study's own trainings (`surrogate`), of the alternative with the *member's costs* in place of
-its own: what the choice is worth at equal cost, apart from what it spends. Intervals are the posterior's. A change whose
-interval holds zero is `undecided`: the data do not say.
+its own: what the choice is worth at equal cost, apart from what it spends. Intervals are the posterior's. A change
+whose interval holds zero is `undecided`: the data do not say. Nor do they where the alternative costs several times
+more or less (`COMPARABLE`): there is no such architecture of equal cost. The member is taken as the model believes it
+to be, not as its seeds happened to fall, so one that is on the front by luck does not pass its luck on.
 
 How far such signs can be trusted is measured by `benchmarks/understanding.py` on a table of recorded trainings.
 """
@@ -78,8 +80,9 @@ def why(model: Model, number: int) -> dict[str, Any]:
       ``only`` (there was no alternative) or ``undecided``;
     - ``alternatives``, the best first: ``value``; ``change`` of accuracy at equal cost (``mean``, ``low``, ``high`` of
       the 95 % interval, ``probability`` that it is a gain); its ``verdict``: ``better``, ``worse`` or ``undecided``;
-      ``cost_ratio`` of MACs at its own cost to the member's, and whether that is ``comparable``; ``derived``, how many architectures it was averaged over;
-      ``tried``, trained architectures that took it anywhere under this rule; ``evidence``, the trials that the
+      ``cost_ratio`` of MACs at its own cost to the member's, and whether that is ``comparable``; ``derived``, how many
+      architectures it was averaged over; ``tried``, trained architectures that took it anywhere under this rule;
+      ``evidence``, the trials that the
       expectation rests on most (``number``, ``share`` of all weight, ``says``: ``better`` or ``worse``, ``took``:
       ``instead``, ``taken``, ``both`` or ``neither``); ``measured``, trials that differ from it in this choice alone
       (``number``, ``change`` of mean accuracy, ``cost_ratio``).

@@ -32,7 +32,8 @@ def structural_difference(parent: Mapping[str, Any], child: Mapping[str, Any], c
     """What differs between two architectures, as stages and as choices.
 
     Args:
-        parent, child: each with ``sentence`` and, where it has a derivation, ``choices``.
+        parent: with ``sentence`` and, where it has a derivation, ``choices``.
+        child: likewise.
         context: the study's input; sentences and costs are compared without the head.
 
     Returns:

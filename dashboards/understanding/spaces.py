@@ -97,9 +97,9 @@ def described(context: Context) -> dict[str, Any]:
     """A space for one input.
 
     Returns:
-        ``name``, ``start``, ``max_depth``, ``fingerprint``; ``input``: ``channels``, ``grid``, ``classes``; ``size``: the
-        exact number of derivations as text (it may have hundreds of digits), ``digits`` of it; ``rules``, see `rules`;
-        ``tree``, see `tree`.
+        ``name``, ``start``, ``max_depth``, ``fingerprint``; ``input``: ``channels``, ``grid``, ``classes``; ``size``:
+        the exact number of derivations as text (it may have hundreds of digits), ``digits`` of it; ``rules``, see
+        `rules`; ``tree``, see `tree`.
 
     Raises:
         SpaceError: no sentence of the space fits the input.
@@ -152,12 +152,8 @@ def tree(space: Space) -> dict[str, Any]:
             node = space.reach.rules[item["rule"]]
             item["choices"] = node.choices
             for name in space.reach.references(node):
-                child = {
-                    "rule": name,
-                    "choices": space.reach.rules[name].choices,
-                    "again": name in opened,
-                    "children": [],
-                }
+                choices = space.reach.rules[name].choices
+                child = {"rule": name, "choices": choices, "again": name in opened, "children": []}
                 item["children"].append(child)
                 if name not in opened:
                     opened.add(name)

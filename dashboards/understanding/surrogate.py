@@ -1,8 +1,8 @@
 """What a model of the recorded trainings expects of architectures that were not trained, with their joint uncertainty.
 
-The model is the search's own Gaussian process (`metamixer.search.samplers.core.surrogate`): of the warped error, over features
-of the derivation, of the words, and of the costs. Fitting it takes well under a second for some hundred trainings. The
-search needs expectations of single architectures; differences between them need their covariance, which is here.
+The model is the search's own Gaussian process (`metamixer.search.samplers.core.surrogate`): of the warped error, over
+features of the derivation, of the words, and of the costs. Fitting it takes about a second for some hundred trainings.
+The search needs expectations of single architectures; differences between them need their covariance, which is here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Surrogate:
         Means are ``weights @ targets``: a weight says how much a training tells about a query.
         """
         rows = tuple(
-            _matrix([q.get(f, {}) for q in queries], dict(c)) for f, c in zip(FAMILIES, self.columns, strict=True)
+            _matrix([query.get(family, {}) for query in queries], dict(columns))  # new tokens stay with the queries
+            for family, columns in zip(FAMILIES, self.columns, strict=True)
         )
         cross = self._kernel(rows, self.rows)
         half = solve_triangular(self.posterior.factor, cross.T, lower=True, check_finite=False)

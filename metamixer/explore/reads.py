@@ -114,7 +114,8 @@ def _read(t: Typed, env: Env, views: Views, depth: int) -> Read:
     first, rest = _scores(steps[0], env), steps[1:]
     last = rest[-1] if rest and _aggregates(rest[-1]) else None
     source = "prediction" if again else score_source(first)
-    pointwise, normalisers = [], []
+    pointwise: list[str] = []
+    normalisers: list[str] = []
     for step in [*_stages_of(steps[0], env), *(rest[:-1] if last is not None else rest)]:
         (normalisers if _normalises(step) else pointwise).append(_named(step))
     value = NONE if last is None else _value(last, env)
@@ -132,9 +133,9 @@ def _read(t: Typed, env: Env, views: Views, depth: int) -> Read:
     else:
         place = _placed(stack, views, first.x)
         tokens = place not in ("channels", "itself")
-    return Read(
-        t.text, source, tuple(pointwise), " ".join(normalisers) or NONE, value, place, _written(stack, views), tokens, depth
-    )  # fmt: skip
+    normaliser = " ".join(normalisers) or NONE
+    written = _written(stack, views)
+    return Read(t.text, source, tuple(pointwise), normaliser, value, place, written, tokens, depth)
 
 
 def _aggregates(step: Typed) -> bool:

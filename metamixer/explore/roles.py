@@ -67,7 +67,7 @@ def roles(sentence: Sentence | str) -> tuple[Span, ...]:
         LanguageError: the text is no sentence.
     """
     source = str(parse(sentence) if isinstance(sentence, str) else sentence)
-    paths: list[tuple[str, ...]] = [()] * len(source)
+    paths: list[Path] = [()] * len(source)
     _paint(_phrase(parse(source).node, 0, len(source), _Places(occurrences(source))), (), {}, paths)
     spans, begin = [], 0
     for at in range(1, len(source) + 1):
@@ -102,11 +102,10 @@ def _phrase(node: Node, begin: int, end: int, places: _Places) -> _Phrase:
 
 
 Names = Mapping[str, Bound]
+Path = tuple[str, ...]  # roles from the outermost to the innermost
 
 
-def _paint(
-    phrase: _Phrase, path: tuple[str, ...], names: Names, paths: list[tuple[str, ...]], kind: str = "term"
-) -> None:
+def _paint(phrase: _Phrase, path: Path, names: Names, paths: list[Path], kind: str = "term") -> None:
     """Writes the roles of a phrase and of all inside it over its letters."""
     paths[phrase.begin : phrase.end] = [path] * (phrase.end - phrase.begin)
     node, parts = phrase.node, phrase.parts
@@ -124,8 +123,8 @@ def _paint(
     elif node.op == "prod":
         values = [part for part in parts if _projects(part.node)]
         for part in parts:
-            role = () if len(values) != 1 else ("value",) if part is values[0] else ("query",)
-            _paint(part, (*path, *role), names, paths)
+            own: Path = () if len(values) != 1 else ("value",) if part is values[0] else ("query",)
+            _paint(part, (*path, *own), names, paths)
     else:
         slots = _slots(node, names, kind)
         for part, slot in zip(parts, slots, strict=True):
@@ -133,10 +132,10 @@ def _paint(
             _paint(part, (*path, role) if role else path, names, paths, "place" if node.op == "group" else "term")
 
 
-def _paint_read(parts: tuple[_Phrase, ...], path: tuple[str, ...], names: Names, paths: list[tuple[str, ...]]) -> None:
+def _paint_read(parts: tuple[_Phrase, ...], path: Path, names: Names, paths: list[Path]) -> None:
     match, *stages = parts
     sources = set(_slots(match.node, names, "term")) & set(SOURCES)
-    begins = () if sources or match.node.op == "at" else ("key",) if match.node.op == "bank" else ("query",)
+    begins: Path = () if sources or match.node.op == "at" else ("key",) if match.node.op == "bank" else ("query",)
     _paint(match, (*path, *begins), names, paths)
     for number, stage in enumerate(stages, start=1):
         slots = _slots(stage.node, names, "stage")
@@ -148,7 +147,7 @@ def _paint_read(parts: tuple[_Phrase, ...], path: tuple[str, ...], names: Names,
             _paint(stage, (*path, "activation"), names, paths, "stage")
 
 
-def _uses(body: _Phrase, name: str, paths: list[tuple[str, ...]], depth: int) -> str | None:
+def _uses(body: _Phrase, name: str, paths: list[Path], depth: int) -> str | None:
     """The role of a bound name in all phrases that use it, if it is one; roles further in count as the outermost."""
     found: set[str] = set()
     stack = [body]
