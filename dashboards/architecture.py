@@ -9,15 +9,14 @@ from itertools import groupby
 from pprint import pformat
 from typing import Any
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Score
-
 from metamixer.cost import cost
 from metamixer.cost.count import counts
 from metamixer.dashboards.columns import status
 from metamixer.errors import LanguageError
 from metamixer.explore import attributes
 from metamixer.language import parse
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Field, Score
 from metamixer.record import Trial
 from metamixer.report.costs import stages
 from metamixer.report.drawing import draw

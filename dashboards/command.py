@@ -27,16 +27,12 @@ def dashboard(place: str | Path, host: str, port: int, token: str | None, browse
     Raises:
         RecordError: There is no such folder or record.
         StudyError: Another address than this machine's own without a token, or with one that is too short.
-        ResourceError: The address cannot be listened at, or the server is not installed.
+        ResourceError: The address cannot be listened at.
     """
-    try:
-        import uvicorn
+    import uvicorn
 
-        from metamixer.dashboards.server import application
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            f"the dashboard's server is not installed: {error.name}", None, "pip install 'metamixer[dashboard]'"
-        ) from None
+    from metamixer.dashboards.server import application
+
     if token == "new":
         token = secrets.token_urlsafe(24)
     if token is None and not is_loopback(host):

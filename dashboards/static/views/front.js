@@ -48,7 +48,7 @@ export class FrontView {
     this.best = h("button", { type: "button", class: "best", id: "best", onclick: () => this.pinBest() });
     put(this.bar, axis("x"), axis("y"), h("fieldset", { class: "tools" }, h("legend", { class: "quiet" }, "What dragging on the plot does"), tools),
       h("button", { type: "button", id: "whole", title: "Show everything; again: what matters (double-click)", onclick: () => this.whole() }, "Fit"),
-      h("span", { class: "field budget" }, h("label", { for: "budget" }, "best under"), this.budget, this.best));
+      h("span", { class: "field budget" }, h("label", { for: "budget" }, "budget"), this.budget, this.best));
     this.published = h("label", { class: "check", title: "Systems of the catalogue with their published numbers" }, h("input", { type: "checkbox", id: "published", onchange: (event) => setState({ published: event.target.checked, zoom: null }) }), "published");
     this.exports = this.menu("Export", [["Selection as CSV", () => this.saveRows("csv")], ["Selection as JSON", () => this.saveRows("json")], ["Figure as SVG", () => this.saveFigure("svg")], ["Figure as PNG", () => this.saveFigure("png")]]);
     this.query = h("input", { type: "search", id: "query", placeholder: "Filter: contains softmax   kernel >= 7   macs < 1M", "aria-label": "Filter", autocomplete: "off", spellcheck: "false", oninput: debounce((event) => setState({ query: event.target.value }), 120) });
