@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from metamixer import resources
-from metamixer.dashboards.understanding.front import at_cost, change_samples, differ_in_one, features_of
+from metamixer.dashboards.understanding.front import at_cost, differ_in_one, differences, features_of
 from metamixer.dashboards.understanding.otherwise import changed, slot
 from metamixer.dashboards.understanding.surrogate import fitted, interval, verdict
 from metamixer.dashboards.understanding.trained import Architecture, Context, features
@@ -54,6 +54,7 @@ from metamixer.simulate.table import Table, read
 Floats = NDArray[np.float64]
 ANSWERS = ("page", "page, drawn", "raw difference", "no effect")
 BOOTSTRAP = 2000
+AT_ONCE = 30  # pairs that the model is asked about together
 SIGNS = {"better": 1, "worse": -1, "undecided": 0}
 
 
@@ -129,16 +130,22 @@ def answered(bench: Bench, trainings: int, seed: int) -> dict[str, Floats]:
     model = fitted([bench.seen[i] for i in chosen], [(observed[i],) for i in chosen])
     assert model is not None
     found = {answer: np.full((len(bench.pairs), 2), np.nan) for answer in ANSWERS}
-    for row, pair in enumerate(bench.pairs):
-        if pair.first in observed or pair.second in observed:
-            continue
-        groups = [bench.as_first[row], bench.drawn[row]]
-        samples, _ = change_samples(model, bench.seen[pair.first], groups)
-        for answer, sample in zip(ANSWERS[:2], samples.T, strict=True):
-            change = interval(sample)
-            found[answer][row] = change["mean"], SIGNS[verdict(change)]
-        found["raw difference"][row] = raw(bench, pair, observed)
-        found["no effect"][row] = 0.0, 0
+    left = [row for row, pair in enumerate(bench.pairs) if pair.first not in observed and pair.second not in observed]
+    for begin in range(0, len(left), AT_ONCE):
+        rows = left[begin : begin + AT_ONCE]
+        groups = [[[bench.seen[bench.pairs[row].first]], bench.as_first[row], bench.drawn[row]] for row in rows]
+        mean, covariance, _ = model.joint([one for pair in groups for group in pair for one in group])
+        at = 0
+        for row, group in zip(rows, groups, strict=True):
+            sizes = [len(part) for part in group]
+            own = slice(at, at + sum(sizes))
+            at += sum(sizes)
+            samples = model.samples(mean[own], covariance[own, own]) @ differences(sizes[1:]).T
+            for answer, sample in zip(ANSWERS[:2], samples.T, strict=True):
+                change = interval(sample)
+                found[answer][row] = change["mean"], SIGNS[verdict(change)]
+            found["raw difference"][row] = raw(bench, bench.pairs[row], observed)
+            found["no effect"][row] = 0.0, 0
     return found
 
 

@@ -169,14 +169,19 @@ def change_samples(
     """
     flat = [reference, *(one for group in alternatives for one in group)]
     mean, covariance, weights = surrogate.joint(flat)
-    samples = surrogate.samples(mean, covariance)
-    averages = np.zeros((len(alternatives), len(flat)))
+    averages = differences([len(group) for group in alternatives])
+    return surrogate.samples(mean, covariance) @ averages.T, averages @ weights
+
+
+def differences(sizes: Sequence[int]) -> Floats:
+    """(alternatives, 1 + all derivations): takes the mean of each alternative's derivations less the reference."""
+    found = np.zeros((len(sizes), 1 + sum(sizes)))
+    found[:, 0] = -1.0
     at = 1
-    for row, group in enumerate(alternatives):
-        averages[row, at : at + len(group)] = 1.0 / len(group)
-        at += len(group)
-    averages[:, 0] = -1.0
-    return samples @ averages.T, averages @ weights
+    for row, size in enumerate(sizes):
+        found[row, at : at + size] = 1.0 / size
+        at += size
+    return found
 
 
 def tried(ones: Sequence[Architecture]) -> dict[str, Counter[Any]]:

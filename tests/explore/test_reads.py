@@ -69,7 +69,7 @@ def test_pointwise_stages_are_activations_and_what_compares_slots_normalises():
 
 
 def test_aggregated_values_that_are_read_as_scores_again_are_a_prediction():
-    sentence = "((dot(lin,pool(4) >> lin)@h(4) -> mm(#16,c=9)) -> rel -> softmax -> mm(lin))@N(3)@h(4)"
+    sentence = "let s = dot(lin,pool(4) >> lin)@h(4) in ((s -> mm(#16,c=9)) -> rel -> softmax -> mm(lin))@N(3)@h(4)"
     found = principal(reads(parse(sentence).typed(32, (8, 8))))
     assert found is not None
     assert (found.score, found.normaliser, found.place) == ("prediction", "softmax", "neighbourhood")

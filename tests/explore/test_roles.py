@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_spans_put_together_are_the_text(seed: int, wild: bool):
         assert span.role in ROLES
         assert span.role == (span.within[-1] if span.within else "plain")
         assert span.text
-    assert all(a.within != b.within for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.within != b.within for a, b in pairwise(spans))
 
 
 @pytest.mark.parametrize("name", [name for name in catalog.names() if catalog.get(name).mixer])
