@@ -49,7 +49,7 @@ export class ArchitectureView {
       detail.traceback || detail.status === "failed" ? h("section", {}, h("h2", {}, "Failure"), h("p", { class: "reason" }, detail.reason ?? ""), detail.traceback ? h("pre", { tabindex: 0, class: "trace" }, detail.traceback) : null) : null,
       h("section", {}, h("h2", {}, "Drawing"), drawingOf(detail)),
       h("div", { class: "columns" },
-        h("section", {}, h("h2", {}, "Learning curves"), curvesOf(detail, { width: 420, height: 190 }), seedsTable(detail)),
+        h("section", { class: "learning" }, h("h2", {}, "Learning curves"), curvesOf(detail, { width: 285, height: 180 }), seedsTable(detail)),
         h("section", {}, h("h2", {}, "Cost"), counted ? note("The record has other MACs: it was counted by another version.") : null, stagesTable(detail), wordsTable(detail))),
       detail.tree ? h("section", {}, h("h2", {}, "Types along the way"), typesTable(detail)) : null,
       h("div", { class: "columns" },
