@@ -65,7 +65,7 @@ export class Axes {
         const names = list.map((axis) => axis.name);
         this.hooks.axes(event.target.checked ? [...names, name] : names.filter((one) => one !== name));
       } }), MEASURES[name] ? columnTitle(name) : name))));
-    const ranges = h("details", { class: "menu" }, h("summary", {}, "Ranges by number"), h("div", { class: "menu-list wide" }, list.map((axis) => this.rangeField(axis))));
+    const ranges = h("details", { class: "menu" }, h("summary", {}, "Ranges"), h("div", { class: "menu-list wide" }, list.map((axis) => this.rangeField(axis))));
     put(this.tools, choose, ranges, Object.keys(state.ranges).length ? h("button", { type: "button", onclick: () => this.hooks.ranges({}) }, "Clear ranges") : null, this.said);
   }
 
