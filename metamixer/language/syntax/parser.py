@@ -64,6 +64,20 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
     return node, build.spans
 
 
+def occurrences(source: str) -> list[tuple[int, int, Node]]:
+    """Where every phrase of a sentence stands, each as often as it is written: begin, end and node, inner ones first.
+
+    ``parse_node`` knows the first place of each node alone, since equal phrases are one node.
+
+    Raises:
+        LanguageError: as ``parse_node``.
+    """
+    parse_node(source)  # for its messages
+    build = _Build()
+    build.transform(_parser().parse(source))
+    return build.places
+
+
 def pointed(source: str, at: int, message: str) -> str:
     """A message with the line it speaks of and a caret below the place."""
     at = min(max(at, 0), len(source))
@@ -98,10 +112,12 @@ class _Build(Transformer_NonRecursive):
     def __init__(self) -> None:
         super().__init__()
         self.spans: Spans = {}
+        self.places: list[tuple[int, int, Node]] = []
 
     def _at(self, meta: Any, node: Node) -> Node:
         if not meta.empty:
             self.spans.setdefault(node, (meta.start_pos, meta.end_pos))
+            self.places.append((meta.start_pos, meta.end_pos, node))
         return node
 
     def start(self, meta: Any, kids: list[Any]) -> Node:
