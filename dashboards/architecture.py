@@ -12,6 +12,8 @@ from typing import Any
 from metamixer.cost import cost
 from metamixer.cost.count import counts
 from metamixer.dashboards.columns import status
+from metamixer.dashboards.insight import roles
+from metamixer.dashboards.understanding import atlas as atlases
 from metamixer.errors import LanguageError
 from metamixer.explore import attributes
 from metamixer.language import parse
@@ -44,6 +46,7 @@ def described(trials: Sequence[Trial], settings: Mapping[str, Any], drawn: bool 
         "reason": trial.reason,
         "name": trial.name,
         "sentence": trial.sentence,
+        "roles": roles(trial.sentence) if trial.sentence else [],
         "choices": {str(name): value for name, value in trial.choices.items()},
         "cost": trial.cost,
         "seeds": [seed(one) for one in trials],
@@ -107,6 +110,15 @@ def built(sentence: str, task: Mapping[str, Any]) -> dict[str, Any]:
 def drawing(tree: Typed) -> str:
     """The picture as SVG without its own style, which the page has once for all pictures."""
     return draw(sketch(tree)).replace(f"<style>{STYLE}</style>", "")
+
+
+def drawn_mixer(name: str) -> str:
+    """The drawing of a catalogue's mixer alone.
+
+    Raises:
+        LanguageError: The catalogue has no such mixer.
+    """
+    return atlases.drawing(name).replace(f"<style>{STYLE}</style>", "")
 
 
 def by_word(tree: Typed) -> list[dict[str, Any]]:

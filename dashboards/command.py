@@ -37,7 +37,7 @@ def dashboard(place: str | Path, host: str, port: int, token: str | None, browse
         token = secrets.token_urlsafe(24)
     if token is None and not is_loopback(host):
         raise StudyError(
-            f"at {host} everybody on the network could read the runs",
+            f"at {host} the whole network could read the runs",
             "--host",
             "add --token new, and share its address",
         )

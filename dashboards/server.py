@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metamixer.dashboards import page
+from metamixer.dashboards.architecture import drawn_mixer
+from metamixer.dashboards.insight import Insights
 from metamixer.dashboards.published import compared
 from metamixer.dashboards.runs import Runs
 from metamixer.dashboards.safety import Guard
@@ -27,6 +29,7 @@ def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None
         address: The address it will be bound to.
         token: What a request must carry; None for nothing.
     """
+    insights = Insights()
 
     def index(request: Request) -> Response:
         return Response((page.STATIC / "index.html").read_bytes(), media_type="text/html")
@@ -56,6 +59,26 @@ def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None
     def published(request: Request) -> Response:
         return _json(compared(_view(request).attributes["settings"]["task"]))
 
+    def why(request: Request) -> Response:
+        view = _view(request)
+        number = view.number_of(request.path_params["number"])
+        return _json(insights.why(view, number)) if number is not None else _missing("the run has no such trial")
+
+    def effects(request: Request) -> Response:
+        return _json(insights.effects(_view(request)))
+
+    def words(request: Request) -> Response:
+        return _json(insights.words(_view(request)))
+
+    def space(request: Request) -> Response:
+        return _json(insights.space(_view(request)))
+
+    def atlas(request: Request) -> Response:
+        return _json(insights.atlas())
+
+    def mixer(request: Request) -> Response:
+        return _json({"drawing": drawn_mixer(request.path_params["name"])})
+
     def _name(request: Request) -> str:
         names = request.query_params.get("run")
         return names if names is not None else next(iter(runs.names()), "")
@@ -72,6 +95,12 @@ def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None
         "/texts": texts,
         "/architecture/{key}": architecture,
         "/published": published,
+        "/why/{number}": why,
+        "/effects": effects,
+        "/words": words,
+        "/space": space,
+        "/atlas": atlas,
+        "/atlas/{name}": mixer,
     }
     return Starlette(
         routes=[Route(path, _told(answer), methods=["GET"]) for path, answer in routes.items()],

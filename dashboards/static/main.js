@@ -4,15 +4,18 @@ import { Columns, decodeColumn, frontOf } from "./data/columns.js";
 import { openSource } from "./data/source.js";
 import { onState, readUrl, setState, state } from "./data/url.js";
 import { announce, byId, failure, h, put } from "./parts/dom.js";
+import { AtlasView } from "./views/atlas.js";
 import { ArchitectureView } from "./views/architecture.js";
 import { CompareView } from "./views/compare.js";
 import { DetailsView } from "./views/details.js";
 import { FrontView } from "./views/front.js";
 import { helpDialog } from "./views/help.js";
 import { RunsView } from "./views/runs.js";
+import { SpaceView } from "./views/space.js";
+import { WhyView } from "./views/why.js";
 
 const POLL = 1000, PATIENCE = 5000; // milliseconds between questions, and when the dashboard is away
-const VIEWS = { front: ["Front", FrontView], runs: ["Runs", RunsView], architecture: ["Architecture", ArchitectureView], compare: ["Compare", CompareView], details: ["Settings", DetailsView] };
+const VIEWS = { front: ["Front", FrontView], runs: ["Runs", RunsView], architecture: ["Architecture", ArchitectureView], compare: ["Compare", CompareView], why: ["Why", WhyView], space: ["Space", SpaceView], atlas: ["Atlas", AtlasView], details: ["Settings", DetailsView] };
 
 const source = openSource();
 const loaded = new Map(); // run -> Columns
@@ -24,6 +27,7 @@ const app = {
   detail: (row) => { const { of, group } = app.columns(); return source.architecture(state.run, row, `${group[row]}.${of.seeds[row]}.${of.epochs[row]}`); },
   overlays: () => state.overlay.filter((name) => name !== state.run).map((name) => ({ name, columns: columnsOf(name) })).filter(({ columns }) => columns.revision >= 0),
   systems: () => systems ?? { systems: [], warning: null },
+  fresh: (path, parameters) => source.fresh(path, parameters),
   front: () => { const columns = app.columns(); return frontOf(columns, [...columns.group.keys()].filter((row) => columns.group[row] === 0), "flops", "mean"); },
 };
 let view = null, shown = "", systems = null;

@@ -7,13 +7,13 @@ export const VERDICT = ["", "dominated", "undecided", "not dominated"];
 
 // What a row is to a reader; the chips, the marks and the table speak of these.
 export const GROUPS = [
-  { name: "front", title: "On the front", mark: "diamond" },
-  { name: "dominated", title: "Dominated", mark: "circle" },
-  { name: "baseline", title: "Baselines", mark: "square" },
-  { name: "running", title: "Running", mark: "ring" },
-  { name: "stopped", title: "Stopped early", mark: "triangle" },
-  { name: "failed", title: "Failed", mark: "cross" },
-  { name: "refused", title: "Refused", mark: "dash" },
+  { name: "front", one: "on the front", title: "On the front", mark: "diamond" },
+  { name: "dominated", one: "dominated", title: "Dominated", mark: "circle" },
+  { name: "baseline", one: "baseline", title: "Baselines", mark: "square" },
+  { name: "running", one: "running", title: "Running", mark: "ring" },
+  { name: "stopped", one: "stopped early", title: "Stopped early", mark: "triangle" },
+  { name: "failed", one: "failed", title: "Failed", mark: "cross" },
+  { name: "refused", one: "refused", title: "Refused", mark: "dash" },
 ];
 const FRONT = 0, DOMINATED = 1, BASELINE = 2, RUNNING = 3, STOPPED = 4, FAILED = 5, REFUSED = 6;
 export const HIDDEN = 255; // replicates stand with the trial that they repeat

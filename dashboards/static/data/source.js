@@ -37,18 +37,20 @@ function fromServer() {
     texts: (run) => ask("/texts", { run }),
     architecture: (run, number, mark) => once(`/architecture/${encodeURIComponent(number)}`, { run, mark }),
     more: (path, parameters = {}) => once(path, parameters),
+    fresh: (path, parameters = {}) => ask(path, parameters),
   };
 }
 
 function fromFile(embedded) {
-  const lacking = async () => { throw Object.assign(new Error("This is not inside the file."), { advice: "Open the run with metamixer dashboard." }); };
+  const lacking = async () => { throw Object.assign(new Error("This is not inside the file."), { advice: "Open the run with metamixer dashboard, or write the file with metamixer report --explain." }); };
   return {
     live: false,
     runs: async () => ({ place: "this file", runs: embedded.runs }),
     data: async (run, since) => (since < 0 ? embedded.data : { revision: embedded.data.revision, generation: embedded.data.generation }),
     texts: async () => embedded.data.texts,
     architecture: async (run, number) => embedded.architectures[number] ?? lacking(),
-    more: async (path, parameters = {}) => embedded.more?.[`${path} ${JSON.stringify(parameters)}`] ?? embedded.more?.[path] ?? lacking(),
+    more: async (path) => embedded.more[path] ?? lacking(),
+    fresh: async (path) => embedded.more[path] ?? lacking(),
   };
 }
 

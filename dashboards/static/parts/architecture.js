@@ -21,12 +21,12 @@ export function scoreText(columns, row) {
 
 export function spoken(columns, row) {
   const { flops, params } = columns.of;
-  return `${titleOf(columns, row)}, ${GROUPS[columns.group[row]].title.toLowerCase()}, accuracy ${scoreText(columns, row)}, ${brief(flops[row])} FLOPs, ${brief(params[row])} parameters`;
+  return `${titleOf(columns, row)}, ${GROUPS[columns.group[row]].one}, accuracy ${scoreText(columns, row)}, ${brief(flops[row])} FLOPs, ${brief(params[row])} parameters`;
 }
 
 export function badges(columns, row, knee) {
   const group = GROUPS[columns.group[row]], verdict = VERDICT[columns.of.verdict[row]];
-  return h("span", { class: "badges" }, h("span", { class: `badge ${group.name}` }, group.title),
+  return h("span", { class: "badges" }, h("span", { class: `badge ${group.name}` }, group.one),
     verdict ? h("span", { class: "badge" }, verdict) : null, row === knee ? h("span", { class: "badge" }, "knee") : null);
 }
 

@@ -5,7 +5,7 @@ import { MEASURES } from "../data/columns.js";
 import { brief, css, h, put } from "./dom.js";
 import { columnTitle } from "./table.js";
 
-const TOP = 46, BOTTOM = 34, MOST = 2500;
+const TOP = 34, BOTTOM = 16, GAP = 24, MOST = 2500;
 const STANDARD = ["mean", "flops", "params", "seconds"];
 export const standardAxes = (columns) => [...STANDARD, ...columns.choicesByUse().slice(0, 4)];
 
@@ -17,7 +17,7 @@ export class Axes {
     this.stage = h("div", { class: "axes-stage" }, this.canvas, this.titles);
     this.said = h("span", { class: "note" });
     this.tools = h("div", { class: "axes-tools" });
-    this.element = h("div", { class: "axes", id: "axes" }, this.tools, this.stage);
+    this.element = h("div", { class: "axes", id: "axes" }, this.stage);
     this.canvas.addEventListener("pointerdown", (event) => this.begin(event));
     this.canvas.addEventListener("pointermove", (event) => this.drag(event));
     this.canvas.addEventListener("pointerup", (event) => this.end(event));
@@ -65,7 +65,7 @@ export class Axes {
         const names = list.map((axis) => axis.name);
         this.hooks.axes(event.target.checked ? [...names, name] : names.filter((one) => one !== name));
       } }), MEASURES[name] ? columnTitle(name) : name))));
-    const ranges = h("details", { class: "menu" }, h("summary", {}, "Ranges by number"), h("div", { class: "menu-list wide" }, list.map((axis) => this.rangeField(axis))));
+    const ranges = h("details", { class: "menu" }, h("summary", {}, "Ranges"), h("div", { class: "menu-list wide" }, list.map((axis) => this.rangeField(axis))));
     put(this.tools, choose, ranges, Object.keys(state.ranges).length ? h("button", { type: "button", onclick: () => this.hooks.ranges({}) }, "Clear ranges") : null, this.said);
   }
 
@@ -99,7 +99,8 @@ export class Axes {
 
   place(axis, row) {
     const at = axis.at(row);
-    return at === null ? this.foot : this.foot - 26 - at * (this.foot - 26 - TOP);
+    if (at === null) axis.absent = true;
+    return at === null ? this.foot : this.foot - GAP - at * (this.foot - GAP - TOP);
   }
 
   paint() {
@@ -112,6 +113,7 @@ export class Axes {
     this.foot = height - BOTTOM;
     const edge = Math.min(70, width * 0.12);
     this.list.forEach((axis, i) => { axis.x = this.list.length < 2 ? width / 2 : edge + ((width - 2 * edge) * i) / (this.list.length - 1); });
+    for (const axis of this.list) axis.absent = false;
     const rows = { out: [], in: [] };
     for (let row = 0; row < this.columns.n; row++) if (this.selection.shown[row]) (this.selection.inside[row] ? rows.in : rows.out).push(row);
     const thin = (list, keep) => { const every = Math.max(1, Math.ceil(list.length / MOST)); return every === 1 ? list : list.filter((row, i) => keep(row) || i % every === 0); };
@@ -141,7 +143,7 @@ export class Axes {
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
     for (const axis of this.list) {
-      const head = this.foot - 26, right = axis.x > this.stage.clientWidth - 60;
+      const head = this.foot - GAP, right = axis.x > this.stage.clientWidth - 60;
       context.strokeStyle = css("--soft");
       context.lineWidth = 1.2;
       context.beginPath();
@@ -159,9 +161,11 @@ export class Axes {
       };
       if (axis.values) axis.values.forEach((value, i) => label(String(value), axis.values.length < 2 ? (TOP + head) / 2 : head - (i / (axis.values.length - 1)) * (head - TOP)));
       else for (const [value, y] of [[axis.high, TOP], [axis.low, head]]) label(MEASURES[axis.name].digits ? value.toFixed(MEASURES[axis.name].digits) : brief(value), y);
-      context.fillStyle = css("--soft");
-      context.fillRect(axis.x - 5, this.foot - 1, 10, 2);
-      label("absent", this.foot);
+      if (axis.absent || this.state.ranges[axis.name]?.includes(null)) {
+        context.fillStyle = css("--soft");
+        context.fillRect(axis.x - 5, this.foot - 1, 10, 2);
+        label("absent", this.foot);
+      }
       this.brushed(context, axis);
     }
   }
@@ -171,7 +175,7 @@ export class Axes {
     if (!range) return;
     context.fillStyle = css("--pick");
     context.globalAlpha = 0.35;
-    const head = this.foot - 26;
+    const head = this.foot - GAP;
     if (axis.values) for (const value of range) { const i = axis.values.indexOf(value); const y = value === null ? this.foot : axis.values.length < 2 ? (TOP + head) / 2 : head - (i / (axis.values.length - 1)) * (head - TOP); context.fillRect(axis.x - 7, y - 7, 14, 14); }
     else { const [low, high] = range.map((value) => head - Math.min(1, Math.max(0, axis.to(value))) * (head - TOP)); context.fillRect(axis.x - 7, high, 14, Math.max(3, low - high)); }
     context.globalAlpha = 1;
@@ -213,7 +217,7 @@ export class Axes {
   }
 
   apply() {
-    const { axis, from, to } = this.brush, head = this.foot - 26;
+    const { axis, from, to } = this.brush, head = this.foot - GAP;
     const share = (y) => Math.min(1, Math.max(0, (head - y) / (head - TOP)));
     const ends = [axis.back(share(Math.max(from, to))), axis.back(share(Math.min(from, to)))];
     // The whole of the axis is the whole of the axis, whatever rounding says.
@@ -223,7 +227,7 @@ export class Axes {
   }
 
   category(axis, top, bottom) {
-    const head = this.foot - 26, n = axis.values.length;
+    const head = this.foot - GAP, n = axis.values.length;
     const level = (i) => (n < 2 ? (TOP + head) / 2 : head - (i / (n - 1)) * (head - TOP));
     const hit = axis.values.filter((value, i) => level(i) >= top && level(i) <= bottom);
     if (this.foot >= top && this.foot <= bottom) hit.push(null);

@@ -14,13 +14,14 @@ export class Card {
 
   // The hovered row, else the pinned one. Leaving a mark keeps its card for a moment, so that it can be reached.
   point(columns, hovered, state, knee) {
-    if (hovered === null && state.pin === null && this.row !== undefined) return;
+    if (hovered === null && state.pin === null && this.row !== undefined) return; // it stays, to be reached
     if (hovered === null) this.later(columns, state, knee);
     else this.show(columns, hovered, state, knee);
   }
 
   show(columns, hovered, state, knee, anew = false) {
-    const row = hovered ?? state.pin;
+    // With nothing chosen the knee is a good first look.
+    const row = hovered ?? state.pin ?? knee;
     const mark = row === null || row >= columns.n ? null : `${row} ${state.pin === row} ${state.compare.includes(row)} ${columns.of.seeds[row]} ${columns.group[row]} ${columns.of.epochs[row]} ${columns.written}`;
     if (mark === this.mark && !anew) return;
     Object.assign(this, { columns, row: row ?? undefined, mark, pinned: state.pin === row });

@@ -14,7 +14,7 @@ export function lineChart(lines, { width = 320, height = 150, title, y = "", x =
   const px = (value) => left + ((value - x0) / (x1 - x0)) * (width - left - right), py = (value) => height - bottom - ((value - y0) / (y1 - y0)) * (height - top - bottom);
   const ticks = [y0, (y0 + y1) / 2, y1];
   const single = new Set(points.map(([value]) => value)).size === 1;
-  return s("svg", { class: "line-chart", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title },
+  return s("svg", { class: "line-chart", viewBox: `0 0 ${width} ${height}`, style: `max-width:${width}px`, role: "img", "aria-label": title },
     s("title", {}, title),
     ticks.map((value) => [s("line", { class: "rule", x1: left, x2: width - right, y1: py(value), y2: py(value) }), s("text", { x: left - 5, y: py(value) + 4, "text-anchor": "end" }, value.toFixed(digits))]),
     [...new Set(single ? [points[0][0]] : [x0, x1])].map((value) => s("text", { x: px(value), y: height - bottom + 14, "text-anchor": value === x0 && !single ? "start" : "end" }, String(value))),

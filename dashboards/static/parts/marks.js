@@ -47,13 +47,18 @@ export function bestWithin(columns, members, state) {
 
 export function drawMarks(pen, { columns, selection, state, frame, places, front, overlays, systems, references, colours }) {
   const { px, py } = places;
-  for (const [name, accuracy] of state.y === "mean" ? Object.entries(references ?? {}) : []) {
+  let above = -Infinity;
+  const levels = state.y === "mean" ? Object.entries(references ?? {}).sort((a, b) => b[1] - a[1]) : [];
+  for (const [name, accuracy] of levels) {
     const y = frame.y(accuracy);
     if (y < frame.top || y > frame.bottom) continue;
     pen.style({ stroke: colours.soft, width: 1, dash: [2, 4] });
     pen.path([[frame.left, y], [frame.right, y]]);
+    // The name stands above its line, or below where another's is in the way.
+    const label = y - 8 - above < 13 || y - 14 < frame.top ? y + 8 : y - 8;
+    above = label;
     pen.style({ fill: colours.soft });
-    pen.text(frame.left + 6, y - 8, `${name} ${accuracy.toFixed(3)}`);
+    pen.text(frame.left + 6, label, `${name} ${accuracy.toFixed(3)}`);
   }
   for (const group of [6, 5, 4, 1, 3]) drawGroup(pen, group, columns, selection, frame, px, py, colours);
   for (const overlay of overlays) {

@@ -1,4 +1,4 @@
-// The plot of a front. plotly.js has axes, zoom and regions; the marks are drawn below it on a canvas of our own: its
+// The plot of a front. plotly.js has axes, zoom and regions; the marks are drawn above it on a canvas of our own: its
 // WebGL traces need eval, which the page's content security policy forbids, and an own hit test is faster.
 
 import { MEASURES, HIDDEN } from "../data/columns.js";
@@ -30,7 +30,7 @@ export class FrontPlot {
     this.chart = h("div", { class: "chart" });
     this.element = h("div", { class: "plot", id: "plot", tabindex: 0, role: "application",
       "aria-label": "Plot of the front. Left and right walk along the front, Enter pins, C compares. The table below holds the same rows." },
-    this.canvas, this.chart, this.over);
+    this.chart, this.canvas, this.over);
     this.hovered = null;
     this.drawn = null;
     this.down = null;

@@ -11,7 +11,7 @@ export const columnTitle = (name) => TEXTS[name] ?? MEASURES[name]?.title ?? nam
 export const allColumns = (columns) => [...Object.keys(TEXTS), ...Object.keys(MEASURES).filter((name) => name !== "number"), ...columns.choicesByUse()];
 
 export function cellText(columns, name, row) {
-  if (name === "group") return GROUPS[columns.group[row]].title;
+  if (name === "group") return GROUPS[columns.group[row]].one;
   if (TEXTS[name]) return columns[name][row] ?? "";
   if (MEASURES[name]) {
     const value = columns.of[name][row];

@@ -39,6 +39,7 @@ export class ArchitectureView {
       h("div", { class: "row" }, h("h1", {}, titleOf(columns, row)), badges(columns, row, null), h("span", { class: "grow" }),
         at >= 0 ? [go(members[at - 1], "← cheaper"), h("span", { class: "note" }, `front ${at + 1} of ${members.length}`), go(members[at + 1], "dearer →")] : null,
         h("button", { type: "button", "aria-pressed": String(compared), onclick: () => setState({ compare: toggled(state.compare, row, 4) }) }, compared ? "Compared" : "Compare"),
+        columns.of.seeds[row] ? h("button", { type: "button", onclick: () => setState({ view: "why", pin: row }, { push: true }) }, "Why?") : null,
         h("button", { type: "button", class: "main", onclick: () => setState({ view: "front", pin: row }, { push: true }) }, "In the front")),
       sentenceOf(detail.sentence, detail.roles), detail.roles ? roleLegend() : null, figures(columns, row), takeHome(detail));
   }
@@ -49,7 +50,7 @@ export class ArchitectureView {
       detail.traceback || detail.status === "failed" ? h("section", {}, h("h2", {}, "Failure"), h("p", { class: "reason" }, detail.reason ?? ""), detail.traceback ? h("pre", { tabindex: 0, class: "trace" }, detail.traceback) : null) : null,
       h("section", {}, h("h2", {}, "Drawing"), drawingOf(detail)),
       h("div", { class: "columns" },
-        h("section", {}, h("h2", {}, "Learning curves"), curvesOf(detail, { width: 420, height: 190 }), seedsTable(detail)),
+        h("section", { class: "learning" }, h("h2", {}, "Learning curves"), curvesOf(detail, { width: 285, height: 180 }), seedsTable(detail)),
         h("section", {}, h("h2", {}, "Cost"), counted ? note("The record has other MACs: it was counted by another version.") : null, stagesTable(detail), wordsTable(detail))),
       detail.tree ? h("section", {}, h("h2", {}, "Types along the way"), typesTable(detail)) : null,
       h("div", { class: "columns" },

@@ -43,8 +43,8 @@ export class CompareView {
     put(this.element, h("h1", {}, `Compare ${rows.length}`), this.costs(columns, rows), this.choices(rows, details), this.stages(rows, details), this.curves(columns, rows, details), h("div", { class: "side-by-side" }, heads));
   }
 
-  heading(rows, columns) {
-    return h("tr", {}, h("th", { scope: "col" }), rows.map((row, i) => h("th", { scope: "col", style: { color: `var(${COLOURS[i]})` } }, titleOf(columns ?? this.app.columns(), row))));
+  heading(rows, columns, first = true) {
+    return h("tr", {}, first ? h("td", {}) : null, rows.map((row, i) => h("th", { scope: "col", style: { color: `var(${COLOURS[i]})` } }, titleOf(columns ?? this.app.columns(), row))));
   }
 
   costs(columns, rows) {
@@ -66,14 +66,14 @@ export class CompareView {
       scrolled("choices that differ", this.heading(rows), differ.map((name) => h("tr", {}, h("th", { scope: "row", class: "code" }, name), details.map((detail) => h("td", { class: `code${detail.choices[name] === undefined ? " absent" : ""}` }, detail.choices[name] === undefined ? "absent" : String(detail.choices[name])))))));
   }
 
-  // Stages aligned with those of the first; what all have alike is folded.
+  // Stages aligned with those of the first; what all have alike is left out.
   stages(rows, details) {
     if (details.some((detail) => !detail.stages)) return null;
-    const texts = details.map((detail) => detail.stages.map((stage) => stage.text + (stage.times > 1 ? ` × ${stage.times}` : "")));
-    const lines = aligned(texts), differ = lines.filter((line) => new Set(line).size > 1);
-    const macs = (i, text) => details[i].stages[texts[i].indexOf(text)]?.macs;
+    const lists = details.map((detail) => folded(detail.stages.map((stage) => ({ text: stage.text + (stage.times > 1 ? `  × ${stage.times}` : ""), macs: stage.macs }))));
+    const lines = merged(aligned(lists.map((list) => list.map((stage) => stage.text)))), differ = lines.filter((line) => new Set(line).size > 1);
+    const macs = (i, text) => lists[i].find((stage) => stage.text === text).macs;
     return h("section", {}, h("h2", {}, "Stages that differ"), note(differ.length ? `${lines.length - differ.length} stages are the same in all.` : "All stages are the same."),
-      differ.length ? scrolled("stages that differ", this.heading(rows), differ.map((line) => h("tr", {}, h("th", { scope: "row" }), line.map((text, i) => h("td", { class: `code${text === null ? " absent" : ""}` }, text === null ? "absent" : text, text === null ? null : h("span", { class: "note" }, ` ${exact(macs(i, text))} MACs`)))))) : null);
+      differ.length ? scrolled("stages that differ", this.heading(rows, undefined, false), differ.map((line) => h("tr", {}, line.map((text, i) => h("td", { class: `code${text === null ? " absent" : ""}` }, text === null ? "absent" : text, text === null ? null : h("div", { class: "note" }, `${exact(macs(i, text))} MACs`)))))) : null);
   }
 
   curves(columns, rows, details) {
@@ -109,4 +109,34 @@ export function aligned(lists) {
     if (i < first.length) lines.push(same[i]);
   }
   return lines;
+}
+
+// Blocks of stages that repeat one after the other, as one: a, b, a, b -> a >> b × 2.
+export function folded(stages) {
+  const found = [];
+  for (let i = 0; i < stages.length;) {
+    let best = { period: 1, times: 1 };
+    for (let period = 1; period <= 4; period++) {
+      let times = 1;
+      const same = (offset) => Array.from({ length: period }, (_, k) => stages[i + k]?.text === stages[i + offset + k]?.text).every(Boolean);
+      while (i + (times + 1) * period <= stages.length && same(times * period)) times += 1;
+      if (times > 1 && times * period > best.times * best.period) best = { period, times };
+    }
+    const block = stages.slice(i, i + best.period), all = stages.slice(i, i + best.period * best.times);
+    const text = block.map((stage) => stage.text).join(" >> ");
+    found.push({ text: best.times > 1 ? `${best.period > 1 ? `(${text})` : text}  × ${best.times}` : text, macs: all.reduce((sum, stage) => sum + stage.macs, 0) });
+    i += all.length;
+  }
+  return found;
+}
+
+// Neighbouring lines that fill each other's gaps stand beside each other.
+export function merged(lines) {
+  const found = [];
+  for (const line of lines) {
+    const last = found.at(-1);
+    if (last && line.every((text, i) => text === null || last[i] === null)) line.forEach((text, i) => { last[i] ??= text; });
+    else found.push([...line]);
+  }
+  return found;
 }

@@ -8,7 +8,7 @@ import { Axes } from "../parts/axes.js";
 import { Card } from "../parts/card.js";
 import { announce, brief, css, debounce, h, put, s, several } from "../parts/dom.js";
 import { asCsv, asJson, save } from "../parts/exports.js";
-import { bestWithin } from "../parts/marks.js";
+import { bestWithin, frontRows } from "../parts/marks.js";
 import { FrontPlot } from "../parts/plot.js";
 import { drawMark, svgPen } from "../parts/pen.js";
 import { Table, allColumns, columnTitle } from "../parts/table.js";
@@ -68,7 +68,7 @@ export class FrontView {
     this.columnsButton = h("details", { class: "menu up", ontoggle: () => this.fillColumns() }, h("summary", {}, "Columns"), this.columnsMenu);
     this.compared = h("button", { type: "button", id: "compared", onclick: () => setState({ view: "compare" }, { push: true }) });
     this.below = h("div", { id: "below", class: "below", role: "tabpanel" });
-    put(this.lower, h("div", { class: "toolbar tabs" }, h("div", { role: "tablist", "aria-label": "Below the plot" }, this.tabs), counted, h("span", { class: "grow" }), this.compared, this.columnsButton, this.exports), this.below);
+    put(this.lower, h("div", { class: "toolbar tabs" }, h("div", { role: "tablist", "aria-label": "Below the plot" }, this.tabs), counted, h("span", { class: "grow" }), this.compared, this.axes.tools, this.columnsButton, this.exports), this.below);
   }
 
   menu(title, entries) {
@@ -110,13 +110,9 @@ export class FrontView {
     const given = { columns, selection: this.selection, state, overlays: this.overlays(), systems: this.systems.systems, references: columns.study?.references };
     this.plot.show(given);
     this.showLower();
-    const front = this.frontMembers();
-    this.showBudget(front);
-    this.card.show(columns, this.plot.hovered, state, this.plot.drawn?.front.knee ?? null);
-  }
-
-  frontMembers() {
-    return frontOf(this.app.columns(), this.rows.filter((row) => this.app.columns().group[row] < 2), state.x, state.y);
+    this.front = frontRows(columns, this.selection, state);
+    this.showBudget(this.front.members);
+    this.card.show(columns, this.plot.hovered, state, this.front.knee);
   }
 
   showLower() {
@@ -126,6 +122,8 @@ export class FrontView {
     this.compared.textContent = state.compare.length < 2 ? "Compare: choose one more" : `Compare ${state.compare.length}`;
     this.compared.disabled = state.compare.length < 2;
     this.columnsButton.hidden = !table;
+    this.axes.tools.hidden = table;
+    this.lower.parentElement.classList.toggle("with-axes", !table);
     const wanted = table ? this.table.element : this.axes.element;
     if (this.below.firstChild !== wanted) put(this.below, wanted);
     if (table) this.table.show(columns, [...this.rows], state);
@@ -155,7 +153,7 @@ export class FrontView {
     const columns = this.app.columns();
     if (this.plot.hovered !== row) { this.plot.hovered = row; this.plot.ring(); }
     this.table.highlight(row);
-    this.card.point(columns, row, state, this.plot.drawn?.front.knee ?? null);
+    this.card.point(columns, row, state, this.front?.knee ?? null);
     if (fromTable && row !== null) announce(spoken(columns, row));
   }
 
