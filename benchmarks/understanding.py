@@ -208,7 +208,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default="digits-bench", help="a recorded table, by name or path")
     parser.add_argument("--trainings", type=int, default=100, help="architectures that the model sees")
-    parser.add_argument("--subsets", type=int, default=30, help="how many subsets")
+    parser.add_argument("--subsets", type=int, default=20, help="how many subsets")
     parser.add_argument("--within", type=float, default=0.2, help="share by which the pair's MACs may differ")
     parser.add_argument("--check", action="store_true", help="exit 1 where the claim is missed")
     options = parser.parse_args()
