@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from metamixer import resources
-from metamixer.dashboards.understanding.front import at_cost, differ_in_one, differences, features_of
+from metamixer.dashboards.understanding.front import at_cost, changes, differ_in_one, features_of
 from metamixer.dashboards.understanding.otherwise import changed, slot
 from metamixer.dashboards.understanding.surrogate import fitted, interval, verdict
 from metamixer.dashboards.understanding.trained import Architecture, Context, features
@@ -140,7 +140,7 @@ def answered(bench: Bench, trainings: int, seed: int) -> dict[str, Floats]:
             sizes = [len(part) for part in group]
             own = slice(at, at + sum(sizes))
             at += sum(sizes)
-            samples = model.samples(mean[own], covariance[own, own]) @ differences(sizes[1:]).T
+            samples = changes(model.samples(mean[own], covariance[own, own]), sizes[1:])
             for answer, sample in zip(ANSWERS[:2], samples.T, strict=True):
                 change = interval(sample)
                 found[answer][row] = change["mean"], SIGNS[verdict(change)]
@@ -213,8 +213,8 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 where the claim is missed")
     options = parser.parse_args()
     bench = Bench(read(resources.find("tables", options.table)), options.within)
-    changes = np.array([pair.change for pair in bench.pairs])
-    truth = np.where(np.abs(changes) > 2 * bench.noise, np.sign(changes), 0.0)
+    measured = np.array([pair.change for pair in bench.pairs])
+    truth = np.where(np.abs(measured) > 2 * bench.noise, np.sign(measured), 0.0)
     ends = {i for pair in bench.pairs for i in (pair.first, pair.second)}
     print(
         f"{len(bench.pairs)} pairs of {len(ends)} architectures differ in one "
@@ -228,7 +228,7 @@ def main() -> int:
         found = np.stack([run[answer] for run in runs])
         shown[answer] = {
             name: average(score, counts, bench.pairs, len(bench.ones))
-            for name, score, counts in columns(truth, changes, found)
+            for name, score, counts in columns(truth, measured, found)
         }
     heads = list(shown[ANSWERS[0]])
     print("| answer | " + " | ".join(heads) + " |\n|" + "---|" * (len(heads) + 1))

@@ -18,7 +18,9 @@ from metamixer.dashboards.understanding.front import (
     Model,
     at_cost,
     change_samples,
+    changes,
     differ_in_one,
+    differences,
     effects,
     features_of,
     why,
@@ -233,6 +235,14 @@ def test_an_architecture_of_another_space_has_no_choices(study):
     assert "does not derive" in why(model, 99)["reason"]
     with pytest.raises(KeyError):
         why(model, 1234)
+
+
+def test_an_alternative_of_several_derivations_is_any_one_of_them():
+    samples = np.tile([0.5, 0.6, 0.4, 0.8], (10, 1))  # the reference, then an alternative of one and one of two
+    found = changes(samples, [1, 2])
+    assert found[:, 0] == pytest.approx([0.1] * 10)
+    assert sorted(found[:, 1]) == pytest.approx([-0.1] * 5 + [0.3] * 5)
+    assert differences([1, 2]) @ samples[0] == pytest.approx(found.mean(axis=0))
 
 
 def test_verdicts_follow_from_intervals():
