@@ -2,6 +2,7 @@
 # make test     the whole test suite              (make test ARGS="tests/language -k parse" for a part)
 # make lint     ruff and mypy
 # make bench    every benchmark with its bar
+# make screenshots  pictures of the dashboard, in docs/dashboard
 #
 # The environment is made again only when pyproject.toml or constraints.txt changes.
 
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: search test lint bench clean
+.PHONY: search test lint bench screenshots clean
 .DEFAULT_GOAL := search
 
 search: $(RUN)
@@ -34,6 +35,9 @@ bench: $(DEV)
 		echo "== $$file --check"; \
 		$(BIN)/python "$$file" --check || failed=1; \
 	done; exit $$failed
+
+screenshots: $(DEV)
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
