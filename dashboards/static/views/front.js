@@ -13,7 +13,7 @@ import { FrontPlot } from "../parts/plot.js";
 import { drawMark, svgPen } from "../parts/pen.js";
 import { Table, allColumns, columnTitle } from "../parts/table.js";
 
-const AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "loss", "seconds", "number"];
+const PLOT_AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "loss", "seconds", "number"];
 export const toggled = (list, one, most = Infinity) => (list.includes(one) ? list.filter((other) => other !== one) : [...list, one].slice(-most));
 
 export class FrontView {
@@ -40,7 +40,7 @@ export class FrontView {
 
   build() {
     const axis = (side) => h("span", { class: "field" }, h("label", { for: `axis-${side}` }, side),
-      h("select", { id: `axis-${side}`, onchange: (event) => setState({ [side]: event.target.value, [`${side}log`]: MEASURES[event.target.value].log, zoom: null, region: null, budget: side === "x" ? null : state.budget }) }, AXES.map((name) => h("option", { value: name }, MEASURES[name].title))),
+      h("select", { id: `axis-${side}`, onchange: (event) => setState({ [side]: event.target.value, [`${side}log`]: MEASURES[event.target.value].log, zoom: null, region: null, budget: side === "x" ? null : state.budget }) }, PLOT_AXES.map((name) => h("option", { value: name }, MEASURES[name].title))),
       h("label", { class: "check" }, h("input", { type: "checkbox", id: `log-${side}`, onchange: (event) => setState({ [`${side}log`]: event.target.checked, zoom: null }) }), "log"));
     const tools = [["zoom", "Zoom"], ["box", "Box"], ["lasso", "Lasso"], ["pan", "Pan"]].map(([tool, title]) =>
       h("label", { class: "tool" }, h("input", { type: "radio", name: "tool", value: tool, onchange: () => setState({ tool }) }), title));
