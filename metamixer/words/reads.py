@@ -108,7 +108,7 @@ def taken(x: Any, field: Field, heads: int, table: Any) -> Any:
         values = flat(x, field)[:, found[0, 0]].unflatten(-1, (heads, -1)).permute(0, 3, 1, 2, 4)
         return values * present
     source = heads_split(flat(x, field), heads)
-    index = found.expand(len(source), heads, -1, -1).flatten(2).unsqueeze(-1)
+    index = found.expand(source.shape[0], heads, -1, -1).flatten(2).unsqueeze(-1)
     values = source.gather(2, index.expand(-1, -1, -1, source.shape[-1]))
     return values.unflatten(2, found.shape[2:]) * present
 
