@@ -53,7 +53,7 @@ def of_scaled(a: Affine, scaling: Scaling) -> Affine | None:
 
 
 def unscaled(channels: int) -> Scaling:
-    """x itself as a scaling."""
+    """The input itself as a scaling."""
 
     def vectors() -> tuple[Tensor, Tensor]:
         import torch

@@ -96,7 +96,8 @@ def fuse(net: Network) -> Network:
     t = net.typed
     whole = _Walk(net.store.weights).piece(t, (), {})
     like = next(net.parameters(), torch.empty(0))
-    fused = Network(parse(text(whole.node)).typed(t.x.channels, t.x.grid, t.further), net.store.counted).to(like)
+    sentence = parse(text(whole.node))
+    fused = Network(sentence.typed(t.x.channels, t.x.grid, t.further, t.context.lenient), net.store.counted).to(like)
     given = list(dict(whole.weights).values())
     owners = dict.fromkeys(_owners(fused.typed, (), {}))
     with torch.no_grad():

@@ -31,6 +31,8 @@ class Network(Protocol):
     @property
     def store(self) -> Store: ...
 
+    def check_inputs(self, x: Tensor, context: Tensor | Mapping[str, Tensor] | None) -> Mapping[str, Tensor]: ...
+
 
 def evaluate(net: Network, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
     """See ``metamixer.reference.reference``."""
@@ -58,6 +60,5 @@ def evaluate(net: Network, x: Tensor, context: Tensor | Mapping[str, Tensor] | N
         return t.word.dense(t, weights(t, path), *inputs, *(env[name] for name in t.word.needs(t)))
 
     with torch.no_grad():
-        given = {"ctx": context} if isinstance(context, Tensor) else context or {}
-        env = {name: tensor.double() for name, tensor in given.items()}
+        env = {name: tensor.double() for name, tensor in net.check_inputs(x, context).items()}
         return value(net.typed, (), {}, x.double(), env, None)

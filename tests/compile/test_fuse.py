@@ -79,7 +79,7 @@ FUSED = [
     ("bn(sets=2) >> lin(g=2) >> bn(sets=2)", 4, (4,), "lin(g=2)"),
     # RepVGG and MobileOne: an identity branch is a norm, a 1x1 branch is written as a projection or a convolution
     (f"{REPVGG} >> relu", 16, (8, 8), "fconv(3,16) >> relu"),
-    ("(lin(16,b=0) >> bn) + (fconv(3,16,b=0) >> bn) + (fconv(1,16,b=0) >> bn) >> relu", 8, (8, 8), "fconv(3,16) >> relu"),
+    ("lin(16,b=0) + (fconv(3,16,b=0) >> bn) + (fconv(1,16,b=0) >> bn) >> relu", 8, (8, 8), "fconv(3,16) >> relu"),
     ("(dw(3,b=0) >> bn) + (dw(1,b=0) >> bn) + bn >> relu", 8, (8, 8), "dw(3) >> relu"),
     ("(fconv(3,8,g=2,b=0) >> bn) - (lin(g=2,b=0) >> bn) - bn >> relu", 8, (8,), "fconv(3,8,g=2) >> relu"),
     ("fconv(3,8) + lin(g=2) >> gelu", 8, (4, 4), "fconv(3,8) + lin(g=2) >> gelu"),
