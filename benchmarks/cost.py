@@ -18,7 +18,7 @@ import sys
 import time
 
 import metamixer as mm
-from metamixer.language.nodes import walk
+from metamixer.language.syntax.nodes import walk
 
 RATE, DISTINCT, PHRASES, BUILD = 2000.0, 0.99, 150.0, 150.0
 CHANNELS, GRID, CLASSES = 3, (224, 224), 1000
@@ -30,7 +30,7 @@ def drawn(number: int) -> tuple[list[mm.Sentence], set[str], list[tuple[float, f
 
     A draw that does not fit would raise.
     """
-    from metamixer.language.nodes import size, word
+    from metamixer.language.syntax.nodes import size, word
 
     start, wall, rng = time.process_time(), time.perf_counter(), random.Random(0)
     space = mm.Space.load("vision")

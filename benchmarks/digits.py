@@ -150,7 +150,7 @@ def search(path: str, method: Method, seed: int) -> Found:
         counts = range(START, ended + 10, 10) if method.stopping else COUNTS
         own = score.believed(found, scale, [*(n for n in counts if n < ended), ended], method.parts)
     believed = own if method.sampler == OURS else score.believed(found, scale)
-    refused = sum(row.kind == "proposal" for row in found.rows)
+    refused = sum(row.kind == "rejected" for row in found.rows)
     return Found(own, observed, believed.share[-1], found.proposing / ended, refused)
 
 

@@ -110,8 +110,9 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     from optuna.storages import RDBStorage
     from sqlalchemy.engine.default import DefaultDialect
 
-    from metamixer.search import driver, lease, results, tables
+    from metamixer.search import driver, results
     from metamixer.search.samplers import Repairing
+    from metamixer.search.storage import lease, tables
 
     if inline:  # renewals end with commits, too; through Ray only those of rows are counted
         lease.RENEW_SECONDS = 0.02
@@ -192,8 +193,8 @@ class Chain:
         return self.folder / "runs" / self.name
 
     def rows(self) -> list[Any]:
+        from metamixer import record
         from metamixer.errors import RecordError
-        from metamixer.search import record
 
         try:
             return record.read(self.path)
@@ -234,19 +235,19 @@ def draw(rng: random.Random, fresh: bool) -> tuple[str, int]:
 
 def faults(rows: list[Any], budget: int) -> list[str]:
     """What is wrong with a finished record."""
-    from metamixer.search import front
+    from metamixer.record import front
 
     wrong = []
     kinds = Counter(row.kind for row in rows)
-    if kinds["trained"] != budget:
-        wrong.append(f"{kinds['trained']} rows are trained, the budget is {budget}")
+    if kinds["searched"] != budget:
+        wrong.append(f"{kinds['searched']} rows are trained, the budget is {budget}")
     if [row.number for row in rows] != list(range(len(rows))):
         wrong.append("the numbers are not contiguous")
     wrong += [f"row {row.number} is running" for row in rows if not row.finished]
-    wrong += [f"row {r.number} is {r.kind} and {r.state}" for r in rows if r.kind == "proposal" and r.state != "pruned"]
-    wrong += [f"row {r.number} was refused for no reason" for r in rows if r.kind == "proposal" and not r.reason]
-    wrong += [f"row {r.number} failed: {r.reason}" for r in rows if r.kind != "proposal" and r.state != "complete"]
-    for what, count in Counter((r.key, r.epochs, r.replicate) for r in rows if r.kind != "proposal").items():
+    wrong += [f"row {r.number} is {r.kind} and {r.state}" for r in rows if r.kind == "rejected" and r.state != "pruned"]
+    wrong += [f"row {r.number} was refused for no reason" for r in rows if r.kind == "rejected" and not r.reason]
+    wrong += [f"row {r.number} failed: {r.reason}" for r in rows if r.kind != "rejected" and r.state != "complete"]
+    for what, count in Counter((r.key, r.epochs, r.seed_index) for r in rows if r.kind != "rejected").items():
         if count > 1:
             wrong.append(f"{count} trainings of {what}")
     for point in front.summary(rows):
@@ -257,7 +258,18 @@ def faults(rows: list[Any], budget: int) -> list[str]:
 
 def told(rows: list[Any]) -> list[tuple[Any, ...]]:
     """What must not depend on when drivers died."""
-    fields = ("number", "kind", "state", "reason", "sentence", "choices", "accuracy", "seed", "of", "replicate")
+    fields = (
+        "number",
+        "kind",
+        "state",
+        "reason",
+        "sentence",
+        "choices",
+        "accuracy",
+        "seed",
+        "replicate_of",
+        "replicate",
+    )
     return [tuple(getattr(row, field) for field in fields) for row in rows]
 
 

@@ -128,11 +128,11 @@ def _study(folder: Path, *overrides: str) -> Any:
 
 def through_ray(folder: Path, trials: int) -> list[Measured]:
     """Wall-clock of a trivial trial, from row to row, after the workers have started."""
-    from metamixer.search import record
+    from metamixer import record
 
     study = _study(folder, f"study.budget={trials}", "search.workers=2")
     study.run("ray")
-    started = [row.started for row in record.read(study.path) if row.kind == "trained"]
+    started = [row.started for row in record.read(study.path) if row.kind == "searched"]
     skipped = len(started) // 5
     each = 1000 * (started[-1] - started[skipped]) / (len(started) - 1 - skipped)
     return [Measured("a trivial trial through Ray Tune, 2 workers", each, "ms", RAY_BAR)]
@@ -276,7 +276,7 @@ def _plain(file: Path, trials: int) -> float:
                 trial.suggest_int(name, distribution.low, distribution.high, step=distribution.step)
             else:
                 trial.suggest_categorical(name, distribution.choices)  # type: ignore[attr-defined]
-        trial.set_user_attr("row", json.loads(document))
+        trial.set_user_attr("trial", json.loads(document))
         study.tell(trial, [0.5, 1.0])
     return 1000 * (time.perf_counter() - start) / len(rows)
 

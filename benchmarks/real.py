@@ -44,12 +44,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metamixer.search import front, record
-from metamixer.search.record import Row
+from metamixer import record
+from metamixer.record import Trial, front
 
 if TYPE_CHECKING:
     from metamixer.language import Space
-    from metamixer.search.config import StudyConfig
+    from metamixer.search.configuration import StudyConfig
     from metamixer.tasks import Task
 
 BAR = 0.5
@@ -87,7 +87,7 @@ def loaded(study: str, overrides: Sequence[str]) -> tuple[StudyConfig, Space, Ta
 
 def starts(study: str, overrides: Sequence[str], pair: int) -> list[str]:
     """The starting points of a pair: draws of the space within the limits."""
-    from metamixer.search.propose import costed, over
+    from metamixer.search.proposals.proposer import costed, over
 
     config, space, task = loaded(study, overrides)
     rng = random.Random(f"real {pair}")
@@ -140,7 +140,7 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
         sentences |= {row.key: row.sentence for row in rows if row.key in recommended and row.key not in sentences}
     name = folder(pair, "fresh")
     if (options.runs / name / "study.db").is_file():
-        there = [row for row in record.read(options.runs / name) if row.kind == "trained"]
+        there = [row for row in record.read(options.runs / name) if row.kind == "searched"]
         sentences = {row.key or "": row.sentence for row in there} | sentences
     named = f"search.start={json.dumps(list(sentences.values()))}"
     settings = ("search.sampler=random", "stopping.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
@@ -176,12 +176,12 @@ class Reached:
     in_all: dict[str, float]
 
 
-def nothing_more(row: Row) -> Iterable[int]:
+def nothing_more(row: Trial) -> Iterable[int]:
     """Of a search without a model."""
     return ()
 
 
-def steps(rows: Sequence[Row], more: Callable[[Row], Iterable[int]] = nothing_more) -> list[Step]:
+def steps(rows: Sequence[Trial], more: Callable[[Trial], Iterable[int]] = nothing_more) -> list[Step]:
     """A search after each of its trainings, in the order in which they ended.
 
     Args:
@@ -189,11 +189,11 @@ def steps(rows: Sequence[Row], more: Callable[[Row], Iterable[int]] = nothing_mo
         more: called with each that ended: numbers of the rows that the search's model recommends then.
     """
     keys = {row.number: row.key or "" for row in rows}
-    ended = sorted((r for r in rows if r.kind == "trained" and r.finished), key=lambda r: (r.clock or 0.0, r.number))
+    ended = sorted((r for r in rows if r.kind == "searched" and r.finished), key=lambda r: (r.clock or 0.0, r.number))
     told = [row for row in ended if row.cpu_seconds is not None and row.seconds]
     share = sum(row.cpu_seconds or 0.0 for row in told) / (sum(row.seconds or 0.0 for row in told) or 1.0)
     processor = epochs = 0.0
-    complete: list[Row] = []
+    complete: list[Trial] = []
     found = []
     for row in ended:
         processor += (row.seconds or 0.0) * share if row.cpu_seconds is None else row.cpu_seconds
@@ -208,11 +208,11 @@ def steps(rows: Sequence[Row], more: Callable[[Row], Iterable[int]] = nothing_mo
     return found
 
 
-def followed(options: argparse.Namespace, pair: int, arm: str) -> tuple[list[Step], list[Row]]:
+def followed(options: argparse.Namespace, pair: int, arm: str) -> tuple[list[Step], list[Trial]]:
     """A search after each of its trainings, and its rows."""
     import optuna
 
-    from metamixer.search.propose import Proposer
+    from metamixer.search.proposals.proposer import Proposer
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = options.runs / folder(pair, arm)
@@ -221,21 +221,21 @@ def followed(options: argparse.Namespace, pair: int, arm: str) -> tuple[list[Ste
     search, reference = config.search, tuple(record.settings(path)["reference_point"])
     proposer = Proposer(space, task, config.limits, search.sampler, STARTS, 0, reference=reference)
 
-    def recommended(row: Row) -> Iterable[int]:
+    def recommended(row: Trial) -> Iterable[int]:
         proposer.beside(row)
         return proposer.recommend() or ()
 
     return steps(rows, recommended), rows
 
 
-def fresh(rows: Sequence[Row], floor: float) -> dict[str, tuple[float, int]]:
+def fresh(rows: Sequence[Trial], floor: float) -> dict[str, tuple[float, int]]:
     """Mean accuracy over the fresh seeds and FLOPs of each architecture; a training that failed is worth guessing."""
     accuracies: dict[int, list[float]] = defaultdict(list)
     for row in rows:
-        if row.kind in ("trained", "replicate"):
-            number = row.number if row.of is None else row.of
+        if row.kind in ("searched", "replicate"):
+            number = row.number if row.replicate_of is None else row.replicate_of
             accuracies[number].append(row.accuracy if row.state == "complete" and row.accuracy is not None else floor)
-    firsts = {row.number: row for row in rows if row.kind == "trained"}
+    firsts = {row.number: row for row in rows if row.kind == "searched"}
     failed = [n for n, row in firsts.items() if row.state != "complete"]  # their further seeds were not tried
     short = [n for n, found in accuracies.items() if len(found) != SEEDS and n not in failed]
     if short:
@@ -283,7 +283,7 @@ def judged(options: argparse.Namespace, pair: int) -> tuple[dict[str, Reached], 
         raise SystemExit(f"pair {pair}: a fresh seed is one that a search saw")
     reference = record.settings(names[RIVAL])["reference_point"]
     counts = {
-        arm: (sum(row.kind == "trained" for row in rows), sum(row.stopped for row in rows))
+        arm: (sum(row.kind == "searched" for row in rows), sum(row.stopped for row in rows))
         for arm, (_, rows) in found.items()
     }
     searches = {arm: of_search for arm, (of_search, _) in found.items()}

@@ -37,7 +37,7 @@ from pathlib import Path
 
 import optuna
 
-from metamixer.search.front import hypervolume, non_dominated
+from metamixer.record.front import hypervolume, non_dominated
 from metamixer.search.samplers import EvolutionSampler, KnownCostSampler
 
 BAR = 36  # median unique evaluations of known-cost to 99 % of the hypervolume

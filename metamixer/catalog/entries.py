@@ -19,9 +19,9 @@ from typing import Any
 from metamixer.cost import Cost, cost
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, parse
-from metamixer.language.nodes import size, word
-from metamixer.language.parse import nearest
-from metamixer.language.vocabulary import words
+from metamixer.language.checking.vocabulary import words
+from metamixer.language.syntax.nodes import size, word
+from metamixer.language.syntax.parser import nearest
 
 FOLDER = Path(__file__).parent
 OTHERS = ("shells.toml", "unsaid.toml")  # data files that hold no entries

@@ -102,8 +102,8 @@ def lengths(img_size: Any, entry: Entry) -> tuple[int, ...]:
     """
     axes = len(entry.grid)
     given = (img_size,) * axes if isinstance(img_size, Integral) else img_size
-    fits = isinstance(given, (tuple, list)) and len(given) == axes
-    if not fits or not all(isinstance(n, Integral) and not isinstance(n, bool) and n >= 1 for n in given):
+    whole = isinstance(given, (tuple, list)) and all(isinstance(n, Integral) and not isinstance(n, bool) for n in given)
+    if not whole or len(given) != axes or min(given) < 1:
         usual = entry.grid[0] if axes == 1 else entry.grid
         raise UserError(
             f"img_size={img_size!r} is no size of an image for {entry.name}",

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from metamixer.language import Sentence
-    from metamixer.language.types import Given
+    from metamixer.language.checking.types import Given
 
 
 def build(

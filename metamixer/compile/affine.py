@@ -6,7 +6,7 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from metamixer.language.affine import Affine, Scaling, same
+from metamixer.language.checking.affine import Affine, Scaling, same
 from metamixer.words.convolutions import centred
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def then_scaled(a: Affine, scaling: Scaling) -> Affine | None:
     if a.rows % scaling.rows or a.sets > 1:
         return None
 
-    def tensors() -> tuple[Tensor, Tensor]:
+    def tensors() -> tuple[Tensor, Tensor | None]:
         weight, bias = a.tensors()
         scale, shift = (v.repeat(a.rows // scaling.rows) for v in scaling.vectors())
         scaled = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
@@ -38,7 +38,7 @@ def of_scaled(a: Affine, scaling: Scaling) -> Affine | None:
     if scaling.shifts and any(map(any, a.pads)):
         return None
 
-    def tensors() -> tuple[Tensor, Tensor]:
+    def tensors() -> tuple[Tensor, Tensor | None]:
         weight, bias = a.tensors()
         scale, shift = (v.repeat(a.channels[0] // scaling.rows) for v in scaling.vectors())
         grouped = weight.reshape(a.groups, -1, *weight.shape[1:])
@@ -146,9 +146,8 @@ def plus(a: Affine, b: Affine, sign: int) -> Affine | None:
     if a.over_tokens and b.as_matrix is not None and a.rows == b.rows:
         return _plus_matrix(a, b, sign)
     if a.pointwise != b.pointwise:  # RepVGG's 1x1 branch
-        a, b = (as_kernel(part, other) if part.pointwise else part for part, other in ((a, b), (b, a)))  # type: ignore[assignment]
-        if a is None or b is None:
-            return None
+        first, second = (as_kernel(a, b), b) if a.pointwise else (a, as_kernel(b, a))
+        return None if first is None or second is None else plus(first, second, sign)
     kernel, pads = tuple(map(max, a.kernel, b.kernel)), a.pads
     if (a.kind, a.channels, a.groups, a.rows, a.stride) != (b.kind, b.channels, b.groups, b.rows, b.stride):
         return None

@@ -10,8 +10,8 @@ from torch.nn.functional import pad
 
 from metamixer.compile.modules import Env, SourcesOf, Store, put_back
 from metamixer.compile.plan import Path, Plan, chunk
-from metamixer.language.typed import Typed
-from metamixer.language.types import Score
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Score
 from metamixer.words.precision import widened
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from metamixer.compile.model import Model
 from metamixer.errors import UserError
-from metamixer.language.typed import Typed
+from metamixer.language.checking.inference import Typed
 
 
 class Level(NamedTuple):
@@ -27,7 +27,7 @@ class Level(NamedTuple):
 
 
 class FeatureInfo:
-    """What the maps are: ``channels()``, ``reduction()`` and ``module_name()`` of each, as timm's class of this name."""
+    """What the maps are, as timm's class of this name tells: ``channels()``, ``reduction()``, ``module_name()``."""
 
     def __init__(self, levels: Sequence[Level], out_indices: Sequence[int]) -> None:
         self.out_indices = tuple(out_indices)
@@ -77,7 +77,9 @@ class Features(nn.Module):
         found = levels(model.network.typed, model.readout)
         wanted = range(-out_indices, 0) if isinstance(out_indices, int) else out_indices
         wanted = range(len(found)) if wanted is None else wanted
-        known = isinstance(wanted, Sequence) and all(isinstance(i, int) and -len(found) <= i < len(found) for i in wanted)
+        known = isinstance(wanted, Sequence) and all(
+            isinstance(i, int) and -len(found) <= i < len(found) for i in wanted
+        )
         if not known or not len(wanted):
             raise UserError(
                 f"out_indices={out_indices!r}: the network has {len(found)} resolutions",

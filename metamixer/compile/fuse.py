@@ -7,7 +7,7 @@ is a sentence again, so it has costs, a drawing and a dense reference of its own
 
 One walk over the checked tree turns every occurrence into a ``Piece``: what is written for it, the tensors of its
 words in reading order (as functions, so that the sentence alone needs no network and no torch), and what the rules
-can fold: an affine map of its source, or a scaling of channels, as words say (``metamixer.language.affine``).
+can fold: an affine map of its source, or a scaling of channels, as words say (``metamixer.language.checking.affine``).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from metamixer.compile.affine import (
 )
 from metamixer.errors import UserError
 from metamixer.language import Sentence, parse
-from metamixer.language.affine import Affine, Scaling, Tensors
-from metamixer.language.nodes import Node, X, chain, joined, total, word
-from metamixer.language.printer import text
-from metamixer.language.typed import Typed
-from metamixer.language.types import Given
-from metamixer.language.vocabulary import Macro, place_word
+from metamixer.language.checking.affine import Affine, Scaling, Tensors
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Given
+from metamixer.language.checking.vocabulary import Macro, place_word
+from metamixer.language.syntax.nodes import Node, X, chain, joined, total, word
+from metamixer.language.syntax.printer import text
 
 if TYPE_CHECKING:
     from metamixer.compile.modules import Network, Share, Weights

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from metamixer.compile.modules import Env, SourcesOf, Store
 from metamixer.compile.plan import Path, Plan
-from metamixer.language.typed import Typed
-from metamixer.language.types import Score
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Score
 from metamixer.words import supports
 from metamixer.words.reads import table_of
 

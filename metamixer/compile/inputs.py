@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from metamixer.errors import InputError
-from metamixer.language.types import Field
+from metamixer.language.checking.types import Field
 
 
 def check_tensor(x: Any, wanted: tuple[int, ...], what: str, advice: str = "") -> None:
@@ -31,7 +31,7 @@ def check_tensor(x: Any, wanted: tuple[int, ...], what: str, advice: str = "") -
     """
     if not isinstance(x, Tensor):
         raise InputError(f"{what} is a {type(x).__name__}, not a tensor", None, f"pass {_shape(wanted)}")
-    if torch.jit.is_tracing():  # sizes are tensors there, and comparing them would warn
+    if torch.jit.is_tracing():  # type: ignore[attr-defined]  # comparing sizes would warn there
         return
     if tuple(x.shape[1:]) != wanted or x.ndim != len(wanted) + 1:
         raise InputError(
@@ -56,7 +56,9 @@ def check_further(x: Tensor, given: Mapping[str, Tensor], wanted: Mapping[str, F
     for name, field in wanted.items():
         if name not in given:
             if name in used:
-                raise InputError(f"the input {name} is missing", None, f"net(x, {{'{name}': {_shape(shape_of(field))}}})")
+                raise InputError(
+                    f"the input {name} is missing", None, f"net(x, {{'{name}': {_shape(shape_of(field))}}})"
+                )
             continue
         check_tensor(given[name], shape_of(field), f"the input {name}")
         if not torch.compiler.is_compiling() and given[name].shape[0] != x.shape[0]:

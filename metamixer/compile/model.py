@@ -12,8 +12,8 @@ from metamixer.compile.inputs import check_tensor, shape_of
 from metamixer.compile.modules import Network, Part
 from metamixer.errors import UserError
 from metamixer.language import Sentence
-from metamixer.language.nodes import word
-from metamixer.language.typed import Typed
+from metamixer.language.checking.inference import Typed
+from metamixer.language.syntax.nodes import word
 
 
 class Model(nn.Module):
@@ -52,7 +52,9 @@ class Model(nn.Module):
         self.readout = ends[-1] if ends else len(t.kids) - 1
         self.in_chans = in_chans
         self.images = (in_chans, *t.x.grid)
-        self.global_pool = "token" if t.kids[self.readout].word.positional else "avg"  # one of all tokens, or their mean
+        self.global_pool = (
+            "token" if t.kids[self.readout].word.positional else "avg"
+        )  # one of all tokens, or their mean
         self.num_features: int = t.kids[self.readout].x.channels
         self.head_hidden_size: int = t.out.channels
         self.default_cfg = self.pretrained_cfg = dict(default_cfg or {})
@@ -74,7 +76,9 @@ class Model(nn.Module):
 
     def forward_stages(self, x: Tensor, count: int) -> list[Tensor]:
         """What each of the first stages makes of images, channels last; the images themselves where there are none."""
-        check_tensor(x, self.images, "the batch of images", "create_model(.., img_size=(height, width)) builds for others")
+        check_tensor(
+            x, self.images, "the batch of images", "create_model(.., img_size=(height, width)) builds for others"
+        )
         x = x.movedim(1, -1)
         made = []
         for stage in self._stages()[:count]:
@@ -112,13 +116,14 @@ class Model(nn.Module):
             raise UserError(
                 f"global_pool={global_pool!r}: the sentence of this network ends in {self.global_pool!r}",
                 None,
-                f"leave it out, or write global_pool={self.global_pool!r}; forward_features(x) gives what is not pooled",
+                f"leave it out, or take {self.global_pool!r}; forward_features(x) gives what is not pooled",
             )
         self.num_classes = num_classes = whole("num_classes", num_classes, 0)
         like = next((p for p in self.parameters() if p.is_floating_point()), None)
         if num_classes:
-            kind = {} if like is None else {"device": like.device, "dtype": like.dtype}
-            self.classifier = nn.Linear(self.head_hidden_size, num_classes, **kind)
+            self.classifier = nn.Linear(self.head_hidden_size, num_classes)
+            if like is not None:
+                self.classifier.to(like)
             nn.init.trunc_normal_(self.classifier.weight, std=0.02)
             nn.init.zeros_(self.classifier.bias)
         else:
@@ -131,12 +136,12 @@ def whole(name: str, value: Any, least: int) -> int:
     Raises:
         UserError: it is none, or less than ``least``.
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise UserError(f"{name}={value!r} is no whole number from {least} on", None, f"write {name}={max(least, 3)}")
     return int(value)
 
 
-def set_drop_path(net: nn.Module, rate: float) -> None:
+def set_drop_path(net: nn.Module, rate: Any) -> None:
     """Stochastic depth (arXiv 1603.09382): while training, each sample leaves out the branches of residuals.
 
     The rate grows linearly from 0 at the first residual of the main path to ``rate`` at its last; what is kept is
@@ -145,11 +150,11 @@ def set_drop_path(net: nn.Module, rate: float) -> None:
     Raises:
         UserError: the rate is no probability below 1.
     """
-    if isinstance(rate, (bool, str)) or not isinstance(rate, Real) or not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
         raise UserError(f"drop_path_rate={rate!r} is no rate", None, "take a number from 0 to below 1, such as 0.1")
     found = list(residuals(net))
     for i, part in enumerate(found):
-        part.drop = {kid: rate * i / max(len(found) - 1, 1) for kid in branches(part.t)}
+        part.drop = {kid: float(rate) * i / max(len(found) - 1, 1) for kid in branches(part.t)}
 
 
 def residuals(net: nn.Module) -> Iterator[Part]:

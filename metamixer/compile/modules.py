@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from metamixer.compile.inputs import check_further, check_tensor, shape_of
 from metamixer.compile.plan import Path, Plan, plan
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Score
-from metamixer.language.vocabulary import Weight, place_word
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Score
+from metamixer.language.checking.vocabulary import Weight, place_word
 from metamixer.words import supports
 from metamixer.words.precision import widened
 from metamixer.words.reads import table_of
@@ -340,7 +340,7 @@ def _projects_x(t: Typed) -> bool:
 
 
 def _is_leaf(t: Typed) -> bool:
-    from metamixer.language.vocabulary import Word
+    from metamixer.language.checking.vocabulary import Word
 
     return type(t.word).run is Word.run
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Memory, Score
-from metamixer.language.vocabulary import Macro, place_word
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Memory, Score
+from metamixer.language.checking.vocabulary import Macro, place_word
 from metamixer.words import supports
 
 Path = tuple[int, ...]

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from metamixer.cost.count import cost
 from metamixer.language import Profile, Space
-from metamixer.language.space import SCHEMA
+from metamixer.language.spaces.space import SCHEMA
 
 PROFILE_DRAWS = 1000
 PRINTED = 20

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from metamixer.compile.plan import executed, stages
 from metamixer.compile.plan import macs as planned
 from metamixer.language import Sentence, parse
-from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Given, Score, Slots
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Field, Given, Score, Slots
 from metamixer.words import supports
 
 

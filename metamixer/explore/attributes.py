@@ -15,8 +15,8 @@ from metamixer.cost import cost
 from metamixer.errors import LanguageError
 from metamixer.explore.walk import MEMORY, QUERY, Axis, Facts, Walk, identity
 from metamixer.language import Sentence, parse
-from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Given, field_of, inputs
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Field, Given, field_of, inputs
 
 GROWTH = (4, 16, 64, 256)  # times the tokens of the input, at which MACs are counted
 

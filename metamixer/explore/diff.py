@@ -13,8 +13,8 @@ from metamixer.cost.count import counts, parts
 from metamixer.explore.attributes import Attributes, attributes
 from metamixer.language import Sentence, parse
 from metamixer.language.canonical import canonical_node
-from metamixer.language.printer import text
-from metamixer.language.typed import Typed
+from metamixer.language.checking.inference import Typed
+from metamixer.language.syntax.printer import text
 
 
 class Stage(NamedTuple):

@@ -14,9 +14,9 @@ from math import lcm
 from typing import Any, NamedTuple
 
 from metamixer.compile.plan import runs_on, stages
-from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Score, field_of
-from metamixer.language.vocabulary import SAME, Macro, Span, Spans, Weighing, aligned, place_word
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Field, Score, field_of
+from metamixer.language.checking.vocabulary import SAME, Macro, Span, Spans, Weighing, aligned, place_word
 from metamixer.words import supports
 from metamixer.words.views import View
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from metamixer.language.checking.types import Field
 from metamixer.language.sentence import Sentence, check, parse
-from metamixer.language.space import Draw, Profile, Space
-from metamixer.language.types import Field
+from metamixer.language.spaces.space import Draw, Profile, Space
 
 __all__ = ["Draw", "Field", "Profile", "Sentence", "Space", "check", "parse"]

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, total, walk, word
-from metamixer.language.printer import part_text, text
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Given, Mismatch, Score, inputs
+from metamixer.language.checking.vocabulary import Macro, place_word, words, written_supports
 from metamixer.language.sentence import LARGEST, Sentence
-from metamixer.language.typed import Typed
-from metamixer.language.types import Given, Mismatch, Score, inputs
-from metamixer.language.vocabulary import Macro, place_word, words, written_supports
+from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, total, walk, word
+from metamixer.language.syntax.printer import part_text, text
 
 
 def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None, context: Given = None) -> str:

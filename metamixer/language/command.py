@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from metamixer.language.table import packages, words
-from metamixer.language.vocabulary import Macro, Plain, Word
+from metamixer.language.checking.registry import packages, words
+from metamixer.language.checking.vocabulary import Macro, Plain, Word
 
 AXES = (1, 2, 3)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from metamixer.errors import LanguageError
-from metamixer.language.nodes import DEEPEST, Node, chain
-from metamixer.language.parse import Spans, parse_node, pointed
-from metamixer.language.printer import text
-from metamixer.language.typed import Typed, check_node
-from metamixer.language.types import Field, Given, Mismatch, field_of, start
+from metamixer.language.checking.inference import Typed, check_node
+from metamixer.language.checking.types import Field, Given, Mismatch, field_of, start
+from metamixer.language.syntax.nodes import DEEPEST, Node, chain
+from metamixer.language.syntax.parser import Spans, parse_node, pointed
+from metamixer.language.syntax.printer import text
 
 LARGEST = 100_000  # phrases of one network, repetitions written out
 
@@ -56,7 +56,7 @@ class Sentence:
             if node.choices:
                 raise Mismatch("the sentence has choices left", "draw an architecture: Space(..).draw(..)", node)
             if node.open:
-                from metamixer.language.draw import settle
+                from metamixer.language.spaces.sampling import settle
 
                 node = settle(node, where)
             if node.nesting > DEEPEST:

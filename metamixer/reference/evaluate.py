@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from metamixer.language.typed import Typed
-from metamixer.language.vocabulary import Word
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.vocabulary import Word
 
 Path = tuple[int, ...]
 

@@ -18,17 +18,17 @@ from metamixer.errors import RecordError
 from metamixer.explore import Attributes, attributes
 from metamixer.explore.command import attribute_table
 from metamixer.language import Sentence, parse
-from metamixer.language.nodes import X
-from metamixer.language.typed import Typed
-from metamixer.language.types import Field, Given, Score
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Field, Given, Score
+from metamixer.language.syntax.nodes import X
 from metamixer.report.costs import MASKED, stages
 from metamixer.report.lines import lines
 from metamixer.report.picture import shorten
 from metamixer.report.sketch import shape, sketch
 
 if TYPE_CHECKING:
-    from metamixer.report.run import Run
-    from metamixer.search.record import Row
+    from metamixer.record import Trial
+    from metamixer.record.run import Run
 
 CURVE = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 
@@ -39,7 +39,8 @@ def report(record: Path, as_json: bool, png: Path | None = None) -> int:
     Returns:
         0; 1 when no architecture has finished training, so that the page has no front.
     """
-    from metamixer.report import figure, image, page, run
+    from metamixer.record import run
+    from metamixer.report import figure, image, page
 
     written = page.write(record)
     read = run.load(record)
@@ -117,7 +118,8 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
         print(json.dumps({**asdict(row), "network": str(network) if network else None, **described}))
         return 0
     console = _console()
-    what = f"{row.kind}{f' {row.name}' if row.name else ''}{f' of trial {row.of}' if row.of is not None else ''}"
+    repeated = f" of trial {row.replicate_of}" if row.replicate_of is not None else ""
+    what = f"{row.kind}{f' {row.name}' if row.name else ''}{repeated}"
     why = f": {row.reason}" if row.reason else ""
     console.print(f"trial {trial} of {run.name}: {what}, {row.state}{why}", markup=False)
     _print_text(console, row.sentence or "(no sentence)")
@@ -169,19 +171,19 @@ def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, run
     return diff(sentences[0], sentences[1], channels, grid, as_json, titles=(a, b))
 
 
-def _trial(record: Path, number: int) -> tuple[Run, Row]:
+def _trial(record: Path, number: int) -> tuple[Run, Trial]:
     """A run and one of its trials.
 
     Raises:
         RecordError: the run has no such trial.
     """
-    from metamixer.report.run import load
+    from metamixer.record.run import load
 
     run = load(record)
-    for row in run.rows:
+    for row in run.trials:
         if row.number == number:
             return run, row
-    have = f"it has trials 0 to {run.rows[-1].number}" if run.rows else "it has no trials yet"
+    have = f"it has trials 0 to {run.trials[-1].number}" if run.trials else "it has no trials yet"
     raise RecordError(f"the run has no trial {number}", place=str(record), advice=have)
 
 

@@ -12,8 +12,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from metamixer.search.front import Point
-from metamixer.search.record import Row
+from metamixer.record import Trial
+from metamixer.record.front import Point
 
 BLUE, SKY, ORANGE, VERMILION, GREEN, PURPLE, GREY = (
     "#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#808488",
@@ -35,15 +35,15 @@ CONFIG = {
 
 def front(
     points: Sequence[Point],
-    failed: Sequence[Row] = (),
+    failed: Sequence[Trial] = (),
     references: Mapping[str, float] | None = None,
     title: str | None = None,
-    stopped: Sequence[Row] = (),
+    stopped: Sequence[Trial] = (),
 ) -> go.Figure:
     """Accuracy against FLOPs, with the front as a step line.
 
     Args:
-        points: architectures that finished, see ``metamixer.search.front.summary``.
+        points: architectures that finished, see ``metamixer.record.front.summary``.
         failed: rows whose training failed; those with a known cost stand as crosses on the lower edge.
         references: accuracy of reference classifiers on the same images, drawn as level lines.
         title: a title inside the picture, for pictures that stand alone.
@@ -51,7 +51,7 @@ def front(
     """
     figure = go.Figure()
     members = sorted((p for p in points if p.on_front), key=lambda p: p.flops)
-    dominated = [p for p in points if p.kind == "trained" and not p.on_front]
+    dominated = [p for p in points if p.kind == "searched" and not p.on_front]
     baselines = [p for p in points if p.kind == "baseline"]
     failures = [row for row in failed if row.cost]
     flops = [p.flops for p in points if p.flops] + [row.flops for row in [*failures, *stopped] if row.flops]
@@ -127,7 +127,7 @@ def front(
     return _styled(figure, 600, title)
 
 
-def curve(rows: Sequence[Row]) -> go.Figure:
+def curve(rows: Sequence[Trial]) -> go.Figure:
     """Learning curves of one architecture, all its seeds: accuracy and loss, training and validation, per epoch."""
     figure = go.Figure()
     for part, column in (("accuracy", ""), ("loss", "2")):
@@ -237,13 +237,13 @@ def _point_text(point: Point) -> str:
     return "<br>".join(lines)
 
 
-def _unfinished_text(row: Row) -> str:
+def _unfinished_text(row: Trial) -> str:
     why = escape(row.reason or "no reason recorded")
     lines = [f"<b>trial {row.number}</b>, " + (f"{why}, with {_last(row)}" if row.stopped else f"failed: {why}")]
     return "<br>".join([*lines, f"{row.flops:,} FLOPs", *_wrapped(row.sentence)])
 
 
-def _last(row: Row) -> str:
+def _last(row: Trial) -> str:
     return f"{row.curve[-1]['validation_accuracy']:.4f}" if row.curve else "nothing"
 
 

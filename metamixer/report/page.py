@@ -16,13 +16,13 @@ from metamixer import files
 from metamixer.cost import Cost, cost
 from metamixer.errors import LanguageError
 from metamixer.language import parse
+from metamixer.record.front import Point
+from metamixer.record.run import Run, load, reason
 from metamixer.report import figure
 from metamixer.report.costs import MASKED, stages
 from metamixer.report.drawing import draw
 from metamixer.report.html import Cell, bar, code, embedded, facts, number, plot, table, text
-from metamixer.report.run import Run, load, reason
 from metamixer.report.sketch import sketch
-from metamixer.search.front import Point
 
 MARKS = "◆ on the front, ○ dominated, ■ published design, ▽ stopped early, × failed"
 # Nothing may be fetched: a page that asked for something would fail in its author's browser, not only offline.
@@ -89,7 +89,7 @@ def _body(run: Run) -> Iterator[str]:
 def _head(run: Run) -> Iterator[str]:
     study, task = run.settings["study"], run.settings["task"]
     grid = "×".join(str(n) for n in (*task["grid"], task["channels"]))
-    trained = [row for row in run.rows if row.kind == "trained" and (row.state == "complete" or row.stopped)]
+    trained = [row for row in run.trials if row.kind == "searched" and (row.state == "complete" or row.stopped)]
     stopped = sum(row.stopped for row in trained)
     best = max(run.front, key=lambda p: p.accuracy, default=None)
     yield f"<header><h1>{escape(run.name)}</h1>"
@@ -98,8 +98,8 @@ def _head(run: Run) -> Iterator[str]:
         f"<b>{escape(str(run.settings['space']['name']))}</b> on the task <b>{escape(task['name'])}</b> "
         f"(inputs {grid}, {task['classes']} classes). All accuracies are on the validation part.</p>"
     )
-    counts = {kind: sum(row.kind == kind for row in run.rows) for kind in ("proposal", "replicate")}
-    running = sum(row.state == "running" for row in run.rows)
+    counts = {kind: sum(row.kind == kind for row in run.trials) for kind in ("rejected", "replicate")}
+    running = sum(row.state == "running" for row in run.trials)
     yield facts(
         [
             ("architectures trained", f"{len(trained)} of {study['budget']}"),
@@ -108,10 +108,10 @@ def _head(run: Run) -> Iterator[str]:
             ("on the front", len(run.front)),
             ("published designs trained", len(run.baselines)),
             ("more seeds", counts["replicate"]),
-            ("proposals refused", counts["proposal"]),
+            ("proposals refused", counts["rejected"]),
             ("failed", len(run.failed)),
             *([("still running", running)] if running else []),
-            ("training time", _duration(sum(row.seconds or 0.0 for row in run.rows))),
+            ("training time", _duration(sum(row.seconds or 0.0 for row in run.trials))),
         ]
     )
     if best is not None:
@@ -177,7 +177,7 @@ def _all(run: Run) -> Iterator[str]:
     rows, attributes = [], []
     for point in sorted(run.points, key=lambda p: p.number):
         mark, what = _what(point)
-        row = run.rows[point.number]
+        row = run.trials[point.number]
         link = f'<a href="#architecture-{point.number}">{point.number}</a>' if mark in "◆■" else str(point.number)
         rows.append(
             (
@@ -271,7 +271,7 @@ def _network(run: Run, point: Point) -> Iterator[str]:
         return
     label = f"drawing of trial {point.number}"
     yield f'<div class="drawing" tabindex="0" role="region" aria-label="{label}">{draw(sketch(tree))}</div>'
-    choices = run.rows[point.number].choices
+    choices = run.trials[point.number].choices
     yield '<div class="side"><div>'
     yield "<h4>Cost by stage, for one input</h4>" + breakdown(counted)
     if counted.macs != point.cost["macs"]:
@@ -329,7 +329,7 @@ def _failures(run: Run) -> Iterator[str]:
     for row in traces:
         summary = f"trial {row.number}: {escape(reason(row))}"
         yield f"<details><summary>{summary}</summary><pre>{escape(row.traceback or '')}</pre></details>"
-    lost = [row for row in run.rows if row.kind == "proposal" and row.state == "pruned"]
+    lost = [row for row in run.trials if row.kind == "rejected" and row.state == "pruned"]
     if lost:
         yield f"<details><summary>The {len(lost)} refused proposals</summary><div class=scroll>"
         yield table(
@@ -343,10 +343,10 @@ def _failures(run: Run) -> Iterator[str]:
 def _settings(run: Run) -> Iterator[str]:
     settings = run.settings
     yield '<section><h2 id="settings">How it was made</h2>'
-    started = [row.started for row in run.rows if row.started is not None]
-    devices = sorted({row.device for row in run.rows if row.device})
-    seeds = sorted({row.seed for row in run.rows if row.seed is not None})
-    versions = {**settings.get("versions", {}), **next((r.versions for r in reversed(run.rows) if r.versions), {})}
+    started = [row.started for row in run.trials if row.started is not None]
+    devices = sorted({row.device for row in run.trials if row.device})
+    seeds = sorted({row.seed for row in run.trials if row.seed is not None})
+    versions = {**settings.get("versions", {}), **next((r.versions for r in reversed(run.trials) if r.versions), {})}
     git = settings.get("git") or versions.pop("git", None)
     pairs: list[tuple[str, object]] = [
         ("study seed", settings["study"].get("seed")),

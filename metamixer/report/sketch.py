@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-from metamixer.language.nodes import Node, X
-from metamixer.language.printer import text
-from metamixer.language.typed import Typed, check_node, kind_of
-from metamixer.language.types import Field, Type
-from metamixer.language.vocabulary import Macro
+from metamixer.language.checking.inference import Typed, check_node, kind_of
+from metamixer.language.checking.types import Field, Type
+from metamixer.language.checking.vocabulary import Macro
+from metamixer.language.syntax.nodes import Node, X
+from metamixer.language.syntax.printer import text
 
 
 @dataclass(frozen=True)

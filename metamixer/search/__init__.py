@@ -1,6 +1,6 @@
 """Searching: propose sentences, dispatch them to workers, record what came back, and tell the front.
 
-`metamixer.search.record` and `metamixer.search.front` read a finished or running record without optuna and ray, so
+`metamixer.record.reading` and `metamixer.record.front` read a finished or running record without optuna and ray, so
 names are loaded on first use.
 """
 

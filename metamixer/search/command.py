@@ -10,10 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
-from metamixer.search import front, record
-from metamixer.search import storage as storages
-from metamixer.search.front import Point
-from metamixer.search.interrupt import EXIT_CODE
+from metamixer import record
+from metamixer.record import front
+from metamixer.record import location as storages
+from metamixer.record.front import Point
+from metamixer.search.execution.interrupt import EXIT_CODE
 from metamixer.search.progress import view
 from metamixer.search.study import Dispatcher, Outcome, Study
 
@@ -70,7 +71,7 @@ def search(
         twice = replace(spent, amount=2 * (outcome.trained if spent.unit == "trainings" else spent.amount) or 1)
         more = _command(study, name, runs, overrides, {**asked, "study.budget": twice.text}, dispatcher)
         _print(searched, outcome, points, settings, Path(report), more)
-    return 0 if any(point.kind == "trained" for point in points) else 1
+    return 0 if any(point.kind == "searched" for point in points) else 1
 
 
 def _command(
@@ -100,7 +101,7 @@ def _document(
         "record": str(storages.find(study.path)),
         "report": str(report),
         **asdict(outcome),
-        "front": sorted((row for row in rows("trained") if row["on_front"]), key=lambda row: row["flops"]),
+        "front": sorted((row for row in rows("searched") if row["on_front"]), key=lambda row: row["flops"]),
         "baselines": rows("baseline"),
         "references": settings["references"],
     }

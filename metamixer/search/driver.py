@@ -15,16 +15,17 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Protocol
 
-from metamixer.search import front, results, stopping
-from metamixer.search.config import StudyConfig
-from metamixer.search.ledger import Parameters, running
+from metamixer.record import Trial, front
+from metamixer.search import results
+from metamixer.search.configuration import StudyConfig
 from metamixer.search.progress import Progress, Running
-from metamixer.search.propose import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer
-from metamixer.search.record import Row
+from metamixer.search.proposals.initial_points import Start, begun
+from metamixer.search.proposals.proposer import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer
+from metamixer.search.pruning import successive_halving as stopping
 from metamixer.search.seeds import derived
-from metamixer.search.standing import Standing
-from metamixer.search.starting import Start, begun
-from metamixer.search.weights import Weights
+from metamixer.search.state import Standing
+from metamixer.search.storage.checkpoints import Weights
+from metamixer.search.storage.trial_store import Parameters, running
 
 # A worker that died may have been a victim of chance; a trial that kills twice is the reason.
 ATTEMPTS = 2
@@ -40,16 +41,16 @@ class Clock(Protocol):
 
 
 class Book(Protocol):
-    """What the driver needs of a ledger, see `metamixer.search.ledger.Ledger`."""
+    """What the driver needs of a ledger, see `metamixer.search.storage.trial_store.Ledger`."""
 
-    rows: list[Row]
+    rows: list[Trial]
     settings: dict[str, Any]
     clean: bool
 
     def parameters(self, number: int) -> Parameters: ...
-    def add(self, row: Row, parameters: Parameters | None = None) -> Row: ...
-    def finish(self, row: Row) -> None: ...
-    def rewrite(self, row: Row) -> None: ...
+    def add(self, row: Trial, parameters: Parameters | None = None) -> Trial: ...
+    def finish(self, row: Trial) -> None: ...
+    def rewrite(self, row: Trial) -> None: ...
 
 
 class Nothing(Enum):
@@ -151,13 +152,13 @@ class Driver:
         self._tidy(final=True)
         return Nothing.DONE
 
-    def _next_baseline(self) -> Row | None:
+    def _next_baseline(self) -> Trial | None:
         for name, costed in self.baselines.items():
             if name not in self._standing.baselines:
                 return self._start(costed, kind="baseline", name=name)
         return None
 
-    def _next_seed(self) -> Row | None:
+    def _next_seed(self) -> Trial | None:
         """A searched architecture that has not all of its seeds yet."""
         while self._unseeded:
             number, replicate = heappop(self._unseeded)
@@ -174,13 +175,13 @@ class Driver:
     def spent(self) -> float:
         """How much of the budget is gone."""
         epochs = self._standing.spent_epochs(self.config.training.epochs)
-        return self.budget.spent(self._standing.kinds["trained"], epochs, self.seconds / 3600)
+        return self.budget.spent(self._standing.kinds["searched"], epochs, self.seconds / 3600)
 
     @property
     def _spent_all(self) -> bool:
         return self.exhausted or not self.budget.allows(self.spent, self.config.training.epochs)
 
-    def _next_search(self) -> Row | None:
+    def _next_search(self) -> Trial | None:
         if self._spent_all:
             return None
         while self._starts:
@@ -197,20 +198,20 @@ class Driver:
         self.exhausted = True
         self.say(
             f"the space seems used up: {PRIOR_REFUSALS} draws in a row were known, over a limit or ill-typed;"
-            f" the search ends with {self._standing.kinds['trained']} architectures; the budget was {self.budget}"
+            f" the search ends with {self._standing.kinds['searched']} architectures; the budget was {self.budget}"
         )
         return None
 
-    def _proposed(self, proposal: Proposal, name: str | None = None) -> Row | None:
+    def _proposed(self, proposal: Proposal, name: str | None = None) -> Trial | None:
         """The row of a proposal to be trained; one that is refused stands in the record, and None is returned."""
         if proposal.reason is None and proposal.costed is not None:
             return self._start(
-                proposal.costed, kind="trained", choices=proposal.choices, parameters=proposal.parameters, name=name
+                proposal.costed, kind="searched", choices=proposal.choices, parameters=proposal.parameters, name=name
             )
-        refused = Row(
+        refused = Trial(
             number=len(self.ledger.rows),
             state="pruned",
-            kind="proposal",
+            kind="rejected",
             reason=proposal.reason,
             sentence=proposal.sentence,
             key=proposal.costed.key if proposal.costed else None,
@@ -226,14 +227,14 @@ class Driver:
         self.proposer.add(refused, proposal.parameters)
         return None
 
-    def _next_replicate(self) -> Row | None:
+    def _next_replicate(self) -> Trial | None:
         # Baselines are repeated in any case: they fill the workers while the last searched ones finish.
         for number in sorted(self._standing.baselines.values()):
             if self.ledger.rows[number].state == "complete":
                 for replicate in range(1, self.config.study.confirm):
                     if replicate not in self._standing.replicates(number):
                         return self._repeat(self.ledger.rows[number], replicate)
-        if any(row.kind == "trained" for row in self._standing.open.values()):
+        if any(row.kind == "searched" for row in self._standing.open.values()):
             return None
         confirm = self.config.study.confirm
         if self._recommended is None and confirm > 1:
@@ -243,24 +244,34 @@ class Driver:
             return self._repeat(self.ledger.rows[number], replicate)
         return None
 
-    def _repeat(self, row: Row, replicate: int) -> Row:
+    def _repeat(self, row: Trial, replicate: int) -> Trial:
         costed = Costed(row.sentence, row.key or "", row.cost or {})
-        return self._start(costed, kind="replicate", of=row.number, replicate=replicate, name=row.name, batch=row.batch)
+        return self._start(
+            costed, kind="replicate", replicate_of=row.number, seed_index=replicate, name=row.name, batch=row.batch
+        )
 
     def _start(
         self,
         costed: Costed,
         kind: str,
         parameters: Parameters | None = None,
-        of: int | None = None,
-        replicate: int = 0,
+        replicate_of: int | None = None,
+        seed_index: int = 0,
         **more: Any,
-    ) -> Row:
+    ) -> Trial:
         number = len(self.ledger.rows)
-        seed = derived(self.config.study.seed, "training", number if of is None else of, replicate)
+        seed = derived(self.config.study.seed, "training", number if replicate_of is None else replicate_of, seed_index)
         row = self.ledger.add(
             replace(
-                running(costed.sentence, costed.key, costed.cost, kind=kind, of=of, replicate=replicate, **more),
+                running(
+                    costed.sentence,
+                    costed.key,
+                    costed.cost,
+                    kind=kind,
+                    replicate_of=replicate_of,
+                    seed_index=seed_index,
+                    **more,
+                ),
                 seed=seed,
                 started=self.clock.time(),
                 clock=self.seconds,
@@ -270,11 +281,11 @@ class Driver:
         self._put(row)
         if parameters is not None:
             self.proposer.add(row, parameters)
-        if of is None:
+        if replicate_of is None:
             self._known[row.key or ""] = row.number
         return row
 
-    def _job(self, row: Row) -> Job:
+    def _job(self, row: Trial) -> Job:
         self._running[row.number] = Running(row, self.clock.monotonic(), None, None)
         self._curves[row.number] = []
         keep = self.config.study.keep != "none"
@@ -291,7 +302,7 @@ class Driver:
             "weights": str(self._weights.of(row.number).resolve()) if keep else None,
         }
 
-    def _recipe(self, row: Row) -> dict[str, Any]:
+    def _recipe(self, row: Trial) -> dict[str, Any]:
         recipe = self.config.training.model_dump(mode="json")
         return recipe if row.batch is None else {**recipe, "batch_size": row.batch}
 
@@ -331,7 +342,7 @@ class Driver:
         )
         self._end(results.final(ran, result, self.config.training.epochs, told))
 
-    def _halve(self, row: Row) -> bool:
+    def _halve(self, row: Trial) -> bool:
         """Try a trial that ran out of memory again at half the batch, if it may be; whether it is."""
         whole = self.config.training.batch_size
         batch = (row.batch or whole) // 2
@@ -390,11 +401,11 @@ class Driver:
             if now - seen.since > (limit + grace if seen.worker else startup)
         ]
 
-    def _end(self, row: Row) -> None:
+    def _end(self, row: Trial) -> None:
         row = replace(row, clock=self.seconds)
         self.ledger.finish(row)
         self._put(row)
-        if row.kind == "trained":
+        if row.kind == "searched":
             self.proposer.tell(row)
         else:
             self.proposer.beside(row)
@@ -402,22 +413,22 @@ class Driver:
         self.ended += 1
         self._tidy()
 
-    def _time(self, row: Row) -> None:
+    def _time(self, row: Trial) -> None:
         """Trials that ended well tell how long the others will take."""
         if row.seconds is not None and (row.state == "complete" or row.stopped):
             self._seconds += row.seconds
             self._trials += 1
 
-    def _put(self, row: Row) -> None:
+    def _put(self, row: Trial) -> None:
         """A row was added, or has ended."""
         self._standing.put(row)
-        if row.kind == "trained" and row.state == "complete":
+        if row.kind == "searched" and row.state == "complete":
             for replicate in range(1, self.config.study.seeds):
                 heappush(self._unseeded, (row.number, replicate))
 
     # -- what is left from a driver before
 
-    def _adopt(self, row: Row) -> None:
+    def _adopt(self, row: Trial) -> None:
         """Take over a row of the record; running ones are told or run again, so that none stays running."""
         if (row.searched or row.kind == "baseline") and row.key:
             self._known[row.key] = row.number
@@ -427,13 +438,13 @@ class Driver:
             row = self._take_up(row)
         self._put(row)
         # A row of an earlier study may lie outside of this space, and then has no parameters that samplers could read.
-        known = row.kind == "trained" or (row.kind == "earlier" and parameters.values)
-        if known or (row.kind == "proposal" and row.state == "pruned"):
+        known = row.kind == "searched" or (row.kind == "imported" and parameters.values)
+        if known or (row.kind == "rejected" and row.state == "pruned"):
             self.proposer.add(row, parameters)
         else:
             self.proposer.beside(row)
 
-    def _take_up(self, row: Row) -> Row:
+    def _take_up(self, row: Trial) -> Trial:
         """Tell or run again what was running when the driver before ended."""
         found = results.found_running(row, self.ledger.clean)
         if found.finished:
@@ -449,7 +460,7 @@ class Driver:
     def progress(self) -> Progress:
         """Counts, the front and an estimate of the time left."""
         standing, study = self._standing, self.config.study
-        searched, done = standing.kinds["trained"], standing.finished["trained"]
+        searched, done = standing.kinds["searched"], standing.finished["searched"]
         budget = self._expected(searched)
         entered = set(standing.front)
         if study.seeds == 1:
@@ -474,7 +485,7 @@ class Driver:
             jobs_done=jobs_done,
             jobs=max(jobs, jobs_done),
             failed=standing.failed,
-            refused=standing.kinds["proposal"],
+            refused=standing.kinds["rejected"],
             running=tuple(self._running.values()),
             best=max((accuracy for accuracy, _ in points), default=None),
             front=len(points),
@@ -493,7 +504,7 @@ class Driver:
             return max(int(self.budget.amount), searched)
         left = max(0.0, self.budget.amount - self.spent)
         if self.budget.unit == "epochs":
-            done = self._standing.finished["trained"]
+            done = self._standing.finished["searched"]
             return searched + int(left / (self._standing.epochs / done if done else self.config.training.epochs))
         each = self._seconds / self._trials if self._trials else 0.0
         return searched + (int(left * 3600 * self.workers / each) if each else 0)

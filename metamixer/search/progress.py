@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from metamixer.search.record import Row
+from metamixer.record import Trial
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -52,7 +52,7 @@ class Progress:
 class Running:
     """A trial on a worker: its last epoch's row, if any."""
 
-    row: Row
+    row: Trial
     since: float
     worker: str | None
     epoch: Mapping[str, float] | None

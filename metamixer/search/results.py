@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 from metamixer.errors import ResourceError
-from metamixer.search.record import Row
+from metamixer.record import Trial
 
 # A row whose driver was killed three times while it ran is likely what kills them, as in the inline dispatcher.
 DRIVER_ATTEMPTS = 3
 
 
-def final(row: Row, result: Mapping[str, Any], epochs: int, told: bool) -> Row:
+def final(row: Trial, result: Mapping[str, Any], epochs: int, told: bool) -> Trial:
     """The row of a trial that ended, well or not.
 
     Args:
@@ -58,15 +58,15 @@ def final(row: Row, result: Mapping[str, Any], epochs: int, told: bool) -> Row:
     )
 
 
-def found_running(row: Row, clean: bool) -> Row:
+def found_running(row: Trial, clean: bool) -> Trial:
     """A row that was running when its driver ended: final, or still running and to be run again.
 
     Args:
         row: The row.
         clean: Whether that driver ended as it meant to.
     """
-    if row.key is None or row.kind == "proposal":
-        return replace(row, state="failed", kind="proposal", reason="cut off while it was proposed")
+    if row.key is None or row.kind == "rejected":
+        return replace(row, state="failed", kind="rejected", reason="cut off while it was proposed")
     if clean:
         return row
     if row.attempts >= DRIVER_ATTEMPTS:

@@ -10,23 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from metamixer import files
+from metamixer import files, record
 from metamixer.errors import LanguageError, RecordError, StudyError
-from metamixer.search import callbacks, devices, front, identity, origin, record
-from metamixer.search import config as configuration
-from metamixer.search import storage as storages
-from metamixer.search.config import StudyConfig
-from metamixer.search.interrupt import Interrupt, Interrupted
+from metamixer.record import front
+from metamixer.record import location as storages
+from metamixer.record.location import Storage
+from metamixer.search import callbacks, configuration
+from metamixer.search.configuration import StudyConfig
+from metamixer.search.execution import devices
+from metamixer.search.execution.interrupt import Interrupt, Interrupted
 from metamixer.search.progress import Silent, View
-from metamixer.search.storage import Storage
+from metamixer.search.storage import compatibility as identity
+from metamixer.search.storage import provenance as origin
 
 if TYPE_CHECKING:
     from metamixer.language import Space
+    from metamixer.record import Trial
     from metamixer.search.callbacks import Feed
     from metamixer.search.driver import Driver
-    from metamixer.search.ledger import Ledger
-    from metamixer.search.propose import Costed
-    from metamixer.search.record import Row
+    from metamixer.search.proposals.proposer import Costed
+    from metamixer.search.storage.trial_store import Ledger
     from metamixer.tasks import Task
 
 Dispatcher = Literal["ray", "inline"]
@@ -116,10 +119,11 @@ class Study:
             workers = 1
         space, task = self._space(), self._task()
         self.config = self._with_baselines(task)
-        from metamixer.search import starting, warm
         from metamixer.search.driver import Driver
-        from metamixer.search.ledger import Ledger
-        from metamixer.search.propose import Proposer
+        from metamixer.search.proposals import initial_points as starting
+        from metamixer.search.proposals import warm_start as warm
+        from metamixer.search.proposals.proposer import Proposer
+        from metamixer.search.storage.trial_store import Ledger
 
         shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
@@ -159,10 +163,10 @@ class Study:
             rows = ledger.rows
         return Outcome(
             state=state,
-            trained=sum(row.kind == "trained" and row.finished for row in rows),
+            trained=sum(row.kind == "searched" and row.finished for row in rows),
             failed=sum(row.state == "failed" for row in rows),
-            refused=sum(row.kind == "proposal" for row in rows),
-            stopped=sum(row.stopped and row.kind == "trained" for row in rows),
+            refused=sum(row.kind == "rejected" for row in rows),
+            stopped=sum(row.stopped and row.kind == "searched" for row in rows),
         )
 
     def _drive(
@@ -175,7 +179,7 @@ class Study:
         view: View,
         feed: Feed,
     ) -> Literal["finished", "interrupted", "exhausted"]:
-        from metamixer.search.references import Computation
+        from metamixer.search.execution.references import Computation
 
         search = self.config.search
         references: Computation | None = None
@@ -200,11 +204,11 @@ class Study:
 
         try:
             if dispatcher == "ray":
-                from metamixer.search import dispatch_ray
+                from metamixer.search.execution import ray_tune as dispatch_ray
 
                 dispatch_ray.dispatch(driver, search.evaluate, interrupt, refresh, workers, search.gpus, search.address)
             else:
-                from metamixer.search import dispatch_inline
+                from metamixer.search.execution import inline as dispatch_inline
 
                 dispatch_inline.dispatch(driver, search.evaluate, interrupt, refresh)
             while references is not None and not references.ended:
@@ -235,10 +239,10 @@ class Study:
             )
         return Storage(file=file)
 
-    def _begun(self) -> list[Row]:
+    def _begun(self) -> list[Trial]:
         """The rows that are there; what cannot be read is told of when the ledger opens it."""
         try:
-            return record.rows(self._storage())
+            return record.trials(self._storage())
         except RecordError:
             return []
 
@@ -271,7 +275,7 @@ class Study:
 
     def _baselines(self, task: Task) -> dict[str, Costed]:
         from metamixer import catalog
-        from metamixer.search.propose import costed
+        from metamixer.search.proposals.proposer import costed
 
         found: dict[str, Costed] = {}
         for name in self.config.baselines.names or ():
@@ -311,7 +315,7 @@ class Study:
 
     def _reference_point(self, space: Space, task: Task, baselines: Mapping[str, Costed]) -> list[float]:
         """Where the hypervolume starts: guessing, at the limit of MACs, or at twice the dearest of what is known."""
-        from metamixer.search.propose import costed
+        from metamixer.search.proposals.proposer import costed
 
         macs = self.config.limits.macs
         if macs is None:
@@ -324,7 +328,7 @@ class Study:
 def _dispatcher(asked: Dispatcher | None, view: View) -> Dispatcher:
     if asked == "inline":
         return "inline"
-    from metamixer.search import dispatch_ray
+    from metamixer.search.execution import ray_tune as dispatch_ray
 
     why = dispatch_ray.unavailable()
     if why is None:

@@ -16,15 +16,15 @@ import optuna
 
 from metamixer.errors import StudyError
 from metamixer.language import Sentence
-from metamixer.search import config as configuration
-from metamixer.search import starting
-from metamixer.search.config import StudyConfig
+from metamixer.record import Trial
+from metamixer.search import configuration
+from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver import Driver, Nothing
-from metamixer.search.ledger import Parameters
-from metamixer.search.propose import Costed, Proposer
-from metamixer.search.record import Row
+from metamixer.search.proposals import initial_points as starting
+from metamixer.search.proposals.initial_points import Start
+from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.samplers import Parts
-from metamixer.search.starting import Start
+from metamixer.search.storage.trial_store import Parameters
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Entry, Table, Training
 from metamixer.tasks import Task
@@ -46,25 +46,25 @@ class Clock:
 class Memory:
     """A ledger that is gone when the search is over."""
 
-    def __init__(self, settings: dict[str, Any], rows: Iterable[Row] = ()) -> None:
+    def __init__(self, settings: dict[str, Any], rows: Iterable[Trial] = ()) -> None:
         self.settings = settings
         self.clean = True
-        self.rows: list[Row] = list(rows)
+        self.rows: list[Trial] = list(rows)
         self._parameters: dict[int, Parameters] = {}
 
     def parameters(self, number: int) -> Parameters:
         return self._parameters.get(number, Parameters())
 
-    def add(self, row: Row, parameters: Parameters | None = None) -> Row:
+    def add(self, row: Trial, parameters: Parameters | None = None) -> Trial:
         row = replace(row, number=len(self.rows))
         self.rows.append(row)
         self._parameters[row.number] = parameters or Parameters()
         return row
 
-    def finish(self, row: Row) -> None:
+    def finish(self, row: Trial) -> None:
         self.rows[row.number] = row
 
-    def rewrite(self, row: Row) -> None:
+    def rewrite(self, row: Trial) -> None:
         self.rows[row.number] = replace(row, state="running")
 
 
@@ -76,14 +76,14 @@ class Simulated:
         table: What it ran on.
         seed: Its seed.
         rows: Its record; `started`, `seconds` and `clock` in the table's time.
-        ends: Row numbers and times, in the order in which trainings ended.
+        ends: Trial numbers and times, in the order in which trainings ended.
         proposing: Real seconds that its proposals took.
         recommended: Rows that the sampler holds for the front in the end, if it has a view of its own.
     """
 
     table: Table
     seed: int
-    rows: list[Row]
+    rows: list[Trial]
     ends: list[tuple[int, float]]
     proposing: float
     recommended: list[int] | None = None
@@ -199,8 +199,8 @@ def run(
             row = ledger.rows[int(job["number"])]
             key = row.key or ""
             drawn = order(table, table.by_key[key], seed)
-            training = trainings[row.number] = drawn[(row.replicate + begun[key]) % len(drawn)]
-            begun[key] += row.kind == "trained" and repeats
+            training = trainings[row.number] = drawn[(row.seed_index + begun[key]) % len(drawn)]
+            begun[key] += row.kind == "searched" and repeats
             driver.started(row.number, "simulated")
             heapq.heappush(coming, (clock.now + training.curve["seconds"][0], row.number, 1))
         if not coming:

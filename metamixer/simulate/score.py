@@ -16,8 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from metamixer.search import front
-from metamixer.search.record import Row
+from metamixer.record import Trial, front
 from metamixer.search.samplers import Parts, Sentences
 from metamixer.simulate.run import Simulated, order
 from metamixer.simulate.space import parsed
@@ -56,17 +55,17 @@ def unseen(simulated: Simulated, entry: Entry, seen: int) -> float:
     return statistics.fmean(training.accuracy for training in drawn[seen:] or drawn)
 
 
-def recommended(rows: Iterable[Row]) -> list[tuple[Row, int]]:
+def recommended(rows: Iterable[Trial]) -> list[tuple[Trial, int]]:
     """The front of the means that were observed: its rows, and how many seeds of each were seen."""
     firsts, values = _observed(rows)
-    known = [row for key, row in firsts.items() if row.kind == "trained"]
+    known = [row for key, row in firsts.items() if row.kind == "searched"]
     members = front.non_dominated([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
     return [(known[i], len(values[known[i].key or ""])) for i in members]
 
 
-def _observed(rows: Iterable[Row]) -> tuple[dict[str, Row], dict[str, list[float]]]:
+def _observed(rows: Iterable[Trial]) -> tuple[dict[str, Trial], dict[str, list[float]]]:
     """The first complete row of each architecture by key, and the accuracies of all of them."""
-    firsts: dict[str, Row] = {}
+    firsts: dict[str, Trial] = {}
     values: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if row.state == "complete" and row.accuracy is not None:
@@ -97,14 +96,14 @@ class Curve:
 def curve(simulated: Simulated, scale: Scale) -> Curve:
     """A search's progress."""
     table = simulated.table
-    ended: list[Row] = []
+    ended: list[Trial] = []
     found = Curve([], [], [], [])
     worth: dict[tuple[int, ...], float] = {}
     trained = epochs = 0
     for number, when in simulated.ends:
         row = simulated.rows[number]
         ended.append(row)
-        trained += row.kind == "trained"
+        trained += row.kind == "searched"
         epochs += row.epochs or 0
         members = recommended(ended) if row.state == "complete" else None
         if members is not None:
@@ -156,7 +155,7 @@ def believed(
     return found
 
 
-def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Row], members: Iterable[int]) -> float:
+def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Trial], members: Iterable[int]) -> float:
     """The share of a front that was recommended after these rows."""
     _, values = _observed(rows)
     keys = {simulated.rows[number].key or "" for number in members}

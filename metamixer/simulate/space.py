@@ -8,8 +8,8 @@ from functools import cache
 
 from metamixer.errors import SpaceError
 from metamixer.language import Sentence, parse
-from metamixer.language.choice import Choice, Value
-from metamixer.language.space import Draw
+from metamixer.language.spaces.choice import Choice, Value
+from metamixer.language.spaces.space import Draw
 from metamixer.simulate.table import Entry, Table
 
 Choose = Callable[[str, Choice], Value]

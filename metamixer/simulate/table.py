@@ -23,10 +23,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from metamixer import files
+from metamixer import files, record
 from metamixer.errors import RecordError
-from metamixer.search import record
-from metamixer.search.record import Row
+from metamixer.record import Trial
 from metamixer.tasks import Task
 
 FORMAT = 1
@@ -179,16 +178,16 @@ def from_run(path: str | Path) -> Table:
     settings = record.settings(path)
     rows = record.read(path)
     seeds, epochs = settings["study"].get("seeds", 1), settings["training"]["epochs"]
-    more: dict[int | None, list[Row]] = {}
+    more: dict[int | None, list[Trial]] = {}
     for row in rows:
         if row.kind == "replicate" and row.state == "complete":
-            more.setdefault(row.of, []).append(row)
+            more.setdefault(row.replicate_of, []).append(row)
     entries = []
     for row in rows:
-        trained = [row, *sorted(more.get(row.number, []), key=lambda r: r.replicate)][:seeds]
+        trained = [row, *sorted(more.get(row.number, []), key=lambda r: r.seed_index)][:seeds]
         whole = all(len(r.curve) == epochs for r in trained)
         if (
-            row.kind == "trained"
+            row.kind == "searched"
             and row.state == "complete"
             and row.key
             and row.cost
@@ -207,7 +206,7 @@ def from_run(path: str | Path) -> Table:
     return Table({**header, "domains": _domains(path, entries)}, tuple(entries))
 
 
-def _training(row: Row) -> Training:
+def _training(row: Trial) -> Training:
     # Walls fall with what else the machine does; processor time does not, and is what an idle one would take.
     share = row.cpu_seconds / row.seconds if row.cpu_seconds and row.seconds else 1.0
     digits = dict.fromkeys(COLUMNS, 4) | {"seconds": 2}

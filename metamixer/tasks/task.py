@@ -75,7 +75,7 @@ class Task:
 
     def network(self, sentence: Sentence) -> Sentence:
         """The full network, which is what is costed, built and keyed: the sentence, then `mean >> lin(classes)`."""
-        from metamixer.language.nodes import size, word
+        from metamixer.language.syntax.nodes import size, word
 
         return sentence.then(word("mean"), word("lin", size(self.classes)))
 

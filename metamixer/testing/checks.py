@@ -20,7 +20,7 @@ from metamixer.compile import build
 from metamixer.cost import cost
 from metamixer.language import Sentence, check, parse
 from metamixer.language.canonical import canonical as canonical_form
-from metamixer.language.types import Given, inputs
+from metamixer.language.checking.types import Given, inputs
 from metamixer.reference import reference
 from metamixer.words.sharing import inside
 

@@ -11,9 +11,9 @@ import pytest
 
 from metamixer.errors import LanguageError
 from metamixer.language import Field, check, parse
-from metamixer.language.nodes import walk
-from metamixer.language.typed import SIGNS
-from metamixer.language.vocabulary import Word, words
+from metamixer.language.checking.inference import SIGNS
+from metamixer.language.checking.vocabulary import Word, words
+from metamixer.language.syntax.nodes import walk
 from metamixer.testing import checks
 from metamixer.testing.checks import Subject
 

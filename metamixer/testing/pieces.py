@@ -17,9 +17,9 @@ from math import prod
 
 from metamixer.errors import LanguageError
 from metamixer.language import Field, Sentence
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Given, inputs
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Given, inputs
+from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, word
 
 TOKENS = 256  # on which a stage is computed densely, at most
 ENOUGH = 30  # tokens that show borders and what lies inside

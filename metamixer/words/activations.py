@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Weight, one, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Mismatch, Score, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Plain, Weight, one, register
 from metamixer.words.combinators import elements
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type
-from metamixer.language.vocabulary import Done, Plain, Spans, Weighing, Weight, aligned, one, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type
+from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weighing, Weight, aligned, one, register
 from metamixer.words.banks import special, trained
 from metamixer.words.precision import widened
 from metamixer.words.reads import (

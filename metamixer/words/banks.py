@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node, make, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Context, Field, Mismatch, Score, Slots, Type
-from metamixer.language.vocabulary import (
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Context, Field, Mismatch, Score, Slots, Type
+from metamixer.language.checking.vocabulary import (
     Demand,
     Done,
     Evaluate,
@@ -27,6 +26,7 @@ from metamixer.language.vocabulary import (
     register,
     words,
 )
+from metamixer.language.syntax.nodes import Node, make, size, word
 from metamixer.words import supports
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Place, Score, Slots, Type, field_of
-from metamixer.language.vocabulary import Done, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Mismatch, Place, Score, Slots, Type, field_of
+from metamixer.language.checking.vocabulary import Done, register
 from metamixer.words import supports
 from metamixer.words.activations import Activation
 from metamixer.words.reads import gathers, kept, left_out, needs, slots_named, tables

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from metamixer.language.nodes import Node, X, chain, joined, make, size, total, walk
-from metamixer.language.printer import text
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bound, Context, Field, Mismatch, Number, Type, field_of
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, one, register, words
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Number, Type, field_of
+from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, one, register, words
+from metamixer.language.syntax.nodes import Node, X, chain, joined, make, size, total, walk
+from metamixer.language.syntax.printer import text
 
 
 def unplaced(ctx: Context, what: str) -> Context:

@@ -6,11 +6,22 @@ from functools import partial
 from math import prod
 from typing import Any
 
-from metamixer.language.affine import Affine, Tensors, held, same, sized
-from metamixer.language.nodes import Node, X, make, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Span, Spans, Weighing, Weight, on_grid, one, per_axis, register
+from metamixer.language.checking.affine import Affine, Tensors, held, same, sized
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Context, Field, Mismatch, Type, field_of
+from metamixer.language.checking.vocabulary import (
+    Done,
+    Plain,
+    Span,
+    Spans,
+    Weighing,
+    Weight,
+    on_grid,
+    one,
+    per_axis,
+    register,
+)
+from metamixer.language.syntax.nodes import Node, X, make, size, word
 from metamixer.words.banks import frozen, special, trained
 from metamixer.words.combinators import elements
 from metamixer.words.norms import evaluated

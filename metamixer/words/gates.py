@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Plain, register
 from metamixer.words.combinators import broadcast, elements, multiply
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.nodes import Node, X, chain, make, place, size, word
-from metamixer.language.types import Context
-from metamixer.language.vocabulary import REQUIRED, Macro, one, register
+from metamixer.language.checking.types import Context
+from metamixer.language.checking.vocabulary import REQUIRED, Macro, one, register
+from metamixer.language.syntax.nodes import Node, X, chain, make, place, size, word
 
 
 def bank(value: int | str | tuple[int, ...]) -> Node:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Score, Type
-from metamixer.language.vocabulary import Done, Spans, one, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Mismatch, Score, Type
+from metamixer.language.checking.vocabulary import Done, Spans, one, register
 from metamixer.words import supports
 from metamixer.words.activations import Activation
 from metamixer.words.precision import widened

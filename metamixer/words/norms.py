@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.affine import Scaling, Tensors
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, register
+from metamixer.language.checking.affine import Scaling, Tensors
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weight, one, register
 from metamixer.words.combinators import elements
 from metamixer.words.sources import sharing
 

@@ -7,10 +7,9 @@ from functools import lru_cache
 from math import lcm, prod
 from typing import Any
 
-from metamixer.language.nodes import Node, make, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Place, Type
-from metamixer.language.vocabulary import (
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Mismatch, Place, Type
+from metamixer.language.checking.vocabulary import (
     REQUIRED,
     Demand,
     Done,
@@ -24,6 +23,7 @@ from metamixer.language.vocabulary import (
     register,
     written_supports,
 )
+from metamixer.language.syntax.nodes import Node, make, size, word
 from metamixer.words import supports
 from metamixer.words.supports import BY_HEAD, BY_HEAD_ADVICE, NEVER, Ground, Stack, cells, tokens_of
 

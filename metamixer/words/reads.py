@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.affine import Affine, Tensors, held
-from metamixer.language.nodes import Node, chain, make
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
-from metamixer.language.vocabulary import (
+from metamixer.language.checking.affine import Affine, Tensors, held
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
+from metamixer.language.checking.vocabulary import (
     Demand,
     Done,
     Evaluate,
@@ -33,6 +32,7 @@ from metamixer.language.vocabulary import (
     register,
     words,
 )
+from metamixer.language.syntax.nodes import Node, chain, make
 from metamixer.words import supports
 from metamixer.words.banks import PlacedScores, PositionScores, SpecialBank, alone, special, trained
 from metamixer.words.combinators import neutral
@@ -392,7 +392,9 @@ class ContentScore(Plain):
                 keys = taken(value, kind, score.heads, slots_named(i, part, w, chosen))
                 alike = keys.shape[2] == 1 and score.tokens > 1  # for all tokens: one product
                 found.append(
-                    product(queries, keys.squeeze(2).mT) if alike else product(queries.unsqueeze(-2), keys.mT).squeeze(-2)
+                    product(queries, keys.squeeze(2).mT)
+                    if alike
+                    else product(queries.unsqueeze(-2), keys.mT).squeeze(-2)
                 )
         match = torch.cat(found, -1) if len(found) > 1 else found[0]
         match = match + w.bias if t.settings["b"] else match

@@ -7,9 +7,9 @@ from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Weighing, Weight, on_grid, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Mismatch, Score, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Weighing, Weight, on_grid, register
 from metamixer.words import supports
 from metamixer.words.activations import Activation
 from metamixer.words.reads import flat, gathers, heads_split, slots_of

@@ -6,11 +6,10 @@ from fractions import Fraction
 from math import prod
 from typing import Any
 
-from metamixer.language.affine import Affine, Tensors, held, same, sized
-from metamixer.language.nodes import Node, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import (
+from metamixer.language.checking.affine import Affine, Tensors, held, same, sized
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
+from metamixer.language.checking.vocabulary import (
     REQUIRED,
     Done,
     Plain,
@@ -23,6 +22,7 @@ from metamixer.language.vocabulary import (
     per_axis,
     register,
 )
+from metamixer.language.syntax.nodes import Node, size, word
 from metamixer.words.banks import frozen
 from metamixer.words.combinators import elements
 from metamixer.words.convolutions import convolve, same_padding, shifted_sum

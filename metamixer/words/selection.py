@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from metamixer.language.nodes import Node, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bank, Context, Field, Mismatch, Place, Score, Type, field_of
-from metamixer.language.vocabulary import REQUIRED, Demand, Done, KindOf, Spans, on_grid, one, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bank, Context, Field, Mismatch, Place, Score, Type, field_of
+from metamixer.language.checking.vocabulary import REQUIRED, Demand, Done, KindOf, Spans, on_grid, one, register
+from metamixer.language.syntax.nodes import Node, size, word
 from metamixer.words import supports
 from metamixer.words.coefficients import largest, shortened
 from metamixer.words.combinators import elements, sequence

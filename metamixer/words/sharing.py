@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.nodes import Node
-from metamixer.language.typed import Typed
-from metamixer.language.types import Bound, Context, Field, Mismatch, Score, Type
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Score, Type
+from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+from metamixer.language.syntax.nodes import Node
 from metamixer.words.banks import BoundBank, alone
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Number, Type
-from metamixer.language.vocabulary import Demand, Done, Evaluate, KindOf, Word, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Mismatch, Number, Type
+from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Word, register
+from metamixer.language.syntax.nodes import Node
 
 
 @register

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metamixer.language.affine import Affine, Tensors, held
-from metamixer.language.nodes import Node, X, size, word
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Type, field_of
-from metamixer.language.vocabulary import (
+from metamixer.language.checking.affine import Affine, Tensors, held
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
+from metamixer.language.checking.vocabulary import (
     REQUIRED,
     Demand,
     Done,
@@ -25,6 +24,7 @@ from metamixer.language.vocabulary import (
     per_axis,
     register,
 )
+from metamixer.language.syntax.nodes import Node, X, size, word
 from metamixer.words.banks import frozen
 from metamixer.words.combinators import elements, unplaced
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Place, Score, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Spans, Weighing, Weight, on_grid, one, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Mismatch, Place, Score, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weighing, Weight, on_grid, one, register
 from metamixer.words.activations import Pointwise
 from metamixer.words.banks import frozen
 from metamixer.words.combinators import elements

@@ -10,9 +10,9 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from metamixer.language.nodes import Node
-from metamixer.language.types import Mismatch, Place
-from metamixer.language.vocabulary import Span, Spans, place_word
+from metamixer.language.checking.types import Mismatch, Place
+from metamixer.language.checking.vocabulary import Span, Spans, place_word
+from metamixer.language.syntax.nodes import Node
 
 Stack = tuple[Place, ...]
 Ground = tuple[tuple[int, ...], int]  # a grid and the extra tokens in front of it

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Mismatch, Place, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Spans, Weight, one, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Mismatch, Place, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weight, one, register
 from metamixer.words.combinators import unplaced
 from metamixer.words.norms import Keeping
 from metamixer.words.places import Support

@@ -8,12 +8,10 @@ from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
 
-from metamixer.language.affine import Affine
-from metamixer.language.nodes import Node, make, size, word
-from metamixer.language.nodes import place as attached
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Field, Memory, Mismatch, Place, Score, Type, field_of
-from metamixer.language.vocabulary import (
+from metamixer.language.checking.affine import Affine
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Field, Memory, Mismatch, Place, Score, Type, field_of
+from metamixer.language.checking.vocabulary import (
     REQUIRED,
     Demand,
     Done,
@@ -30,6 +28,8 @@ from metamixer.language.vocabulary import (
     register,
     written_supports,
 )
+from metamixer.language.syntax.nodes import Node, make, size, word
+from metamixer.language.syntax.nodes import place as attached
 from metamixer.words import supports
 
 

@@ -27,7 +27,9 @@ def without_gradient(piece: Piece) -> list[str]:
 @pytest.mark.parametrize("name", catalog.names())
 def test_every_parameter_gets_a_gradient(name):
     entry = catalog.get(name)
-    silent = {str(p): names for p in pieces(entry.network, entry.channels, entry.grid) if (names := without_gradient(p))}
+    silent = {
+        str(p): names for p in pieces(entry.network, entry.channels, entry.grid) if (names := without_gradient(p))
+    }
     assert not silent
 
 

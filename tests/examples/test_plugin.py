@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metamixer.search import dispatch_ray, record
+from metamixer import record
+from metamixer.search.execution import ray_tune as dispatch_ray
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 STUDY = ("--budget", "2", "--set", "training.epochs=1", "--set", 'search.references=""')
@@ -78,7 +79,7 @@ def test_its_words_are_searched_by_workers_and_reported(site, home, metamixer: R
     done = metamixer("search", "study.toml", *STUDY, "--dispatcher", "ray", env=beside(site), cwd=home, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     run = home / "runs" / "blurred"
-    rows = [row for row in record.read(run) if row.kind == "trained"]
+    rows = [row for row in record.read(run) if row.kind == "searched"]
     assert [row.state for row in rows] == ["complete", "complete"]
     assert all("blur(" in row.sentence and row.accuracy is not None for row in rows)
     assert record.settings(run)["packages"] == {"metamixer-blur 0.1.0": ["blur", "mish"]}
@@ -111,12 +112,12 @@ def test_a_record_is_not_continued_with_other_words(site, repository, home, meta
 BROKEN = {
     "import": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
     "twice": (
-        "from metamixer.language.vocabulary import Plain, register\n\n"
+        "from metamixer.language.checking.vocabulary import Plain, register\n\n"
         "@register\nclass Other(Plain):\n    name = 'lin'\n",
         "the word lin is defined twice",
     ),
     "name": (
-        "from metamixer.language.vocabulary import Plain, register\n\n"
+        "from metamixer.language.checking.vocabulary import Plain, register\n\n"
         "@register\nclass Other(Plain):\n    name = 'Some Word'\n",
         "'Some Word' cannot be the name of a word",
     ),

@@ -23,9 +23,9 @@ from metamixer.errors import LanguageError
 from metamixer.explore import attributes
 from metamixer.explore.attributes import GROWTH, grown
 from metamixer.language import Sentence
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, walk, word
-from metamixer.language.typed import Typed
-from metamixer.language.vocabulary import words
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.vocabulary import words
+from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, walk, word
 from metamixer.testing.checks import deviation, randomise
 
 DATA_DEPENDENT = ("top", "sort", "clus", "rand")  # which tokens are read follows from the input

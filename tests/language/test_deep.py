@@ -10,7 +10,7 @@ import torch
 import metamixer as mm
 from metamixer.errors import LanguageError, SpaceError
 from metamixer.language import Space, parse
-from metamixer.language.nodes import DEEPEST
+from metamixer.language.syntax.nodes import DEEPEST
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from metamixer.errors import LanguageError
 from metamixer.language import parse
-from metamixer.language.nodes import Node, walk
-from metamixer.language.parse import parse_node
+from metamixer.language.syntax.nodes import Node, walk
+from metamixer.language.syntax.parser import parse_node
 
 LINES = (Path(__file__).parent / "sentences.txt").read_text(encoding="utf-8").splitlines()
 PUBLISHED = [tuple(line.split("\t")[::2]) for line in LINES if not line.startswith("#")]

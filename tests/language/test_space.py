@@ -11,10 +11,10 @@ import pytest
 
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, Space, check, parse
-from metamixer.language.choice import Choice
-from metamixer.language.draw import substitute
-from metamixer.language.nodes import X, chain, joined, size, word
-from metamixer.language.printer import text
+from metamixer.language.spaces.choice import Choice
+from metamixer.language.spaces.sampling import substitute
+from metamixer.language.syntax.nodes import X, chain, joined, size, word
+from metamixer.language.syntax.printer import text
 
 # rules, channels, grid, max_depth, number of derivations counted by hand or None
 SPACES = {

@@ -12,7 +12,7 @@ import pytest
 import metamixer as mm
 from metamixer.errors import LanguageError, ResourceError, SpaceError, UserError
 from metamixer.language import Space
-from metamixer.language.space import SCHEMA
+from metamixer.language.spaces.space import SCHEMA
 
 RULES = {"network": "patch(2,{8|16}) >> block^{1..2}", "block": "res(norm >> {mixer|lin})", "mixer": "lin * block"}
 

@@ -18,8 +18,8 @@ import torch
 import metamixer as mm
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, Space, parse
-from metamixer.language.nodes import Node, X, chain, joined, make, place, size, walk, word
-from metamixer.language.printer import text
+from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, walk, word
+from metamixer.language.syntax.printer import text
 from metamixer.testing.checks import deviation, fill_by_shape
 
 _spec = importlib.util.spec_from_file_location("sentences", Path(__file__).parent / "test_sentences.py")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import metamixer as mm
+from metamixer.record import FORMAT, Trial
 from metamixer.report.page import write
-from metamixer.search.ledger import Ledger
-from metamixer.search.record import FORMAT, Row
+from metamixer.search.storage.trial_store import Ledger
 
 CHANNELS, GRID, CLASSES = 1, (8, 8), 10
 ATTENTION = "res(norm >> att(lin,lin,lin)@h(4) >> lin)"
@@ -53,15 +53,15 @@ def add_trials(ledger: Ledger) -> None:
     """Architectures, baselines, more seeds of them, a failure and refused proposals."""
     rng = random.Random(3)
 
-    def row(sentence: str, **more: object) -> Row:
+    def row(sentence: str, **more: object) -> Trial:
         network = mm.parse(f"({sentence}) >> mean >> lin({CLASSES})")
         cost = mm.cost(network, channels=CHANNELS, grid=GRID)
         counted = {name: getattr(cost, name) for name in ("macs", "params", "elementwise", "activations")}
         key = hashlib.sha256(sentence.encode()).hexdigest()
-        return Row(
+        return Trial(
             -1,
             "running",
-            "trained",
+            "searched",
             sentence=sentence,
             key=key,
             cost=counted,
@@ -70,7 +70,7 @@ def add_trials(ledger: Ledger) -> None:
             **more,
         )  # type: ignore[arg-type]
 
-    def finish(added: Row) -> None:
+    def finish(added: Trial) -> None:
         assert added.cost is not None
         top = 0.80 + 0.025 * math.log10(added.cost["macs"]) + rng.gauss(0, 0.01)
         curve = []
@@ -95,7 +95,11 @@ def add_trials(ledger: Ledger) -> None:
         finish(first)
     for first in firsts[:4] + firsts[len(SENTENCES) :]:
         for replicate in (1, 2):
-            finish(ledger.add(replace(row(first.sentence), kind="replicate", of=first.number, replicate=replicate)))
+            finish(
+                ledger.add(
+                    replace(row(first.sentence), kind="replicate", replicate_of=first.number, seed_index=replicate)
+                )
+            )
     broken = ledger.add(row("patch(2,32) >> res(lin >> exp) >> norm"))
     ledger.finish(
         replace(broken, state="failed", reason="nan", traceback="loss is nan </script><b>at</b> step 12", seconds=0.5)
@@ -104,21 +108,21 @@ def add_trials(ledger: Ledger) -> None:
         replace(
             row("patch(1,64) >> res(norm >> ffn(9))^9 >> norm"),
             state="pruned",
-            kind="proposal",
+            kind="rejected",
             reason="macs over the limit",
         )
     )
     ledger.add(
-        Row(
+        Trial(
             -1,
             "pruned",
-            "proposal",
+            "rejected",
             reason="ill-typed: h(3) does not divide 32",
             sentence="patch(2,32) >> att(lin,lin,lin)@h(3)",
         )
     )
     ledger.add(
-        replace(row(SENTENCES[0]), state="pruned", kind="proposal", reason="duplicate of trial 0", duplicate_of=0)
+        replace(row(SENTENCES[0]), state="pruned", kind="rejected", reason="duplicate of trial 0", duplicate_of=0)
     )
     ledger.set_references({"logistic regression": 0.83, "15 nearest neighbours": 0.93, "RBF-SVM": 0.965})
 

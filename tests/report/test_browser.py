@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from metamixer.record.run import load
 from metamixer.report import figure, image
-from metamixer.report.run import load
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -10,9 +10,9 @@ import pytest
 
 import metamixer as mm
 from metamixer.errors import LanguageError, RecordError, UserError
+from metamixer.record import read
 from metamixer.report import image
 from metamixer.report.command import report, show, show_trial
-from metamixer.search.record import read
 
 from .conftest import SENTENCES
 
@@ -65,7 +65,7 @@ def test_show_of_a_trial(run_folder: Path, capsys: pytest.CaptureFixture[str], t
     printed = capsys.readouterr().out
     assert SENTENCES[3] in printed
     for expected in (
-        "trial 3 of small: trained, complete",
+        "trial 3 of small: searched, complete",
         "network/block#2",
         "learning curve",
         "lin(10)",
@@ -109,13 +109,13 @@ def test_a_trial_beside_another_and_beside_a_catalogue_entry(
     run_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The input is the run's; a name of the catalogue stands for what precedes its head, as the trial does."""
+    from metamixer.record.run import load
     from metamixer.report.command import diff
-    from metamixer.report.run import load
 
     channels, grid = load(run_folder).input
     assert diff(f"{run_folder}:0", f"{run_folder}:1", None, None, Path("runs"), as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
-    rows = load(run_folder).rows
+    rows = load(run_folder).trials
     assert (found["a"], found["input"]) == (f"{run_folder}:0", {"channels": channels, "grid": list(grid)})
     assert found["keys"] == [mm.parse(rows[i].sentence).key(channels, grid) for i in (0, 1)]
     monkeypatch.chdir(run_folder.parent)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from metamixer.errors import RecordError
+from metamixer.record.run import Run, load
 from metamixer.report import figure
 from metamixer.report.page import page, write
-from metamixer.report.run import Run, load
-from metamixer.search.ledger import Ledger
+from metamixer.search.storage.trial_store import Ledger
 
 from .conftest import BASELINES, SENTENCES, SETTINGS
 
@@ -167,9 +167,9 @@ def test_a_sentence_of_another_version_does_not_spoil_the_page(run: Run) -> None
 
 
 def test_stopped_trials_are_shown_as_what_they_are(run: Run) -> None:
-    curve = run.rows[0].curve[:3]
+    curve = run.trials[0].curve[:3]
     early = replace(run.failed[0], state="pruned", reason="stopped at epoch 3 of 9", curve=curve, epochs=3)
-    seen = replace(run, rows=[early if row.number == early.number else row for row in run.rows])
+    seen = replace(run, trials=[early if row.number == early.number else row for row in run.trials])
     assert (seen.stopped, seen.failed) == ([early], [])
     assert ("stopped", "stopped at epoch 3 of 9", 1) in seen.reasons
     text = page(seen)
@@ -242,7 +242,7 @@ def test_the_axis_is_labelled_over_narrow_and_wide_ranges() -> None:
 
 
 def test_names_stand_where_they_are_not_cut_off_and_hide_no_other_name() -> None:
-    from metamixer.search.front import Point
+    from metamixer.record.front import Point
 
     def point(number: int, flops: int, name: str) -> Point:
         return Point(number, "baseline", name, "x", "k", {"macs": flops // 2}, 0.9, 0.0, 1, False, "dominated")

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from metamixer import record
 from metamixer.errors import ResourceError, StudyError
-from metamixer.search import callbacks, record
+from metamixer.record import Trial
+from metamixer.search import callbacks
 from metamixer.search.callbacks import Feed
 from metamixer.search.progress import Lines
-from metamixer.search.record import Row
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -27,7 +28,7 @@ class Kept:
     made: list[Kept] = []  # noqa: RUF012
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[Trial] = []
         self.begun: list[tuple[Path, Mapping[str, Any]]] = []
         self.closed = 0
         self.made.append(self)
@@ -35,7 +36,7 @@ class Kept:
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         self.begun.append((run, settings))
 
-    def ended(self, row: Row) -> None:
+    def ended(self, row: Trial) -> None:
         self.rows.append(row)
 
     def close(self) -> None:
@@ -43,7 +44,7 @@ class Kept:
 
 
 class Broken(Kept):
-    def ended(self, row: Row) -> None:
+    def ended(self, row: Trial) -> None:
         raise ZeroDivisionError("by design")
 
 
@@ -78,7 +79,7 @@ def test_every_row_is_told_once_in_a_drivers_life_and_earlier_ones_too(load: Loa
     assert [replace(row, weights=None) for row in Kept.made[1].rows] == without_weights(study)
 
 
-def without_weights(study: Study) -> list[Row]:
+def without_weights(study: Study) -> list[Trial]:
     """Rows as they were when they ended, but for the weights: some are deleted later."""
     return [replace(row, weights=None) for row in record.read(study.path)]
 
@@ -97,13 +98,13 @@ def test_one_that_fails_is_left_out_and_the_search_goes_on(load: Load) -> None:
 def test_rows_are_handed_over_when_they_end() -> None:
     kept = Kept()
     feed = Feed({"kept": kept}, print)
-    rows = [Row(0, "running", "trained"), Row(1, "pruned", "proposal"), Row(2, "running", "trained")]
+    rows = [Trial(0, "running", "searched"), Trial(1, "pruned", "rejected"), Trial(2, "running", "searched")]
     feed.show(rows)
     feed.show(rows)
-    rows[2] = Row(2, "complete", "trained")
-    rows.append(Row(3, "failed", "trained"))
+    rows[2] = Trial(2, "complete", "searched")
+    rows.append(Trial(3, "failed", "searched"))
     feed.show(rows)
-    rows[0] = Row(0, "complete", "trained")
+    rows[0] = Trial(0, "complete", "searched")
     feed.show(rows)
     feed.show(rows)
     assert [row.number for row in kept.rows] == [1, 2, 3, 0]
@@ -124,14 +125,14 @@ def test_unknown_and_uninstalled_ones_are_one_message(load: Load, monkeypatch: p
     assert not load().path.exists()
 
 
-def twice(load: Load, name: str) -> tuple[Study, list[Row]]:
+def twice(load: Load, name: str) -> tuple[Study, list[Trial]]:
     """A study with a callback, continued with a larger budget; its rows but proposals."""
     for budget in (3, 4):
         study = load(f'search.callbacks=["{name}"]', f"study.budget={budget}", "study.confirm=1")
         lines: list[str] = []
         study.run("inline", view=Lines(lines.append))
         assert not any("callback" in line for line in lines), lines
-    return study, [row for row in record.read(study.path) if row.kind != "proposal"]
+    return study, [row for row in record.read(study.path) if row.kind != "rejected"]
 
 
 def test_tensorboard_reads_curves_and_trials(load: Load) -> None:

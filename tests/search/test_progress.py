@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from metamixer.record import Trial
 from metamixer.search import progress
 from metamixer.search.progress import Progress, Running
-from metamixer.search.record import Row
 
 EPOCH = {"epoch": 4, "validation_accuracy": 0.81}
 NOW = Progress(
@@ -20,8 +20,8 @@ NOW = Progress(
     failed=1,
     refused=7,
     running=(
-        Running(Row(12, "running", "trained", sentence="lin >> [gelu]"), 0.0, "here/1", EPOCH),
-        Running(Row(13, "running", "baseline", sentence="x", name="vit"), 0.0, None, None),
+        Running(Trial(12, "running", "searched", sentence="lin >> [gelu]"), 0.0, "here/1", EPOCH),
+        Running(Trial(13, "running", "baseline", sentence="x", name="vit"), 0.0, None, None),
     ),
     best=0.9512,
     front=5,

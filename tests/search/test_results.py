@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from metamixer.errors import ResourceError
+from metamixer.record import Trial
 from metamixer.search import results
-from metamixer.search.record import Row
 
-RAN = Row(
+RAN = Trial(
     7,
     "running",
-    "trained",
+    "searched",
     key="k",
     cost={"macs": 5},
     worker="here/1",
@@ -62,12 +62,12 @@ def test_a_full_disk_is_no_result() -> None:
 
 
 def test_what_a_dead_driver_left_running() -> None:
-    row = Row(3, "running", "trained", key="k")
+    row = Trial(3, "running", "searched", key="k")
     assert results.found_running(row, clean=True) == row
     assert results.found_running(row, clean=False) == replace(row, attempts=2)
     third = replace(row, attempts=results.DRIVER_ATTEMPTS)
     assert results.found_running(third, clean=True) == third
     told = results.found_running(third, clean=False)
     assert (told.state, told.reason) == ("failed", "the search died 3 times while this trial ran")
-    cut = results.found_running(Row(4, "running", "trained"), clean=True)
-    assert (cut.state, cut.kind, cut.reason) == ("failed", "proposal", "cut off while it was proposed")
+    cut = results.found_running(Trial(4, "running", "searched"), clean=True)
+    assert (cut.state, cut.kind, cut.reason) == ("failed", "rejected", "cut off while it was proposed")

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import toys
 
+from metamixer import record
 from metamixer.errors import StudyError, UserError
 from metamixer.language import Space
-from metamixer.search import front, record
-from metamixer.search.interrupt import Interrupt, Interrupted
+from metamixer.record import Trial, front
+from metamixer.search.execution.interrupt import Interrupt, Interrupted
 from metamixer.search.progress import Lines
-from metamixer.search.propose import Proposer
-from metamixer.search.record import Row
+from metamixer.search.proposals.proposer import Proposer
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -26,13 +26,16 @@ Load = Callable[..., Study]
 BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
 
 
-def kinds(rows: list[Row]) -> Counter[tuple[str, str]]:
+def kinds(rows: list[Trial]) -> Counter[tuple[str, str]]:
     return Counter((row.kind, row.state) for row in rows)
 
 
-def told(rows: list[Row]) -> list[tuple[object, ...]]:
+def told(rows: list[Trial]) -> list[tuple[object, ...]]:
     """What must not depend on when a search was stopped."""
-    return [(r.number, r.kind, r.state, r.sentence, r.choices, r.accuracy, r.seed, r.of, r.replicate) for r in rows]
+    return [
+        (r.number, r.kind, r.state, r.sentence, r.choices, r.accuracy, r.seed, r.replicate_of, r.seed_index)
+        for r in rows
+    ]
 
 
 def optuna_params(study: Study) -> list[dict[str, Any]]:
@@ -63,12 +66,12 @@ def test_a_whole_study(load: Load, file: Path) -> None:
     rows = record.read(study.path)
     assert (outcome.state, outcome.trained, outcome.failed) == ("finished", 12, 0)
     counts = kinds(rows)
-    assert (counts["trained", "complete"], counts["baseline", "complete"]) == (12, 2)
-    assert set(counts) <= {(k, "complete") for k in ("trained", "baseline", "replicate")} | {("proposal", "pruned")}
+    assert (counts["searched", "complete"], counts["baseline", "complete"]) == (12, 2)
+    assert set(counts) <= {(k, "complete") for k in ("searched", "baseline", "replicate")} | {("rejected", "pruned")}
     assert [row.number for row in rows] == list(range(len(rows)))
 
     # Trained once each; exactly the front and the baselines have three seeds, all different.
-    keys = Counter(row.key for row in rows if row.kind in ("trained", "baseline"))
+    keys = Counter(row.key for row in rows if row.kind in ("searched", "baseline"))
     assert set(keys.values()) == {1}
     points = front.summary(rows)
     members = {p.number for p in points if p.on_front}
@@ -76,14 +79,14 @@ def test_a_whole_study(load: Load, file: Path) -> None:
     assert {p.seeds for p in points} == {1, 3}
     assert members | {p.number for p in points if p.kind == "baseline"} <= confirmed
     assert all(p.verdict in front.VERDICTS for p in points if p.kind == "baseline")
-    assert len({row.seed for row in rows if row.kind != "proposal"}) == len(rows) - outcome.refused
+    assert len({row.seed for row in rows if row.kind != "rejected"}) == len(rows) - outcome.refused
     assert [p.number for p in study.front()] == [p.number for p in sorted(points, key=lambda p: p.flops) if p.on_front]
 
     # What is recorded of a draw gives the sentence again, and is what Optuna holds.
     space = Space.load(file.parent / "small.toml")
     for row, params in zip(rows, optuna_params(study), strict=True):
         assert row.choices == params
-        if row.kind == "trained":
+        if row.kind == "searched":
             assert str(space.replay(row.choices, channels=1, grid=(8, 8)).sentence) == row.sentence
             assert (row.epochs, len(row.curve)) == (2, 2)
             assert row.cost is not None
@@ -99,7 +102,7 @@ def test_a_whole_study(load: Load, file: Path) -> None:
     again = Study.load(study.path / "resolved.toml")
     assert again.config == study.config
     assert "12/12 searched" in lines[-1]
-    assert len(lines) == sum(row.kind != "proposal" for row in rows)
+    assert len(lines) == sum(row.kind != "rejected" for row in rows)
 
 
 def test_running_again_changes_nothing_and_a_raised_budget_continues(load: Load) -> None:
@@ -149,7 +152,7 @@ def test_failures_are_rows_with_a_reason_and_count(load: Load) -> None:
     rows = record.read(study.path)
     failed = [row for row in rows if row.state == "failed"]
     assert (outcome.state, outcome.trained, outcome.failed) == ("finished", 16, len(failed))
-    assert Counter(row.kind for row in failed) == {"trained": len(failed)}
+    assert Counter(row.kind for row in failed) == {"searched": len(failed)}
     reasons = {row.reason for row in failed}
     assert reasons == {"nan", "out of memory", "time limit", "exception: ZeroDivisionError: by design"}
     assert all(row.accuracy is None and row.weights is None for row in failed)
@@ -171,8 +174,8 @@ def test_duplicates_and_dear_ones_are_refused_before_training(load: Load, file: 
     study = load("study.budget=50", "limits.macs=2000", "study.confirm=1")
     outcome = study.run("inline")
     rows = record.read(study.path)
-    trained = {row.key: row for row in rows if row.kind == "trained"}
-    refused = [row for row in rows if row.kind == "proposal"]
+    trained = {row.key: row for row in rows if row.kind == "searched"}
+    refused = [row for row in rows if row.kind == "rejected"]
     # Two widths and two activations are all there is to tell apart below the limit.
     assert (outcome.state, outcome.trained) == ("exhausted", 4)
     assert len(trained) == 4
@@ -194,7 +197,7 @@ def test_a_failed_architecture_is_not_proposed_again(load: Load, file: Path) -> 
     (file.parent / "small.toml").write_text("[rules]\nnetwork = 'lin({8|16|24|32})'")
     study = load('search.evaluate="toys:ill"', "study.budget=9", "study.confirm=1")
     assert study.run("inline").state == "exhausted"
-    assert Counter(row.sentence for row in record.read(study.path) if row.kind == "trained") == Counter(
+    assert Counter(row.sentence for row in record.read(study.path) if row.kind == "searched") == Counter(
         ["lin(8)", "lin(16)", "lin(24)", "lin(32)"]
     )
 
@@ -245,7 +248,7 @@ def test_another_space_is_refused_another_name_of_it_is_not(load: Load, file: Pa
 
 
 def test_another_vocabulary_is_refused(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metamixer.language import vocabulary
+    from metamixer.language.checking import vocabulary
 
     load("study.budget=2", "study.confirm=1").run("inline")
     known = vocabulary.words()
@@ -268,7 +271,7 @@ def edit_row(study: Study, number: int, state: str, **fields: object) -> None:
     with closing(sqlite3.connect(study.path / "study.db")) as db, db:
         (trial,) = db.execute("SELECT trial_id FROM trials WHERE number = ?", (number,)).fetchone()
         db.execute("UPDATE trials SET state = ?, datetime_complete = NULL WHERE trial_id = ?", (state, trial))
-        where = "trial_id = ? AND key = 'row'"
+        where = "trial_id = ? AND key = 'trial'"
         (text,) = db.execute(f"SELECT value_json FROM trial_user_attributes WHERE {where}", (trial,)).fetchone()
         document = {**json.loads(text), **fields}
         db.execute(f"UPDATE trial_user_attributes SET value_json = ? WHERE {where}", (json.dumps(document), trial))
@@ -288,7 +291,7 @@ def test_what_a_killed_driver_leaves_running_is_told_or_run_again(load: Load) ->
     study = load("study.confirm=1")
     study.run("inline")
     before = record.read(study.path)
-    numbers = [row.number for row in before if row.kind == "trained"]
+    numbers = [row.number for row in before if row.kind == "searched"]
     cut, deadly = numbers[-2:]
     edit_row(study, cut, "RUNNING", **UNFINISHED)
     edit_row(study, deadly, "RUNNING", **UNFINISHED, attempts=3)
@@ -304,7 +307,7 @@ def test_what_a_killed_driver_leaves_running_is_told_or_run_again(load: Load) ->
     assert after[cut].accuracy == before[cut].accuracy
     assert after[cut].attempts == 2
     assert (after[deadly].state, after[deadly].reason) == ("failed", "the search died 3 times while this trial ran")
-    assert (after[-1].state, after[-1].kind) == ("failed", "proposal")
+    assert (after[-1].state, after[-1].kind) == ("failed", "rejected")
     assert len(after) == len(before) + 1
 
 
@@ -320,10 +323,10 @@ def test_whose_weights_are_kept(load: Load, keep: str) -> None:
     everything = {row.number for row in rows if row.state == "complete"}
     if keep == "front":
         # One that entered the front of means later has lost the weights of its first seed; those of the others stay.
-        kept = {n for n in everything if n in wanted or rows[n].of in wanted}
+        kept = {n for n in everything if n in wanted or rows[n].replicate_of in wanted}
         assert there <= kept
-        assert {n for n in kept - there if rows[n].of is not None or rows[n].kind == "baseline"} == set()
-        assert {n if rows[n].of is None else rows[n].of for n in there} == wanted
+        assert {n for n in kept - there if rows[n].replicate_of is not None or rows[n].kind == "baseline"} == set()
+        assert {n if rows[n].replicate_of is None else rows[n].replicate_of for n in there} == wanted
         assert there < everything
     else:
         assert there == (everything if keep == "all" else set())
@@ -337,13 +340,13 @@ def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatc
     study = load(*options)
     study.run("inline")
     rows = record.read(study.path)
-    firsts = [row for row in rows if row.kind == "trained"]
+    firsts = [row for row in rows if row.kind == "searched"]
     first_front = {firsts[i].number for i in front.non_dominated([(row.accuracy, row.flops) for row in firsts])}
     members = {point.number for point in front.summary(rows) if point.on_front}
     assert first_front - members
     assert {row.number for row in firsts if row.weights} == members
 
-    stop_after(monkeypatch, sum(row.kind != "proposal" for row in rows) - 1)
+    stop_after(monkeypatch, sum(row.kind != "rejected" for row in rows) - 1)
     stopped = load(*options, name="stopped")
     assert stopped.run("inline").state == "interrupted"
     assert {row.number for row in record.read(stopped.path) if row.weights} >= first_front
@@ -365,11 +368,11 @@ def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.
         study.run("inline")
         rows = record.read(study.path)
         ((replicates, numbers),) = asked
-        trained = [row for row in rows if row.kind == "trained"]
+        trained = [row for row in rows if row.kind == "searched"]
         points = [(row.accuracy or 0.0, row.flops) for row in trained]
         observed = {trained[i].number for i in front.non_dominated(points)}
         assert not replicates
-        assert {row.of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
+        assert {row.replicate_of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
         if not set(numbers or ()) <= observed:
             break
     else:
@@ -392,7 +395,7 @@ def test_no_weights_are_lost_while_seeds_are_outstanding(load: Load, monkeypatch
         then = [row for row in rows[:count] if row.state == "complete"]
         front_then.append({point.number for point in front.summary(then) if point.on_front})
     assert any(number not in some for number in members for some in front_then[number + 1 :])
-    assert {row.number for row in rows if row.kind == "trained" and row.weights} == members
+    assert {row.number for row in rows if row.kind == "searched" and row.weights} == members
 
 
 def test_reference_accuracies_that_fail_are_told_and_tried_again(load: Load) -> None:
@@ -427,7 +430,7 @@ def test_baselines_are_those_of_the_task_unless_named(file: Path) -> None:
 
 
 def test_gpus_where_there_are_none(load: Load) -> None:
-    from metamixer.search.devices import gpu_count
+    from metamixer.search.execution.devices import gpu_count
 
     if gpu_count():
         pytest.skip("this machine has GPUs")
@@ -452,7 +455,7 @@ def test_what_a_study_names_must_be_there(load: Load) -> None:
 
 
 def test_without_ray_trials_run_inline_and_it_says_so(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metamixer.search import dispatch_ray
+    from metamixer.search.execution import ray_tune as dispatch_ray
 
     monkeypatch.setattr(dispatch_ray, "find_spec", lambda name: None)
     lines: list[str] = []
@@ -499,8 +502,8 @@ def test_an_interrupt_waits_for_a_safe_moment() -> None:
 def test_every_searched_architecture_gets_its_seeds_before_the_next_is_proposed(load: Load) -> None:
     study = load("study.seeds=3", "study.confirm=2", "study.budget=4")
     study.run("inline")
-    rows = [row for row in record.read(study.path) if row.kind != "proposal"]
-    assert [(row.kind, row.replicate) for row in rows] == [("trained", 0), ("replicate", 1), ("replicate", 2)] * 4
-    assert all(row.of == rows[3 * (i // 3)].number for i, row in enumerate(rows) if row.kind == "replicate")
+    rows = [row for row in record.read(study.path) if row.kind != "rejected"]
+    assert [(row.kind, row.seed_index) for row in rows] == [("searched", 0), ("replicate", 1), ("replicate", 2)] * 4
+    assert all(row.replicate_of == rows[3 * (i // 3)].number for i, row in enumerate(rows) if row.kind == "replicate")
     assert len({row.seed for row in rows}) == 12
     assert {point.seeds for point in study.front()} == {3}

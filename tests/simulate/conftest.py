@@ -7,7 +7,7 @@ import pytest
 
 from metamixer import tasks
 from metamixer.language import Space
-from metamixer.search.propose import costed
+from metamixer.search.proposals.proposer import costed
 from metamixer.simulate.table import COLUMNS, Entry, Table, Training
 
 RULES = {

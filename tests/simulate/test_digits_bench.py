@@ -10,7 +10,7 @@ import pytest
 
 from metamixer import resources, tasks
 from metamixer.language import Space, parse
-from metamixer.search.propose import costed
+from metamixer.search.proposals.proposer import costed
 from metamixer.simulate import score
 from metamixer.simulate.command import about
 from metamixer.simulate.run import beginning, run, study

@@ -12,13 +12,14 @@ import pytest
 
 from metamixer import tasks
 from metamixer.errors import ResourceError, StudyError
-from metamixer.search import dispatch_inline
+from metamixer.record import Trial
 from metamixer.search.driver import Driver
-from metamixer.search.interrupt import Interrupt
-from metamixer.search.ledger import Ledger
-from metamixer.search.propose import Costed, Proposer
-from metamixer.search.record import Row
-from metamixer.search.samplers import Parts, engine, named
+from metamixer.search.execution import inline as dispatch_inline
+from metamixer.search.execution.interrupt import Interrupt
+from metamixer.search.proposals.proposer import Costed, Proposer
+from metamixer.search.samplers import Parts, named
+from metamixer.search.samplers.core import optimizer as engine
+from metamixer.search.storage.trial_store import Ledger
 from metamixer.simulate import command, score
 from metamixer.simulate.run import Clock, Memory, Simulated, beginning, order, run, study
 from metamixer.simulate.space import Restricted
@@ -27,11 +28,11 @@ from metamixer.simulate.table import Table, write
 HALVING = ("stopping.rule=halving", "stopping.first=1", "stopping.doubt=0")
 
 
-def searched(found: Simulated) -> list[Row]:
-    return [row for row in found.rows if row.kind == "trained"]
+def searched(found: Simulated) -> list[Trial]:
+    return [row for row in found.rows if row.kind == "searched"]
 
 
-def told(rows: list[Row]) -> list[tuple[object, ...]]:
+def told(rows: list[Trial]) -> list[tuple[object, ...]]:
     return [(r.number, r.kind, r.state, r.reason, r.sentence, r.choices, r.accuracy, r.epochs, r.seed) for r in rows]
 
 
@@ -80,7 +81,7 @@ def test_it_is_the_search_that_a_dispatcher_runs(
 
     def evaluate(job: dict[str, Any], report: Any) -> dict[str, Any]:
         row = ledger.rows[job["number"]]
-        curve = order(table, table.by_key[row.key or ""], 0)[row.replicate].rows()
+        curve = order(table, table.by_key[row.key or ""], 0)[row.seed_index].rows()
         for epoch in curve:
             if report(epoch) is False:
                 return {"state": "stopped", "curve": curve[: epoch["epoch"]], "seconds": epoch["seconds"]}
@@ -178,7 +179,7 @@ def test_scores_are_of_seeds_that_were_not_seen(table: Table) -> None:
     assert score.by_model(found, scale) is None
     ours = run(table, study(table, ["study.budget=20", "search.sampler=known-cost"]))
     assert ours.recommended
-    assert {ours.rows[number].kind for number in ours.recommended} == {"trained"}
+    assert {ours.rows[number].kind for number in ours.recommended} == {"searched"}
     believed = score.by_model(ours, scale)
     assert believed is not None
     assert 0.5 < believed < 1.1
@@ -261,7 +262,7 @@ def test_repeats_are_trained_on_the_next_seed(table: Table, sampler: str) -> Non
     few = Table(table.header, table.entries[:10])
     config = study(few, [f"search.sampler={sampler}", "study.budget=16", "study.confirm=1", "search.startup=4"])
     found = run(few, config, repeats=True)
-    assert not [row for row in found.rows if row.kind == "proposal"]
+    assert not [row for row in found.rows if row.kind == "rejected"]
     seen: dict[str, list[float | None]] = {}
     for row in searched(found):
         seen.setdefault(row.key or "", []).append(row.accuracy)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from metamixer import record
 from metamixer.errors import RecordError
 from metamixer.language import Space
-from metamixer.search import front, record
+from metamixer.record import front
 from metamixer.search.study import Study
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Table, canonical, from_run, read, write
@@ -66,14 +67,14 @@ def test_the_table_of_a_run_is_its_record(tmp_path: Path, space: Space, monkeypa
     study = Study(Study.load(tmp_path / "study.toml").config, tmp_path / "runs")
     study.run("inline")
     rows = record.read(study.path)
-    searched = {row.key: row for row in rows if row.kind == "trained"}
+    searched = {row.key: row for row in rows if row.kind == "searched"}
     found = from_run(study.path)
     assert {entry.key for entry in found.entries} == set(searched)
     assert (found.seeds, found.header["training"]["epochs"]) == (3, 2)
     for entry in found.entries:
         row = searched[entry.key]
         assert (entry.sentence, entry.choices, entry.cost) == (row.sentence, row.choices, row.cost)
-        seeds = [row, *(other for other in rows if other.of == row.number)]
+        seeds = [row, *(other for other in rows if other.replicate_of == row.number)]
         assert [training.seed for training in entry.trainings] == [seed.seed for seed in seeds]
         accuracies = [seed.accuracy for seed in seeds]
         assert [training.accuracy for training in entry.trainings] == pytest.approx(accuracies, abs=1e-4)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metamixer.language.nodes import word
-from metamixer.language.types import Field
-from metamixer.language.vocabulary import Done, words
+from metamixer.language.checking.types import Field
+from metamixer.language.checking.vocabulary import Done, words
+from metamixer.language.syntax.nodes import word
 from metamixer.testing import Subject, check_sentence, checks
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from metamixer.language.vocabulary import words
+from metamixer.language.checking.vocabulary import words
 from metamixer.testing import WordContract
 
 

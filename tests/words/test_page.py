@@ -6,9 +6,9 @@ import pytest
 
 import metamixer as mm
 from metamixer.language import parse
+from metamixer.language.checking.registry import packages
+from metamixer.language.checking.vocabulary import Plain, Word, words
 from metamixer.language.command import counts, page, vocabulary
-from metamixer.language.table import packages
-from metamixer.language.vocabulary import Plain, Word, words
 
 
 @pytest.mark.skipif(bool(packages()), reason="a package here adds words")

@@ -7,9 +7,9 @@ from itertools import product
 from math import comb, prod
 from typing import Any
 
-from metamixer.language.typed import Typed
-from metamixer.language.types import Context, Mismatch, Type, field_of
-from metamixer.language.vocabulary import Done, Plain, Span, Spans, Weighing, on_grid, per_axis, register
+from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.types import Context, Mismatch, Type, field_of
+from metamixer.language.checking.vocabulary import Done, Plain, Span, Spans, Weighing, on_grid, per_axis, register
 from metamixer.words.activations import Pointwise
 
 

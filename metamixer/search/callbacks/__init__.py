@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from metamixer.errors import ResourceError, StudyError
-from metamixer.search.record import Row
+from metamixer.record import Trial
 
 GROUP = "metamixer.callbacks"
 _SHIPPED = {
@@ -28,9 +28,9 @@ class Callback(Protocol):
     """What a class of the group does; it is called without arguments, and only in the driver."""
 
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
-        """A driver begins. `run` is the run's folder, `settings` are those of `metamixer.search.record.settings`."""
+        """A driver begins. `run` is the run's folder, `settings` are those of `metamixer.record.reading.settings`."""
 
-    def ended(self, row: Row) -> None:
+    def ended(self, row: Trial) -> None:
         """A row has ended: trained, failed, stopped early or refused; once in a driver's life, by rising number."""
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class Feed:
         """A driver begins."""
         self._each(methodcaller("start", run, settings))
 
-    def show(self, rows: Sequence[Row]) -> None:
+    def show(self, rows: Sequence[Trial]) -> None:
         """Hand over what has ended since the last call."""
         waiting = [*self._open, *range(self._seen, len(rows))] if self._callbacks else []
         self._seen, self._open = len(rows), []
@@ -107,7 +107,7 @@ def _make(name: str, offered: Mapping[str, EntryPoint]) -> Callback:
     return callback
 
 
-def numbers(row: Row) -> dict[str, float]:
+def numbers(row: Trial) -> dict[str, float]:
     """What a row measured, by name."""
     found = {"accuracy": row.accuracy, "loss": row.loss, "seconds": row.seconds, "epochs": row.epochs}
     costs = {"mflops": row.flops / 1e6, "params": row.cost["params"]} if row.cost else {}

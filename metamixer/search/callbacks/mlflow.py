@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metamixer.record import Trial
 from metamixer.search.callbacks import numbers
-from metamixer.search.record import Row
 
 # What MLflow takes in one call, and in one value.
 _METRICS, _LETTERS = 1000, 6000
@@ -48,8 +48,8 @@ class MLflow:
             if not token:
                 break
 
-    def ended(self, row: Row) -> None:
-        if row.kind == "proposal" or str(row.number) in self._there:
+    def ended(self, row: Trial) -> None:
+        if row.kind == "rejected" or str(row.number) in self._there:
             return
         Metric, Param, RunTag = (getattr(self._entities, name) for name in ("Metric", "Param", "RunTag"))
         start = int(1000 * (row.started or 0))

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metamixer.record import Trial
 from metamixer.search.callbacks import numbers
-from metamixer.search.record import Row
 
 
 class TensorBoard:
@@ -28,8 +28,8 @@ class TensorBoard:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._all = self._writer(str(self._folder))
 
-    def ended(self, row: Row) -> None:
-        if row.kind == "proposal":
+    def ended(self, row: Trial) -> None:
+        if row.kind == "rejected":
             return
         with self._writer(str(self._folder / f"trial_{row.number}")) as log:
             for epoch in row.curve:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from metamixer.record import Trial
 from metamixer.search.callbacks import numbers
-from metamixer.search.record import Row
 
 
 class WandB:
@@ -41,8 +41,8 @@ class WandB:
         self._run.define_metric("*", step_metric="trial")
         self._there = set(self._run.summary.get("trials") or ())
 
-    def ended(self, row: Row) -> None:
-        if row.kind == "proposal" or row.number in self._there:
+    def ended(self, row: Trial) -> None:
+        if row.kind == "rejected" or row.number in self._there:
             return
         names = [name for name in (row.curve[0] if row.curve else ()) if name != "epoch"]
         curve = {f"curve/{name}": [epoch.get(name) for epoch in row.curve] for name in names}

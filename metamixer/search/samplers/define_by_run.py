@@ -17,8 +17,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from metamixer.search.samplers.features import Tree, of_choices, of_known, of_rules, of_tree
-from metamixer.search.samplers.variation import Candidate
+from metamixer.search.samplers.core.features import Tree, of_choices, of_known, of_rules, of_tree
+from metamixer.search.samplers.core.variation import Candidate
 
 FEW = 12  # alternatives, of which each is tried once
 STEPS = 1_000_000  # a float without a step is cut so fine
@@ -146,7 +146,7 @@ class Condition:
 
 
 class Learned:
-    """A space of candidates from the trials of a study; see `metamixer.search.samplers.variation.Draws`.
+    """A space of candidates from the trials of a study; see `metamixer.search.samplers.core.variation.Draws`.
 
     Args:
         trials: trials of the study, of any state; what they asked for.

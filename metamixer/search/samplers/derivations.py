@@ -14,10 +14,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from metamixer.search.samplers.core.features import Tree
+from metamixer.search.samplers.core.observations import Observation
+from metamixer.search.samplers.core.variation import Candidate, Draws
 from metamixer.search.samplers.define_by_run import Learned
-from metamixer.search.samplers.features import Tree
-from metamixer.search.samplers.observed import Observation
-from metamixer.search.samplers.variation import Candidate, Draws
 from metamixer.search.seeds import derived
 
 NOTE = "derivation"  # system attribute of a trial: what its proposal was, depended on, and why it was made

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from metamixer.search.samplers.observed import Observation, Supports, values_of
-from metamixer.search.samplers.pareto import crowding, non_dominated, ranks
-from metamixer.search.samplers.variation import Candidate, Draws, crossed, fresh, mutated
+from metamixer.search.samplers.core.observations import Observation, Supports, values_of
+from metamixer.search.samplers.core.pareto import crowding, non_dominated, ranks
+from metamixer.search.samplers.core.variation import Candidate, Draws, crossed, fresh, mutated
 
 ARCHIVE = 20  # architectures that may become parents
 CROSSOVER = 0.3  # share of children with two parents

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from metamixer.search.samplers.core.features import Tree
+from metamixer.search.samplers.core.optimizer import KnownCost, Settings
 from metamixer.search.samplers.derivations import DerivationSampler, Known
-from metamixer.search.samplers.engine import KnownCost, Settings
 from metamixer.search.samplers.evolution import ARCHIVE, Evolution
-from metamixer.search.samplers.features import Tree
 
 
 class KnownCostSampler(DerivationSampler):
@@ -32,7 +32,7 @@ class KnownCostSampler(DerivationSampler):
         legal: whether parameters may be proposed at all, for limits that are known beforehand.
         startup: trials before the model takes over.
         reference: for each objective the value beyond which nothing counts; by default the worst seen.
-        families: features the model sees, see `metamixer.search.samplers.features`.
+        families: features the model sees, see `metamixer.search.samplers.core.features`.
         unseen: whether parameters are proposed once only.
         per_second: whether what is expected to gain most per second is proposed instead of per trial: how long a trial
             takes is learned from the durations of those that finished, as a function of what is known exactly.

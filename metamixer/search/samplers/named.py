@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from metamixer.search.config import SAMPLERS
+from metamixer.search.configuration import SAMPLERS
 
 
 class Choice(Protocol):

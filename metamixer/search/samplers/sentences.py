@@ -10,18 +10,18 @@ from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import LanguageError
-from metamixer.search.fidelity import predictions
-from metamixer.search.record import Row
+from metamixer.record import Trial
+from metamixer.search.pruning.extrapolation import predictions
+from metamixer.search.samplers.core.features import Tree, of_choices, of_known, of_rules, of_tree
+from metamixer.search.samplers.core.observations import Observation
+from metamixer.search.samplers.core.optimizer import KnownCost, Settings
+from metamixer.search.samplers.core.variation import Candidate
 from metamixer.search.samplers.derivations import NOTE, Engine
-from metamixer.search.samplers.engine import KnownCost, Settings
 from metamixer.search.samplers.evolution import Evolution
-from metamixer.search.samplers.features import Tree, of_choices, of_known, of_rules, of_tree
 from metamixer.search.samplers.named import Choice
-from metamixer.search.samplers.observed import Observation
-from metamixer.search.samplers.variation import Candidate
 
 if TYPE_CHECKING:
-    from metamixer.language.nodes import Node
+    from metamixer.language.syntax.nodes import Node
 
 COPIES = 8  # of a repetition that the graph shows
 OBJECTIVES = 2  # error, and flops, which are known
@@ -53,8 +53,8 @@ class Sentences:
 
     Rows are shown by `see` as they are added and as they end. Architectures that were trained, baselines among them,
     are what the model knows; each with the mean of its replicates. A trial that was stopped early counts for less: with
-    the error that those which went on let expect of it, see `metamixer.search.fidelity`, and never for the front. One
-    that failed has no value here. None is proposed again.
+    the error that those which went on let expect of it, see `metamixer.search.pruning.extrapolation`, and never for
+    the front. One that failed has no value here. None is proposed again.
 
     Args:
         sampler: `known-cost` or `evolution`.
@@ -83,15 +83,15 @@ class Sentences:
             if sampler == "known-cost"
             else Evolution(OBJECTIVES, startup)
         )
-        self._firsts: dict[int, tuple[Candidate, Row]] = {}
+        self._firsts: dict[int, tuple[Candidate, Trial]] = {}
         self._replicates: dict[int, dict[int, float]] = {}
         self._keys: set[str] = set()
 
-    def see(self, row: Row) -> None:
+    def see(self, row: Trial) -> None:
         """A row of the record as it stands now."""
-        if row.kind == "replicate" and row.of is not None:
+        if row.kind == "replicate" and row.replicate_of is not None:
             if row.state == "complete" and row.accuracy is not None:
-                self._replicates.setdefault(row.of, {})[row.number] = row.accuracy
+                self._replicates.setdefault(row.replicate_of, {})[row.number] = row.accuracy
         elif (row.searched or row.kind == "baseline") and row.key is not None:
             seen = self._firsts.get(row.number)
             if seen is None:
@@ -149,7 +149,7 @@ class Sentences:
         candidate, row = self._firsts[number]
         spread = (variance(errors), 0.0) if len(errors) > 1 else ()
         values = (fmean(errors), float(row.flops))
-        here = row.kind in ("trained", "baseline")  # not on the machines of an earlier study
+        here = row.kind in ("searched", "baseline")  # not on the machines of an earlier study
         seconds = row.seconds if here else None
         return Observation(candidate, values, len(errors), spread, eligible=row.searched, seconds=seconds)
 
@@ -157,7 +157,7 @@ class Sentences:
         more = self._replicates.get(number, {}) if replicates else {}
         return [1 - float(self._firsts[number][1].accuracy or 0.0), *(1 - more[other] for other in sorted(more))]
 
-    # -- as a space of candidates, see `metamixer.search.samplers.variation.Draws`
+    # -- as a space of candidates, see `metamixer.search.samplers.core.variation.Draws`
 
     def derive(self, choose: Callable[[str, Choice], Any], source: str) -> Candidate | None:
         """The candidate whose choices `choose` answers."""

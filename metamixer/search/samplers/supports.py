@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from metamixer.search.config import SAMPLERS, SearchSection
-from metamixer.search.samplers.engine import KnownCost
+from metamixer.search.configuration import SAMPLERS, SearchSection
+from metamixer.search.samplers.core.observations import Supports
+from metamixer.search.samplers.core.optimizer import KnownCost
 from metamixer.search.samplers.evolution import Evolution
-from metamixer.search.samplers.observed import Supports
 
 OPTUNA: dict[str, tuple[type[BaseSampler], Supports]] = {
     "random": (RandomSampler, Supports("the prior alone", "all")),

@@ -1,0 +1,19 @@
+"""The command line: one command, one file.
+
+Nothing heavy is imported before a command runs, so `metamixer --help` answers at once. Exit codes: 0 done, 1 the
+command ran and the answer is bad, 2 the input is wrong (one message, no traceback), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from metamixer.cli import catalog, dashboard, diff, report, search, show, simulate, space, table, task, words
+from metamixer.cli.program import app, order
+
+# --help lists them in this order: the way of somebody who begins.
+_COMMANDS = (search, dashboard, report, show, space, task, catalog, words, diff, simulate, table)
+order(module.__name__.rpartition(".")[2] for module in _COMMANDS)
+
+
+def main() -> None:
+    """The program `metamixer`."""
+    app()

@@ -1,0 +1,40 @@
+"""`metamixer catalog`."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metamixer.cli.program import Json, command
+from metamixer.errors import UserError
+
+
+@command(epilog="Examples: metamixer catalog ffnet_1 --svg ffnet_1.svg; metamixer catalog --unsaid")
+def catalog(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One system; all are listed without.")] = None,
+    unsaid: Annotated[
+        bool, typer.Option("--unsaid", metavar="", help="List what no sentence says, with the reason.")
+    ] = False,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the system's drawing to this file.")] = None,
+    as_json: Json = False,
+) -> int | None:
+    """List published systems as sentences, with their published and their counted costs; or show one."""
+    from metamixer.catalog.command import catalog, list_unsaid
+
+    if name is None and svg is not None:
+        raise UserError("--svg draws one system", None, "name it: metamixer catalog ffnet_1 --svg ffnet_1.svg")
+    if name is None and unsaid:
+        return list_unsaid(as_json=as_json)
+    if name is None or (as_json and svg is None):
+        return catalog(name=name, as_json=as_json)
+    from metamixer.report.command import draw_sentence, show_sentence
+
+    return catalog(
+        name=name,
+        as_json=as_json,
+        show=show_sentence,
+        draw=None if svg is None else functools.partial(draw_sentence, svg=svg),
+    )

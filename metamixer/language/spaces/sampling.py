@@ -1,0 +1,347 @@
+"""Drawing: choices are taken from left to right, each among the alternatives that can still be completed.
+
+A draw therefore never fails where one well-typed sentence exists.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Mapping, Sequence
+from itertools import count
+from typing import Any, NamedTuple
+
+from metamixer.language.checking.inference import check_node
+from metamixer.language.checking.types import Context, Mismatch
+from metamixer.language.checking.vocabulary import words
+from metamixer.language.spaces.choice import Choice, Choose, Value
+from metamixer.language.spaces.outcomes import Reach
+from metamixer.language.spaces.plan import (
+    Chosen,
+    Closed,
+    Deciding,
+    Drawer,
+    Ends,
+    Goal,
+    Parted,
+    Passed,
+    Placed,
+    Ruled,
+    Shared,
+    State,
+    Step,
+    Taken,
+    Written,
+)
+from metamixer.language.syntax.nodes import Node, Rewritten, X, chain, joined, make, place, size, word
+from metamixer.language.syntax.printer import domain_of, weights_of
+
+
+class Spot(NamedTuple):
+    """Where a phrase stands in the body of a rule, for the names of its choices.
+
+    Attributes:
+        copy: which copies of ``each`` it stands in, ``[2]``.
+        choices: choices of this body written before the phrase.
+        refs: references of this body before the phrase, by rule.
+        slots: for an expansion, the spots of the arguments passed through.
+    """
+
+    copy: str = ""
+    choices: int = 0
+    refs: tuple[tuple[str, int], ...] = ()
+    slots: tuple[Spot, ...] = ()
+
+
+def behind(spot: Spot, written: Written) -> Spot:
+    """The spot behind so many choices and references."""
+    choices, named = written
+    if not named:
+        return Spot(spot.copy, spot.choices + choices, spot.refs, spot.slots) if choices else spot
+    refs = dict(spot.refs)
+    for rule, n in named:
+        refs[rule] = refs.get(rule, 0) + n
+    return Spot(spot.copy, spot.choices + choices, tuple(refs.items()), spot.slots)
+
+
+Drawn = tuple[Node, Ends]
+Body = Generator[Step, Any, Drawn]  # asks for choices and rules, each as a step, is sent the answers, ends
+
+
+class Drawing:
+    """One draw: answers choices by the prior or by ``choose``, and remembers what was taken.
+
+    A body of a rule asks for its choices and for the rules that it names, one after the other. What it asks for
+    depends on the answers alone, so bodies are followed along the steps that earlier draws left behind, and only
+    worked out where an answer is new.
+    """
+
+    def __init__(self, drawer: Drawer, rng: random.Random, choose: Choose | None = None) -> None:
+        self.drawer, self.rng, self.choose = drawer, rng, choose
+        self.taken: dict[str, Value] = {}
+
+    def rule(self, ruled: Ruled, path: str) -> Drawn:
+        """Draws a rule; ``path`` are the references from the start rule to this one."""
+        step = ruled.start
+        if step is None:
+            step = ruled.start = self._next(expanded(self.drawer, ruled), None)
+        body: Body | None = None
+        answers: list[Any] = []
+        phrases: tuple[Node, ...] = ()
+        while True:
+            choice = step.choice
+            answer: Any
+            if choice is not None:
+                name = path + step.name
+                answer = choice.draw(self.rng) if self.choose is None else self._asked(name, choice)
+                self.taken[name] = answer
+            elif step.rule is not None:
+                answer = self.rule(step.rule, path + step.name)
+                if ruled.holes:
+                    phrases += answer[:1]
+                    answer = answer[1]
+            else:
+                break
+            answers.append(answer)
+            following = step.then.get(answer)
+            if following is None:
+                given = with_holes(answers)
+                if body is None:
+                    body = expanded(self.drawer, ruled)
+                    for earlier in (None, *given[:-1]):
+                        body.send(earlier)
+                following = self._next(body, given[-1])
+                self.drawer.remember(step, answer, following)
+            step = following
+        assert step.end is not None
+        if not phrases:
+            return step.end
+        known: Drawn | None = step.then.get(phrases)
+        if known is None:
+            known = within(ruled, filled(step.end[0], phrases)), step.end[1]
+            if not ruled.anew:
+                self.drawer.remember(step, phrases, known)
+        return known
+
+    def phrase(self, node: Node, goal: Goal) -> Drawn:
+        """Draws a phrase that stands in no rule and has no choices of its own."""
+        body = drawn(self.drawer, node, goal, Spot())
+        step = self._next(body, None)
+        while step.end is None:
+            assert step.choice is not None
+            step = self._next(body, step.choice.draw(self.rng))
+        return step.end
+
+    def _asked(self, name: str, choice: Choice) -> Value:
+        assert self.choose is not None
+        value = self.choose(name, choice)
+        if value not in choice.viable:
+            raise ValueError(f"{name} was answered with {value!r}, which is not viable: {choice.viable}")
+        return value
+
+    @staticmethod
+    def _next(body: Body, answer: Any) -> Step:
+        try:
+            return body.send(answer)
+        except StopIteration as stop:
+            return Step(end=stop.value)
+
+
+def expanded(drawer: Drawer, ruled: Ruled) -> Body:
+    """Draws a rule's body, as the reference to it ends."""
+    node, inner = yield from drawn(drawer, ruled.body, ruled.goal, Spot())
+    ends = ruled.ends.get(inner)
+    if ends is None:
+        reached = {contexts: inner.of[inside] for contexts, inside in ruled.entered.items() if inside in inner.of}
+        allowed = {c: end for c, end in reached.items() if end in ruled.outer.worlds[c]}
+        ends = ruled.ends[inner] = drawer.ends(allowed)
+    return node if _holes(node) else within(ruled, node), ends
+
+
+def within(ruled: Ruled, node: Node) -> Node:
+    """A drawn body as it stands for the reference: with a scope of its own where D would mean another width."""
+    return word("unit", node) if ruled.rewidth and names_width(node) else node
+
+
+def with_holes(answers: list[Any]) -> list[Any]:
+    """Answers as a body takes them: where a rule's phrase was left open, a numbered hole stands for it."""
+    numbers = count()
+    return [(make("hole", next(numbers)), answer) if type(answer) is Ends else answer for answer in answers]
+
+
+def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
+    """Draws a phrase: what is written, and how it ends in the worlds that remain possible."""
+    plan = goal.plans.get(node) or drawer.plan(node, goal)
+    if isinstance(plan, Closed):
+        return node, plan.ends
+    if isinstance(plan, Parted):
+        return (yield from _parts(drawer, node, goal, plan.state, spot))
+    if isinstance(plan, Chosen):
+        value = yield Step(f"{spot.copy}#{spot.choices + 1}", plan.choice)
+        index = plan.choice.domain.index(value)
+        option, before = plan.options[index], plan.before[index]
+        return (yield from drawn(drawer, option, plan.goals[value], behind(spot, before)))
+    if isinstance(plan, Ruled):
+        return (yield Step(spot.copy + reference(node, spot), rule=plan))
+    if isinstance(plan, Passed):
+        inner, ends = yield from drawn(drawer, node.kids[0], goal, spot.slots[node.data])
+        return make("slot", node.data, (inner,)), ends
+    if isinstance(plan, Taken):
+        return (yield from drawn(drawer, node.kids[node.data], goal, behind(spot, plan.before)))
+    if isinstance(plan, Deciding):
+        value = yield Step(f"{spot.copy}#{spot.choices + plan.number}", plan.choice)
+        index = plan.choice.domain.index(value)
+        return (yield from drawn(drawer, plan.options[index], plan.goals[value], spot))
+    if isinstance(plan, Placed):
+        inner, ends = yield from drawn(drawer, node.kids[0], plan.goal, spot)
+        places, final = drawer.behind_operand(node, goal, plan, ends)
+        where, place_ends = yield from drawn(drawer, node.kids[1], places, behind(spot, drawer.before(node, 1)))
+        return place(inner, where), drawer.ends(
+            {k: v for item in place_ends.of.items() for k, v in final[item].items()}
+        )
+    return (yield from _shared(drawer, node, goal, plan, spot))
+
+
+def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> Body:
+    done: dict[int, Node] = {}
+    copies: list[Node] = []
+    each = node.op == "word" and node.data[0] == "each"
+    names: dict[int, str] = {}
+    while state.final is None:
+        index, kid = state.index, state.kid
+        plan = state.goal.plans.get(kid) or drawer.plan(kid, state.goal)
+        if index < 0:  # an expansion: its arguments keep the names they have in the text
+            slots = tuple(behind(spot, drawer.before(node, i)) for i in range(len(node.kids)))
+            part, ends = yield from drawn(drawer, kid, state.goal, Spot(spot.copy, slots=slots))
+            done |= {slot.data: slot.kids[0] for slot in _slots(part)}
+        else:
+            if isinstance(plan, Closed):
+                part, ends = kid, plan.ends
+            else:
+                copy = f"{spot.copy}[{len(copies) + 1}]" if each and index == 0 else spot.copy
+                if isinstance(plan, Ruled):
+                    name = names.get(index)
+                    if name is None:
+                        name = names[index] = reference(kid, behind(spot, drawer.before(node, index)))
+                    part, ends = yield Step(copy + name, rule=plan)
+                else:
+                    where = behind(spot, drawer.before(node, index))
+                    part, ends = yield from drawn(drawer, kid, state.goal, where._replace(copy=copy))
+            done[index] = part
+            if index == 0:
+                copies.append(part)
+        state = state.next.get(ends) or drawer.following(node, goal, state, ends)
+    return _rebuilt(node, done, copies), state.final
+
+
+def reference(node: Node, spot: Spot) -> str:
+    """The name of a rule where it is referred to, behind the copy."""
+    rule = node.data[0]
+    nth = dict(spot.refs).get(rule, 0) + 1
+    return f"/{rule}~{nth}" if nth > 1 else f"/{rule}"
+
+
+def _shared(drawer: Drawer, node: Node, goal: Goal, plan: Shared, spot: Spot) -> Body:
+    name, value, body = node.data[0], node.kids[0], node.kids[1]
+    inner = X
+    if plan.goal.worlds:  # a name that nothing uses is not drawn
+        inner, _ = yield from drawn(drawer, value, plan.goal, spot)
+    after = behind(spot, drawer.before(node, 1))
+    if node.op == "pick":
+        settled = substitute(body, name, word("unit", inner) if names_width(inner) else inner)
+    else:
+        settled = make("tie", node.data, (inner, body))
+    return (yield from drawn(drawer, settled, drawer.reaching(settled, goal), after))
+
+
+def _slots(node: Node) -> list[Node]:
+    if node.op == "slot":
+        return [node]
+    return [slot for kid in node.kids for slot in _slots(kid)]
+
+
+def filled(node: Node, phrases: Sequence[Node]) -> Node:
+    """A phrase with its holes filled."""
+    if node.op == "hole":
+        return phrases[node.data]
+    if not _holes(node):
+        return node
+    if node.op == "copies":
+        return repeated([filled(kid, phrases) for kid in node.kids])
+    parts: list[list[Node]] = []
+    for kid in node.kids:
+        if kid.op == "copies" and node.op == "seq":
+            parts.append(runs([filled(copy, phrases) for copy in kid.kids]) or [X])
+        else:
+            parts.append([filled(kid, phrases)])
+    if node.op == "seq" and [X] in parts:
+        parts = [part for part in parts if part != [X]] or [[X]]
+    return joined(node, tuple([kid for part in parts for kid in part]))
+
+
+def _holes(node: Node) -> bool:
+    known = node.cache.get("holes")
+    if known is None:
+        known = node.cache["holes"] = node.op == "hole" or any(_holes(kid) for kid in node.kids)
+    return known
+
+
+def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
+    """The phrase with its parts drawn; repetitions drawn one by one are written out."""
+    kids = tuple(drawn.get(i, kid) for i, kid in enumerate(node.kids))
+    if node.op == "word" and node.data[0] == "each":
+        return make("copies", None, tuple(copies)) if any(map(_holes, copies)) else repeated(copies)
+    if node.op == "power" and kids[1].op == "size" and kids[1].data in ("0", "1"):
+        return kids[0] if kids[1].data == "1" else X
+    if node.op == "seq" and X in drawn.values():  # an alternative that was nothing
+        kids = tuple(kid for kid in kids if kid is not X) or (X,)
+    return joined(node, kids)
+
+
+def repeated(copies: Sequence[Node]) -> Node:
+    """Copies in sequence."""
+    phrases = runs(copies)
+    return chain("seq", phrases) if phrases else X
+
+
+def runs(copies: Sequence[Node]) -> list[Node]:
+    """Copies in sequence, equal neighbours as a power."""
+    found: list[tuple[Node, int]] = []
+    for copy in copies:
+        if found and found[-1][0] is copy:
+            found[-1] = (copy, found[-1][1] + 1)
+        else:
+            found.append((copy, 1))
+    return [copy if n == 1 else make("power", None, (copy, size(n))) for copy, n in found]
+
+
+def substitute(node: Node, name: str, value: Node) -> Node:
+    """The phrase with a bound name replaced; inner bindings of the same name hide it."""
+    if name not in node.names:
+        return node
+    if node.op == "word" and not node.kids:
+        return value
+    if node.op == "choice":
+        kids = tuple(substitute(kid, name, value) for kid in node.kids)
+        return make("choice", Rewritten(weights_of(node), domain_of(node)), kids)
+    if node.op in ("let", "tie", "pick") and node.data[0] == name:
+        return make(node.op, node.data, (substitute(node.kids[0], name, value), node.kids[1]))
+    return joined(node, tuple(substitute(kid, name, value) for kid in node.kids))
+
+
+def names_width(node: Node) -> bool:
+    """Whether the letter D stands outside of an inner scope."""
+    if node.op == "size":
+        return "D" in node.data
+    if node.op == "word" and node.data[0] in words() and words()[node.data[0]].scope:
+        return False
+    return any(names_width(kid) for kid in node.kids)
+
+
+def settle(node: Node, ctx: Context) -> Node:
+    """A phrase that only names draws and repetitions (``pick``, ``each``) without choices, written out."""
+    drawer = Drawer(Reach({}))
+    goal = drawer.goal({(ctx,): frozenset(drawer.reach.outcomes(node, (ctx,)))})
+    if not goal.worlds[(ctx,)]:
+        check_node(node, ctx)  # says which part does not fit
+        raise Mismatch("its parts do not fit together", None, node)
+    return Drawing(drawer, random.Random(0)).phrase(node, goal)[0]

@@ -1,0 +1,271 @@
+"""Text -> node, with errors that show the place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lark import Lark, Token, Transformer_NonRecursive, v_args
+from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
+
+from metamixer.errors import LanguageError
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, chain, make
+from metamixer.language.syntax.printer import text
+
+Spans = dict[Node, tuple[int, int]]
+
+# How the tokens of the grammar are called in messages.
+CALLED = {
+    "NAME": "a word", "SIZE": "a size", "NUMBER": "a number", "VIEW": "T", "PLACE": "N(..)", "HASH": "#", "LPAR": "(",
+    "RPAR": ")", "LSQB": "[", "RSQB": "]", "LBRACE": "{", "RBRACE": "}", "__ANON_0": ">>", "__ANON_1": "++",
+    "__ANON_2": "->", "__ANON_3": "..", "PLUS": "+", "MINUS": "-", "STAR": "*", "AMPERSAND": "&", "AT": "@",
+    "CIRCUMFLEX": "^", "VBAR": "|", "COLON": ":", "COMMA": ",", "EQUAL": "=", "IN": "in", "STEP": "step",
+    "LET": "let", "TIE": "tie", "PICK": "pick", "$END": "the end",
+}  # fmt: skip
+
+
+@cache
+def _parser() -> Lark:
+    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
+    return Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=True)
+
+
+def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
+    """The node of a sentence and where each of its phrases stands in the text.
+
+    Args:
+        source: the sentence.
+        place: what the text is called in messages, such as a file and a rule.
+
+    Raises:
+        LanguageError: the text is no sentence; the message shows line, column and a caret.
+    """
+    try:
+        tree = _parser().parse(source)
+        build = _Build()
+        node = build.transform(tree)
+    except UnexpectedInput as error:
+        raise _syntax_error(source, error, place) from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, _FlawError):
+            flaw = error.orig_exc
+            raise LanguageError(pointed(source, flaw.at, flaw.message), place, flaw.advice) from None
+        raise
+    if node.nesting > nodes.DEEPEST:
+        raise LanguageError(
+            pointed(source, 0, f"phrases stand {node.nesting} deep inside one another"),
+            place,
+            f"{nodes.DEEPEST} levels are the limit; write repetition as e^4",
+        )
+    return node, build.spans
+
+
+def pointed(source: str, at: int, message: str) -> str:
+    """A message with the line it speaks of and a caret below the place."""
+    at = min(max(at, 0), len(source))
+    start = source.rfind("\n", 0, at) + 1
+    end = source.find("\n", at)
+    line = source[start : end if end >= 0 else len(source)]
+    number, column = source.count("\n", 0, at) + 1, at - start
+    first, cut = 0, line
+    if len(line) > 110:  # show the surroundings only
+        first = max(0, min(column - 50, len(line) - 100))
+        cut = line[first : first + 100]
+    where = f"line {number}, column {column + 1}" if "\n" in source else f"column {column + 1}"
+    return f"{message} ({where})\n    {cut}\n    {' ' * (column - first)}^"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that looks most like this one, for "did you mean"."""
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+class _FlawError(Exception):
+    def __init__(self, message: str, at: int, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.at, self.advice = message, at, advice
+
+
+@v_args(meta=True)
+class _Build(Transformer_NonRecursive):
+    """Tree of the grammar -> interned nodes; remembers the first place of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans: Spans = {}
+
+    def _at(self, meta: Any, node: Node) -> Node:
+        if not meta.empty:
+            self.spans.setdefault(node, (meta.start_pos, meta.end_pos))
+        return node
+
+    def start(self, meta: Any, kids: list[Any]) -> Node:
+        return kids[0]
+
+    def size(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, make("size", str(kids[0])))
+
+    def number(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, nodes.number(float(kids[0])))
+
+    def args(self, meta: Any, kids: list[Any]) -> list[tuple[str | None, Node]]:
+        return [kid for kid in kids if kid is not None]
+
+    def arg(self, meta: Any, kids: list[Any]) -> tuple[str | None, Node]:
+        return (str(kids[0]) if kids[0] is not None else None, kids[1])
+
+    def scope(self, meta: Any, kids: list[Any]) -> tuple[str, list[Node]]:
+        return str(kids[0]), [node for _, node in kids[1] or []]
+
+    def word(self, meta: Any, kids: list[Any]) -> Node:
+        name, scope, args = kids
+        scope_name, scope_args = scope or (None, [])
+        args = args or []
+        data = (str(name), tuple(key for key, _ in args), scope_name, len(scope_args))
+        return self._at(meta, make("word", data, tuple(node for _, node in args) + tuple(scope_args)))
+
+    def bankword(self, meta: Any, kids: list[Any]) -> Node:
+        return self.word(meta, [kids[0], None, kids[1]])
+
+    def bank(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, make("bank", None, (kids[0],)))
+
+    def group(self, meta: Any, kids: list[Any]) -> Node:
+        return kids[0] if len(kids) == 1 else self._at(meta, make("group", None, tuple(kids)))
+
+    def part(self, meta: Any, kids: list[Any]) -> tuple[Node | None, Node]:
+        return kids[0], kids[1]
+
+    def split(self, meta: Any, kids: list[Any]) -> Node:
+        flat = tuple(node for share, term in kids for node in (share, term) if node is not None)
+        return self._at(meta, make("split", tuple(share is not None for share, _ in kids), flat))
+
+    def alt(self, meta: Any, kids: list[Any]) -> tuple[Node, Node | None]:
+        return kids[0], kids[1] if len(kids) > 1 else None
+
+    def choice(self, meta: Any, kids: list[Any]) -> Node:
+        terms = tuple(term for term, _ in kids)
+        if len(terms) == 1:
+            return terms[0]
+        if len(set(terms)) < len(terms):
+            twice = next(term for term in terms if terms.count(term) > 1)
+            raise _FlawError(
+                f"the alternative {text(twice)} is written twice",
+                meta.start_pos,
+                f"give it a weight: {{{text(twice)}: 2 | ..}}",
+            )
+        weights = tuple(text(weight) if weight is not None else None for _, weight in kids)
+        for weight in weights:
+            if weight is not None and not (weight.replace(".", "", 1).isdigit() and float(weight) > 0):
+                raise _FlawError(
+                    f"the weight {weight} is not a positive number",
+                    meta.start_pos,
+                    "leave out an alternative that is never to be drawn",
+                )
+        return self._at(meta, make("choice", weights if any(weights) else None, terms))
+
+    def range(self, meta: Any, kids: list[Any]) -> Node:
+        ends = [str(kid) if kid is not None else "1" for kid in kids]
+        for end in ends:
+            if not end.isdigit():
+                raise _FlawError(
+                    f"the range end {end} is not an integer",
+                    meta.start_pos,
+                    "write integers: {2..6} or {16..64 step 16}",
+                )
+        low, high, step = (int(end) for end in ends)
+        if low > high or step < 1:
+            raise _FlawError(
+                f"the range {low}..{high} step {step} is empty", meta.start_pos, "write the lower end first: {2..6}"
+            )
+        return self._at(meta, make("range", (low, high, step)) if low + step <= high else make("size", str(low)))
+
+    def seq(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, chain("seq", kids))
+
+    def sum(self, meta: Any, kids: list[Any]) -> Node:
+        signs = "+" + "".join(str(kid) for kid in kids if isinstance(kid, Token))
+        return self._at(meta, nodes.total(signs, [kid for kid in kids if not isinstance(kid, Token)]))
+
+    def prod(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, chain("prod", kids))
+
+    def cat(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, chain("cat", kids))
+
+    def mem(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, chain("mem", kids))
+
+    def read(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, chain("read", kids))
+
+    def at(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, nodes.place(*kids))
+
+    def power(self, meta: Any, kids: list[Any]) -> Node:
+        return self._at(meta, make("power", None, tuple(kids)))
+
+    def bind(self, meta: Any, kids: list[Any]) -> tuple[str, Node, int]:
+        if kids[0] == "x":
+            raise _FlawError("x is always the input and cannot be bound", meta.start_pos, "choose another name")
+        return str(kids[0]), kids[1], meta.start_pos
+
+    def binder(self, meta: Any, kids: list[Any]) -> Node:
+        op, *binds, body = kids
+        node = body
+        # one binder a node: later bindings may use earlier ones
+        for name, value, _ in reversed(binds):
+            node = self._at(meta, make(str(op), (name,), (value, node)))
+        return node
+
+
+def _syntax_error(source: str, error: UnexpectedInput, place: str | None) -> LanguageError:
+    unbalanced = _unbalanced(source)
+    if unbalanced:
+        return LanguageError(pointed(source, unbalanced[0], unbalanced[1]), place, unbalanced[2])
+    at: int
+    if isinstance(error, UnexpectedCharacters):
+        at, expected = error.pos_in_stream or 0, error.allowed or set()
+        message = f"{source[at]!r} is no part of the language here"
+    elif isinstance(error, UnexpectedToken):
+        at, expected = error.token.start_pos or 0, error.accepts or error.expected
+        at = len(source) if error.token.type == "$END" else at
+        message = (
+            "the sentence ends too early" if error.token.type == "$END" else f"{str(error.token)!r} cannot stand here"
+        )
+    else:  # pragma: no cover - lark has no other kind for LALR
+        at, expected, message = len(source), set(), "this is no sentence"
+    if (at < len(source) and source[at] == "N") or source[max(at - 1, 0) : at + 1] == "@N":
+        return LanguageError(pointed(source, at, message), place, "a bare N is the number of tokens; the place is N(3)")
+    names = sorted({CALLED.get(name, name) for name in expected})
+    return LanguageError(pointed(source, at, message), place, f"expected one of: {'  '.join(names)}" if names else None)
+
+
+def _unbalanced(source: str) -> tuple[int, str, str] | None:
+    closing = {"(": ")", "[": "]", "{": "}"}
+    stack: list[tuple[str, int]] = []
+    for at, sign in enumerate(source):
+        if sign in closing:
+            stack.append((sign, at))
+        elif sign in closing.values():
+            if not stack:
+                return at, f"the bracket {sign} closes nothing", f"take it out, or open it before with {_opens(sign)}"
+            opened, start = stack.pop()
+            if closing[opened] != sign:
+                return (
+                    at,
+                    f"the bracket {sign} cannot close the {opened} of column {start + 1}",
+                    f"write {closing[opened]}",
+                )
+    if stack:
+        return stack[-1][1], f"the bracket {stack[-1][0]} is not closed", f"add {closing[stack[-1][0]]}"
+    return None
+
+
+def _opens(sign: str) -> str:
+    return {")": "(", "]": "[", "}": "{"}[sign]

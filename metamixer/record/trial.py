@@ -1,0 +1,91 @@
+"""One trial of a record: what is stored of it, whatever the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+FORMAT = 2  # the names of the fields of a trial, and of the kinds
+STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "running"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of the record.
+
+    `kind` is `searched` (counts against the budget), `rejected` (a proposal refused before training), `baseline`,
+    `replicate`, or `imported` (trained by the study this one started from; `source` says its run and number there).
+    `state` is `complete`, `pruned`, `failed` or `running`. A `searched` trial that is `pruned` was stopped early: its
+    fidelity is `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params,
+    elementwise, activations for one input. `replicate_of` is the number of the trial that a replicate repeats with
+    another seed, `seed_index` its place among the seeds of that architecture, from 0. `name` is a baseline's in the
+    catalogue, or an initial point's as the study names it. `accuracy` is validation accuracy in 0..1, `loss` validation
+    loss, `seconds` the trial's wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock`
+    the seconds that drivers had run, in all their lives, when the trial was written last. `batch` is the batch size it
+    was trained with where that is not the recipe's, for lack of memory. `weights` is a path relative to the record's
+    folder, None when it was not kept.
+    """
+
+    number: int
+    state: str
+    kind: str
+    reason: str | None = None
+    sentence: str = ""
+    key: str | None = None
+    choices: dict[str, int | str] = field(default_factory=dict)
+    cost: dict[str, int] | None = None
+    accuracy: float | None = None
+    loss: float | None = None
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    seed: int | None = None
+    seed_index: int = 0
+    replicate_of: int | None = None
+    name: str | None = None
+    source: str | None = None
+    batch: int | None = None
+    duplicate_of: int | None = None
+    attempts: int = 1
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    started: float | None = None
+    clock: float | None = None
+    worker: str | None = None
+    device: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    traceback: str | None = None
+    weights: str | None = None
+    epochs: int | None = None
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations for one input: 2 x multiply-accumulates."""
+        return 2 * self.cost["macs"] if self.cost else 0
+
+    @property
+    def values(self) -> list[float] | None:
+        """What Optuna is told: accuracy and FLOPs, of a complete trial alone."""
+        return [self.accuracy, float(self.flops)] if self.state == "complete" and self.accuracy is not None else None
+
+    @property
+    def finished(self) -> bool:
+        return self.state != "running"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its training was ended early, so that it has no value of full fidelity."""
+        return self.searched and self.state == "pruned"
+
+    @property
+    def searched(self) -> bool:
+        """Whether it is the first training of an architecture of the search, here or in an earlier study."""
+        return self.kind in ("searched", "imported")
+
+
+FIELDS = tuple(name for name in Trial.__dataclass_fields__ if name not in ("number", "state"))
+
+
+def to_trial(number: int, state: str, document: dict[str, Any] | None) -> Trial:
+    """A trial from its JSON document; a trial without one was cut off while it was written, or is somebody else's."""
+    if document is None:
+        return Trial(number, state, "rejected", reason="the trial was not written completely")
+    return Trial(number, state, **{name: document[name] for name in FIELDS if name in document})

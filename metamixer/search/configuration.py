@@ -1,0 +1,313 @@
+"""A study's configuration: the TOML file, overrides, and what is refused.
+
+Its sections are the fields of `StudyConfig`: `[study]`, `[training]`, `[limits]`, `[search]`, `[baselines]`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from metamixer import resources
+from metamixer.errors import StudyError
+from metamixer.record import location as storages
+from metamixer.search import budget as budgets
+from metamixer.training.recipe import Recipe
+
+SAMPLERS = ("random", "nsga2", "tpe", "gp", "known-cost", "evolution")
+Keep = Literal["front", "all", "none"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class StudySection(_Section):
+    """What is searched, and how much of it."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder below runs/")]
+    task: Annotated[str, Field(min_length=1)]
+    space: Annotated[str, Field(min_length=1, description="a space that ships, or a path, relative to this file")]
+    budget: Annotated[
+        int | str, Field(description="architectures trained (40; refused proposals do not count), or 300epochs, or 2h")
+    ] = 40
+    warm_start: Annotated[str | None, Field(min_length=1, description="an earlier run whose trainings are known")] = (
+        None
+    )
+    seeds: Annotated[int, Field(ge=1, description="seeds of each searched architecture, one after another")] = 1
+    confirm: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="seeds of each baseline, of each member of the front, and of each that the model holds for one",
+        ),
+    ] = 3
+    seed: Annotated[int, Field(ge=0)] = 0
+    keep: Annotated[Keep, Field(description="whose weights are kept")] = "front"
+    storage: Annotated[
+        str | None, Field(description="a database's URL, ${VARIABLES} filled in; default: study.db in the run's folder")
+    ] = None
+
+    @field_validator("storage")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        if value is not None and value.partition("://")[0] not in storages.SCHEMES:
+            raise ValueError("a record lies on a PostgreSQL server, postgresql://host/database, or else in a file")
+        return value
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _amount_of_a_unit(cls, value: Any) -> int | str:
+        found = budgets.parse(value)
+        if found.amount < 1 and found.unit != "hours":
+            raise ValueError(f"a search of {found.amount:g} trials trains nothing")
+        return int(found.amount) if found.unit == "trainings" else found.text
+
+
+class Limits(_Section):
+    """Bounds for one input, of the whole network with the task's head; without one there is none."""
+
+    macs: Annotated[int | None, Field(gt=0)] = None
+    params: Annotated[int | None, Field(gt=0)] = None
+
+
+class SearchSection(_Section):
+    """How proposals are made and where they are trained."""
+
+    sampler: Literal["random", "nsga2", "tpe", "gp", "known-cost", "evolution"] = "known-cost"
+    startup: Annotated[
+        int, Field(ge=1, description="finished trials before the sampler takes over from prior draws")
+    ] = 12
+    start: Annotated[
+        tuple[str, ...],
+        Field(description="what the search begins with: catalogue entries, trials of runs (digits#12), sentences"),
+    ] = ()
+    workers: Annotated[
+        int | None, Field(ge=1, description="trials at a time; default: one a core, or as GPUs allow")
+    ] = None
+    threads: Annotated[int, Field(ge=1, description="CPU threads of one trial")] = 1
+    gpus: Annotated[float, Field(ge=0, description="GPUs of one trial: a fraction shares one")] = 0
+    address: Annotated[
+        str | None, Field(min_length=1, description="a running Ray cluster, host:port; default: this machine alone")
+    ] = None
+    time_limit: Annotated[float | None, Field(gt=0, description="seconds of one trial")] = 120
+    memory_limit: Annotated[
+        float | None, Field(gt=0, description="megabytes of a worker's process; a trial that makes it larger is ended")
+    ] = None
+    retry_out_of_memory: Annotated[
+        int,
+        Field(ge=0, le=10, description="times a trial that ran out of memory is tried again, each at half the batch"),
+    ] = 0
+    evaluate: Annotated[str, Field(pattern=r"^[\w.]+:\w+$", description="what trains, as package.module:function")] = (
+        "metamixer.training.evaluate:evaluate"
+    )
+    callbacks: Annotated[
+        tuple[str, ...], Field(description="where trials are shown too: tensorboard, mlflow, wandb, or your own")
+    ] = ()
+    references: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$", description="accuracies to print beside the best")] = (
+        "metamixer.training.reference:reference_accuracies"
+    )
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_shared(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("GPUs of one trial are a fraction up to 1, or a whole number")
+        return value
+
+
+class Stopping(_Section):
+    """Which trainings are ended early: asynchronous successive halving by error at a rung and known cost."""
+
+    rule: Annotated[Literal["none", "halving"], Field(description="none: everything is trained to the end")] = "none"
+    first: Annotated[
+        int | None, Field(ge=1, description="epoch of the first rung; left out: when half of the epochs are over")
+    ] = None
+    reduction: Annotated[int, Field(ge=2, description="one of so many goes on; rungs lie so many times apart")] = 3
+    doubt: Annotated[
+        float,
+        Field(
+            ge=0,
+            description="what is expected to end on the front when its rung is wrong by so many standard deviations"
+            " goes on; 0: plain successive halving",
+        ),
+    ] = 2.5
+    brackets: Annotated[
+        int, Field(ge=1, description="trials take turns in sets of rungs; each starts a rung later")
+    ] = 1
+
+
+class Baselines(_Section):
+    """Catalogue entries trained under the same recipe; they do not count against the budget."""
+
+    names: Annotated[
+        tuple[str, ...] | None, Field(description="by default all that the catalogue has for the task")
+    ] = None
+
+
+class StudyConfig(_Section):
+    """A whole study, resolved: every key has its value."""
+
+    study: StudySection
+    training: Recipe = Field(default_factory=Recipe)
+    limits: Limits = Limits()
+    search: SearchSection = SearchSection()
+    stopping: Stopping = Stopping()
+    baselines: Baselines = Baselines()
+
+    @property
+    def budget(self) -> budgets.Budget:
+        """What may be spent."""
+        return budgets.parse(self.study.budget)
+
+    @model_validator(mode="after")
+    def _one_training_at_least(self) -> StudyConfig:
+        budget, epochs = self.budget, self.training.epochs
+        if budget.unit == "epochs" and budget.amount < epochs:
+            raise StudyError(
+                f"{budget} are not enough for one training, which takes {epochs}",
+                "study.budget",
+                f"give a budget of {epochs}epochs or more, or fewer training.epochs",
+            )
+        return self
+
+
+def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
+    """The configuration in a study file, with `section.key=value` overrides.
+
+    Raises:
+        ResourceError: There is no such study.
+        StudyError: The file is no TOML, or a key or value is refused; the message names line, key and nearest key.
+    """
+    path = resources.find("studies", name_or_path)
+    text = path.read_text(encoding="utf-8")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"not a TOML file: {error}", place=str(path)) from None
+    config = parse(document, overrides, text, str(path))
+    beside = path.parent / config.study.space
+    if config.study.space.endswith(".toml") and not Path(config.study.space).is_file() and beside.is_file():
+        config = config.model_copy(update={"study": config.study.model_copy(update={"space": str(beside)})})
+    return config
+
+
+def parse(document: dict[str, Any], overrides: Sequence[str] = (), text: str = "", file: str = "") -> StudyConfig:
+    """The configuration in a parsed study file; `text` and `file` are where messages point to."""
+    given = {}
+    for override in overrides:
+        path, value = _override(override)
+        _put(document, path, value, override)
+        given[path] = override
+    try:
+        return StudyConfig.model_validate(document)
+    except ValidationError as error:
+        raise _refusal(error, given, text, file) from None
+
+
+def to_toml(config: StudyConfig) -> str:
+    """The resolved configuration as a study file that starts the same study."""
+    lines = []
+    for section, values in config.model_dump(mode="json").items():
+        lines.append(f"[{section}]")
+        # TOML has no null: a key without a value is left out, and so has its default, None.
+        lines += [f"{key} = {_toml(value)}" for key, value in values.items() if value is not None]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items() if item is not None) + " }"
+    return json.dumps(value)
+
+
+def _override(text: str) -> tuple[tuple[str, ...], Any]:
+    name, equals, value = text.partition("=")
+    path = tuple(part.strip() for part in name.split("."))
+    if not equals or len(path) < 2 or not all(path):
+        raise StudyError(
+            f"cannot read the override {text!r}", place="--set", advice="write section.key=value: training.epochs=3"
+        )
+    try:
+        return path, tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return path, value.strip()
+
+
+def _put(document: dict[str, Any], path: tuple[str, ...], value: Any, override: str) -> None:
+    table = document
+    for part in path[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise StudyError(f"{part} is not a section", place=f"--set {override}")
+    table[path[-1]] = value
+
+
+def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: str, file: str) -> StudyError:
+    first = error.errors()[0]
+    path = tuple(str(part) for part in first["loc"])
+    name = ".".join(path)
+    place = next((f"--set {given[p]}" for p in given if p == path[: len(p)]), None) or _where(path, text, file)
+    if first["type"] == "extra_forbidden":
+        known = _known(path[:-1])
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        what = "section" if len(path) == 1 else "key"
+        advice = f"did you mean {near[0]}? " if near else ""
+        return StudyError(f"unknown {what} {name}", place, advice + f"known here: {', '.join(known)}")
+    if first["type"] == "missing":
+        return StudyError(f"{name} is missing", place, f"add it to the study: [{path[0]}]")
+    if first["type"] == "literal_error":
+        known = [item.strip("' ") for item in re.split(r",| or ", first["ctx"]["expected"])]
+        near = difflib.get_close_matches(str(first["input"]), known, n=1)
+        advice = f"did you mean {near[0]}? " if near else ""
+        return StudyError(f"unknown {path[-1]} {first['input']!r}", place, advice + f"one of: {', '.join(known)}")
+    message = first["msg"].removeprefix("Value error, ")
+    if path == ("study", "budget"):
+        if message.endswith("trains nothing"):
+            return StudyError(message, place, "give study.budget (--budget) at least 1")
+        return StudyError(f"{name} = {first['input']!r}: {message}", place, "write --budget 40, 300epochs or 2h")
+    if path == ("study", "name"):
+        advice = "a run's name is letters, digits, '.', '_' and '-', and begins with a letter or a digit"
+        return StudyError(f"{name} = {first['input']!r} is no name of a folder", place, advice)
+    if path == ("study", "storage"):
+        return StudyError(f"{name}: {message}", storages.hidden(place), "write its URL, or leave --storage out")
+    return StudyError(f"{name} = {first['input']!r}: {message[0].lower()}{message[1:]}", place)
+
+
+def _known(path: tuple[str, ...]) -> list[str]:
+    model: Any = StudyConfig
+    for part in path:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def _where(path: tuple[str, ...], text: str, file: str) -> str:
+    """File and line of a key, or of its section when the key is missing."""
+    section, line_of_section = "", None
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"\s*\[([^\[\]]+)\]", line)
+        if header:
+            section = header.group(1).strip()
+            if section == ".".join(path[:-1]) or section == ".".join(path) or section == path[0]:
+                line_of_section = number
+            continue
+        key = re.match(r"\s*([\w.-]+|\"[^\"]*\")\s*=", line)
+        if key and section == path[0] and len(path) > 1 and key.group(1).strip('"') == path[1]:
+            return f"{file}, line {number}"
+    found = f"{file}, line {line_of_section}" if line_of_section else file
+    return found or "study configuration"

@@ -1,0 +1,166 @@
+"""Ray for one search: started on this machine, or a cluster that is joined; and what dead processes left of it.
+
+Started here, Ray listens on loopback and dies with the search. A cluster is joined only where its address is given,
+whatever the environment says.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metamixer.errors import ResourceError
+from metamixer.search.storage.lease import process_started
+
+_FOLDER = "metamixer-ray-"
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
+    # Every trial has a thread of its own in its worker; glibc gives threads heaps that are never given back.
+    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
+}
+
+
+@dataclass(frozen=True)
+class Local:
+    """What a Ray of this process alone is given."""
+
+    cpus: int
+    gpus: int
+
+
+@contextmanager
+def joined(local: Local | None, address: str | None) -> Iterator[tuple[Any, Path]]:
+    """Ray, of this process alone or a cluster that runs, and a folder for Tune's files; neither is left behind.
+
+    Args:
+        local: What Ray is started with here; None to join a cluster.
+        address: The cluster, `host:port`.
+
+    Raises:
+        ResourceError: Ray cannot be started, or the cluster not be joined.
+    """
+    os.environ.update(_ENVIRONMENT)
+    # "No cluster": Ray listens on loopback. It replaces a loopback address that `ray.init` is given by the host's own.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0" if local else "1"
+    os.environ.pop("RAY_ADDRESS", None)
+    if address is not None:
+        _look_for(address)
+    import ray
+    from ray._private import ray_constants
+
+    ray_constants.ENABLE_RAY_CLUSTER = local is None  # where Ray was imported before, it has not seen the line above
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():
+        raise ResourceError("Ray is already running in this process", advice="call ray.shutdown(), or run inline")
+    handlers = _Handlers()
+    # Sockets lie below this folder, and their paths may have 107 characters.
+    with folder("/tmp" if Path("/tmp").is_dir() else None) as files:
+        try:
+            _start(ray, local, address, files)
+            handlers.restore()
+            yield ray, files
+        finally:
+            ray.shutdown()
+            handlers.restore()
+
+
+def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> None:
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    try:
+        if local is None:
+            ray.init(address=address, runtime_env={"env_vars": _ENVIRONMENT}, **quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=local.cpus,
+                num_gpus=local.gpus,
+                include_dashboard=False,
+                object_store_memory=100 * 2**20,
+                _temp_dir=str(files),
+                **quiet,
+            )
+    except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if address is not None:
+            raise _unjoined(address, "it asks for a token" if "Token" in _causes(error) else said) from error
+        raise ResourceError(
+            f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
+        ) from error
+
+
+def _look_for(address: str) -> None:
+    """See that something listens there: Ray ends the process when nothing does, and after a minute."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit() or int(port) > 65535:
+        raise ResourceError(
+            "that is no address of a Ray cluster",
+            f"--address {address}",
+            "write the head's host:port, as 10.0.0.1:6379",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise _unjoined(address, str(error)) from None
+
+
+def _unjoined(address: str, why: str) -> ResourceError:
+    return ResourceError(
+        f"the Ray cluster cannot be joined: {why}",
+        place=f"--address {address}",
+        advice="give every machine the head's ~/.ray/auth_token, and export RAY_AUTH_MODE=token"
+        if "token" in why
+        else "start its head: ray start --head --port=6379",
+    )
+
+
+def _causes(error: BaseException | None) -> str:
+    """What an error and those behind it say."""
+    return "" if error is None else f"{error}\n{_causes(error.__cause__)}"
+
+
+class _Handlers:
+    """The signal handlers of this moment; Ray and Tune put theirs in place, and leave them there."""
+
+    def __init__(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) if main else ()
+        self._before = {number: signal.getsignal(number) for number in signals}
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+@contextmanager
+def folder(where: str | None = None) -> Iterator[Path]:
+    """A temporary folder of this process; those of processes that were killed are deleted first.
+
+    Args:
+        where: In which folder; None for the system's.
+    """
+    place = Path(where or tempfile.gettempdir())
+    for left in place.glob(f"{_FOLDER}*"):
+        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
+        if pid.isdigit() and process_started(int(pid)) is None:
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=place, ignore_cleanup_errors=True) as made:
+        yield Path(made)

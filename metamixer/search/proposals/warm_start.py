@@ -1,0 +1,141 @@
+"""Warm start: what an earlier study of the same task and recipe has trained is known to this one from its first trial.
+
+Finished architectures, with their further seeds and the baselines both have, are copied into the record before the
+search begins. They are rows of kind `earlier` (`baseline`, `replicate`) that name their `source`; they do not count
+against the budget, they are never trained again, and they may be on the front.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metamixer import record, resources
+from metamixer.errors import LanguageError, StudyError
+from metamixer.record import Trial
+from metamixer.search import samplers
+from metamixer.search.configuration import StudyConfig
+from metamixer.search.proposals.proposer import Costed, over
+from metamixer.search.storage.trial_store import Ledger, Parameters
+
+if TYPE_CHECKING:
+    from metamixer.language import Space
+    from metamixer.language.spaces.choice import Choice, Value
+    from metamixer.tasks import Task
+
+# What an accuracy depends on; spaces may differ.
+GUARDS = {
+    "format": "it was written by another version of metamixer",
+    "task": "its task, or the data of it, is another one",
+    "training": "its recipe is another one",
+    "words": "its vocabulary is another one (another version of metamixer, or another plug-in)",
+}
+
+
+def find(
+    config: StudyConfig,
+    fingerprints: Mapping[str, str],
+    baselines: Mapping[str, Costed],
+    path: Path,
+    begun: Sequence[Trial],
+) -> list[Trial]:
+    """The rows to take over from `study.warm_start`, in order; none when this study's search has begun with them.
+
+    Stopped trials come with what they have; failed ones do not come and may be tried again; what is over a limit of
+    this study stays behind.
+
+    Args:
+        config: This study.
+        fingerprints: Its fingerprints.
+        baselines: Its baselines.
+        path: Its run's folder; the earlier run is looked for beside it.
+        begun: The rows that its record has.
+
+    Raises:
+        ResourceError: There is no such run.
+        RecordError: It cannot be read.
+        StudyError: It is of another task, recipe or vocabulary, or has nothing finished; or this study's search has
+            begun without it.
+    """
+    name = config.study.warm_start
+    if name is None:
+        return []
+    if any(row.source is None for row in begun):
+        if any(row.source for row in begun):
+            return []
+        raise StudyError(
+            "this study's search has begun without what it should start from",
+            f"study.warm_start = {name}",
+            "give the study another name (--name), or leave the warm start out",
+        )
+    file = resources.record(name, path.parent)
+    _guard(record.settings(file), config, fingerprints, name)
+    found: dict[int, Trial] = {}
+    for row in record.read(file):
+        if _wanted(row, config, baselines, found):
+            kind = "imported" if row.searched else row.kind
+            found[row.number] = replace(row, kind=kind, source=f"{name}#{row.number}", weights=None, clock=None)
+    if not any(row.kind == "imported" for row in found.values()):
+        raise StudyError(
+            "the earlier study has no finished architecture",
+            f"study.warm_start = {name}",
+            "run it first, or leave the warm start out",
+        )
+    return list(found.values())
+
+
+def take_over(ledger: Ledger, rows: Sequence[Trial], space: Space, task: Task) -> None:
+    """Write what `find` found into a record whose search has not begun; what is there already stays as it is."""
+    there = {row.source: row.number for row in ledger.rows}
+    places: dict[int, int] = {}
+    for row in rows:
+        if row.source not in there:
+            parameters = _parameters(space, task, row) if row.kind == "imported" else None
+            of = None if row.replicate_of is None else places[row.replicate_of]
+            there[row.source] = ledger.add(replace(row, replicate_of=of), parameters).number
+        places[row.number] = there[row.source]
+
+
+def _guard(settings: Mapping[str, Any], config: StudyConfig, fingerprints: Mapping[str, str], name: str) -> None:
+    lines = [why for what, why in GUARDS.items() if settings["fingerprints"].get(what) != fingerprints[what]]
+    trained_by = settings["search"]["evaluate"]
+    if trained_by != config.search.evaluate:
+        lines.append(f"it was trained by {trained_by}, not by {config.search.evaluate}")
+    if lines:
+        raise StudyError(
+            "what the earlier study measured is not what this one measures",
+            "\n".join([f"study.warm_start = {name}", *lines]),
+            "start without it, or go back to its task, recipe and version",
+        )
+
+
+def _wanted(row: Trial, config: StudyConfig, baselines: Mapping[str, Costed], found: Mapping[int, Trial]) -> bool:
+    if row.kind == "replicate":
+        return row.state == "complete" and row.replicate_of in found
+    if row.kind == "baseline":
+        known = baselines.get(row.name or "")
+        return row.state == "complete" and known is not None and known.key == row.key
+    finished = row.searched and (row.state == "complete" or row.stopped)
+    return finished and row.cost is not None and over(row.cost, config.limits) is None
+
+
+def _parameters(space: Space, task: Task, row: Trial) -> Parameters | None:
+    """A derivation as this study's space would have it; None where the space does not derive the sentence so."""
+    domains = {}
+
+    def choose(name: str, choice: Choice) -> Value:
+        if row.choices.get(name) not in choice.viable:
+            raise LookupError(name)
+        domains[name] = samplers.distribution(choice)
+        return row.choices[name]
+
+    try:
+        drawn = space.draw(random.Random(0), channels=task.channels, grid=task.grid, choose=choose)
+    except (LookupError, LanguageError):
+        return None
+    if str(drawn.sentence) != row.sentence:
+        return None
+    return Parameters(dict(drawn.choices), {name: domains[name] for name in drawn.choices})

@@ -1,0 +1,70 @@
+"""What was evaluated, as models and archives see it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from metamixer.search.samplers.core.pareto import Floats, ranks
+from metamixer.search.samplers.core.variation import Candidate
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One architecture evaluated: the mean of each objective over its replicates, minimised.
+
+    Attributes:
+        candidate: what was evaluated.
+        values: one an objective; those known exactly are taken from the candidate instead.
+        replicates: how often it was evaluated; below 1 for what is only expected of it, as it was stopped early.
+        spread: unbiased variance of each objective over the replicates; empty for one.
+        eligible: whether it may stand on the front; a baseline is learned from, but is not what is searched.
+        seconds: that its evaluation took; None where that tells nothing.
+    """
+
+    candidate: Candidate
+    values: tuple[float, ...]
+    replicates: float = 1
+    spread: tuple[float, ...] = ()
+    eligible: bool = True
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Supports:
+    """What a sampler supports, see `metamixer.search.samplers.supports`.
+
+    Attributes:
+        by: what it proposes by.
+        conditional: which choices it samples jointly, of those that depend on others.
+        known_cost: the cost is taken as known.
+        sentence: rules and graph of the sentence are seen.
+        running: trials that run count.
+        replicates: further seeds and baselines teach.
+        no_repeats: what is known, or over a limit, is not proposed.
+    """
+
+    by: str
+    conditional: str
+    known_cost: bool = False
+    sentence: bool = False
+    running: bool = False
+    replicates: bool = False
+    no_repeats: bool = False
+
+
+def values_of(observed: Sequence[Observation], objectives: int) -> Floats:
+    """(observations, objectives), those known exactly as they are known."""
+    return np.array([[o.candidate.known.get(i, o.values[i]) for i in range(objectives)] for o in observed])
+
+
+def subset(observed: Sequence[Observation], objectives: int, most: int) -> list[int]:
+    """Indices of at most so many: half of them the best by rank, the others spread evenly over the rest."""
+    if len(observed) <= most:
+        return list(range(len(observed)))
+    order = np.argsort(ranks(values_of(observed, objectives)), kind="stable")
+    best, rest = order[: most // 2], np.sort(order[most // 2 :])
+    spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).round().astype(int)]
+    return sorted({*best.tolist(), *spread.tolist()})

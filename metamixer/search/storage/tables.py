@@ -1,0 +1,125 @@
+"""Rows in Optuna's tables, each written in one transaction of a few statements.
+
+Optuna's own `add_trial` asks the database four times for every parameter, and its `tell` is a transaction beside that
+of the attributes. What stands in the tables afterwards is the same: Optuna and its dashboard read it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from metamixer import record
+from metamixer.record import Trial
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from sqlalchemy import Connection
+
+_STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
+
+
+def number_to_id(db: Connection, study: int, number: int) -> int | None:
+    """The trial of a row's number, if it stands there."""
+    from optuna.storages._rdb.models import TrialModel
+    from sqlalchemy import select
+
+    trials = TrialModel.__table__
+    found = select(trials.c.trial_id).where(trials.c.study_id == study, trials.c.number == number)
+    return db.execute(found).scalar_one_or_none()
+
+
+def insert(
+    db: Connection,
+    study: int,
+    row: Trial,
+    values: dict[str, Any],
+    distributions: dict[str, BaseDistribution],
+    notes: dict[str, Any],
+) -> int:
+    """Write a new row with its parameters; returns its trial.
+
+    Args:
+        db: A connection in a transaction.
+        study: The study's number in the database.
+        row: The row; its number must be the next.
+        values: Parameters by name.
+        distributions: Their domains.
+        notes: What the sampler wants to keep, Optuna's system attributes.
+    """
+    from optuna.distributions import distribution_to_json
+    from optuna.storages._rdb import models
+    from sqlalchemy import insert as into
+
+    now = datetime.now()
+    trials: Any = models.TrialModel.__table__
+    added = db.execute(
+        into(trials).values(
+            number=row.number,
+            study_id=study,
+            state=_STATES[row.state],
+            datetime_start=now,
+            datetime_complete=now if row.finished else None,
+        )
+    )
+    key = added.inserted_primary_key
+    assert key is not None  # one row, one key
+    trial = int(key[0])
+    parameters = [
+        {
+            "trial_id": trial,
+            "param_name": name,
+            "param_value": distributions[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(distributions[name]),
+        }
+        for name, value in values.items()
+    ]
+    written = [(models.TrialUserAttributeModel, "trial", document(row))]
+    written += [(models.TrialSystemAttributeModel, key, value) for key, value in notes.items()]
+    if parameters:
+        db.execute(into(models.TrialParamModel.__table__), parameters)
+    for model, key, value in written:
+        db.execute(into(model.__table__).values(trial_id=trial, key=key, value_json=json.dumps(value)))
+    _insert_values(db, trial, row)
+    return trial
+
+
+def rewrite(db: Connection, trial: int, row: Trial) -> None:
+    """Write a row's document anew."""
+    from optuna.storages._rdb.models import TrialUserAttributeModel
+    from sqlalchemy import update
+
+    notes: Any = TrialUserAttributeModel.__table__
+    mine = (notes.c.trial_id == trial) & (notes.c.key == "trial")
+    db.execute(update(notes).where(mine).values(value_json=json.dumps(document(row))))
+
+
+def finish(db: Connection, trial: int, row: Trial) -> None:
+    """Write what Optuna sees of a row's end: its state and, if complete, accuracy and FLOPs."""
+    from optuna.storages._rdb.models import TrialModel
+    from sqlalchemy import update
+
+    trials: Any = TrialModel.__table__
+    mine = (trials.c.trial_id == trial) & (trials.c.state == "RUNNING")
+    ended = update(trials).where(mine).values(state=_STATES[row.state], datetime_complete=datetime.now())
+    if db.execute(ended).rowcount:  # none where the answer to an earlier try was lost
+        _insert_values(db, trial, row)
+
+
+def document(row: Trial) -> dict[str, Any]:
+    """What is written of a row, beside its number and state."""
+    return {name: getattr(row, name) for name in record.FIELDS}
+
+
+def _insert_values(db: Connection, trial: int, row: Trial) -> None:
+    from optuna.storages._rdb.models import TrialValueModel
+    from sqlalchemy import insert as into
+
+    if row.values is None:
+        return
+    both = [
+        {"trial_id": trial, "objective": objective, "value": value, "value_type": "FINITE"}
+        for objective, value in enumerate(row.values)
+    ]
+    db.execute(into(TrialValueModel.__table__), both)
