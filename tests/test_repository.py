@@ -49,7 +49,7 @@ NEVER = {
     "resources": {"torch", "ray", "optuna", "networkx", "plotly", "numpy", "rich"},
     "language": {"torch", "ray", "optuna", "networkx", "plotly"},
     "words": {"ray", "optuna", "networkx", "plotly"},
-    "cost": {"torch", "ray", "optuna", "networkx", "plotly"},
+    "cost": {"ray", "optuna", "networkx", "plotly"},
     "compile": {"ray", "optuna", "networkx", "plotly"},
     "reference": {"ray", "optuna", "networkx", "plotly"},
     "catalog": {"torch", "ray", "optuna", "networkx", "plotly"},
@@ -80,7 +80,7 @@ LOADS_NOT = {
 def rooms() -> set[str]:
     found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     found |= {path.stem for path in PACKAGE.glob("*.py")}
-    return found - {"__init__", "cli"}
+    return found - {"__init__", "__main__", "cli"}
 
 
 def files(room: str) -> list[Path]:

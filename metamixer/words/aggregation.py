@@ -165,7 +165,7 @@ class Aggregate(Aggregation):
 
     def macs(self, t: Typed) -> int:
         score = t.settings["score"]
-        if all(part.place and part.number == 1 for part in score.parts):
+        if all(gathers(part) and part.number == 1 for part in score.parts):  # one slot taken out: a product of fields
             return 0
         return int(t.out.tokens * score.slots * t.out.channels * (score.heads if t.settings["summed"] else 1))
 
