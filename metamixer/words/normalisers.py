@@ -170,6 +170,9 @@ class Flow(WholeNormaliser):
 
     name = "flow"
 
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return ((None,) * len(t.out.grid),)  # what flows into a token follows from what flows out of all slots
+
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return "signed" if signs[0] == "signed" else "positive"
 
