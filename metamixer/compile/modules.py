@@ -8,11 +8,13 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from metamixer.compile.inputs import check_further, check_tensor, shape_of
 from metamixer.compile.plan import Path, Plan, plan
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Bank, Score
 from metamixer.language.checking.vocabulary import Weight, place_word
 from metamixer.words import supports
+from metamixer.words.precision import widened
 from metamixer.words.reads import table_of
 
 Env = Mapping[str, Tensor]
@@ -254,9 +256,14 @@ class ValuesFirst(nn.Module):
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         score: Score = self.match.out
         q, k, v = heads_of(score, *self.sources(x, env))
-        q = q * self.match.word.scale(self.match)
-        out = self.between[0].word.values_first(q, k, v) if self.between else q @ (k.mT @ v)
+        out = widened(self.summed, q, k, v).to(v.dtype)  # sums over all slots exceed half precision
         return put_back(out, score, self.total)
+
+    def summed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """The sums over values, values first."""
+        q = q * self.match.word.scale(self.match)
+        out: Tensor = self.between[0].word.values_first(q, k, v) if self.between else q @ (k.mT @ v)
+        return out
 
     def extra_repr(self) -> str:
         return f"{self.t.text} : {self.t.out}"
@@ -351,9 +358,30 @@ class Network(nn.Module):
         self.typed = t
         self.store = Store(counted)
         self.body = make(t, (), self.store, {})
+        self.takes = shape_of(t.x)
+        self.reads = read_by(t) if t.further else frozenset()
+
+    def check_inputs(self, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None) -> Mapping[str, Tensor]:
+        """Further inputs by name.
+
+        Raises:
+            InputError: a tensor has not the shape that the network was built for.
+        """
+        check_tensor(x, self.takes, "the input")
+        further, given = self.typed.further, named(context)
+        if further or given:
+            check_further(x, given, further, self.reads)
+        return given
 
     def forward(self, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
-        return self.body(x, named(context))
+        return self.body(x, self.check_inputs(x, context))
+
+
+def read_by(t: Typed) -> frozenset[str]:
+    """The further inputs that a sentence reads."""
+    if t.word.form == "bound":
+        return frozenset((t.settings["name"],)) & t.further.keys()
+    return frozenset().union(*(read_by(kid) for kid in t.kids))
 
 
 def named(context: Tensor | Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
