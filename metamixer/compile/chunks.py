@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from metamixer.compile.modules import Env, SourcesOf, Store, put_back
 from metamixer.compile.plan import Path, Plan, chunk
+from metamixer.compile.reads import Env, SourcesOf, put_back
+from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Score
 from metamixer.words.precision import widened
@@ -23,7 +22,7 @@ class Chunked(nn.Module):
     docs/algebra.md#values-first says for which stages it is the same sum.
     """
 
-    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Ties) -> None:
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None
