@@ -20,9 +20,7 @@ def data(
     overrides: Overrides = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="Where the contact sheet (PNG) goes; beside the cached images if not given."
-        ),
+        typer.Option(metavar="FILE", help="Where the contact sheet (PNG) goes; beside the cached images if not given."),
     ] = None,
     as_json: Json = False,
 ) -> int | None:
