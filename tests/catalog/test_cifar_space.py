@@ -13,7 +13,7 @@ from metamixer import catalog
 from metamixer.language import Space
 from metamixer.search import configuration
 
-DRAWS = 1000
+DRAWS = 400
 HEAD = "mean >> lin(10)"
 
 
@@ -35,7 +35,7 @@ def draws(space):
 
 
 def test_draws_are_distinct(draws):
-    assert len({key for _, key, _ in draws}) >= 0.99 * DRAWS
+    assert len({key for _, key, _ in draws}) >= 0.98 * DRAWS
 
 
 def test_costs_range_from_tiny_to_what_a_gpu_is_for(draws):
