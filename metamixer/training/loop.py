@@ -62,7 +62,7 @@ class Limits:
     deadline: float = math.inf
 
     def check(self) -> None:
-        """Raises: Failed: the time is over."""
+        """End the training as failed where the time is over."""
         if time.monotonic() > self.deadline:
             raise Failed("time limit")
 
