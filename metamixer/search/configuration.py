@@ -11,6 +11,7 @@ import math
 import re
 import tomllib
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -114,14 +115,14 @@ class SearchSection(_Section):
         int | None, Field(ge=1, le=MAX_WORKERS, description="trials at a time; default: one a core, or as GPUs allow")
     ] = None
     threads: Annotated[int, Field(ge=1, le=MAX_THREADS, description="CPU threads of one trial")] = 1
-    gpus: Annotated[float, Field(ge=0, le=MAX_GPUS, description="GPUs of one trial: a fraction shares one")] = 0
+    gpus: Annotated[float, Field(ge=0, le=MAX_GPUS, description="GPUs of one trial: a fraction shares one")] = 0.0
     address: Annotated[
         str | None, Field(min_length=1, description="a running Ray cluster, host:port; default: this machine alone")
     ] = None
     # TOML has no null: what is left out has the default, so a limit that is none is written inf.
     time_limit: Annotated[
         float, Field(gt=0, allow_inf_nan=True, description="seconds of one trial; inf for no limit")
-    ] = 120
+    ] = 120.0
     memory_limit: Annotated[
         float | None, Field(gt=0, description="megabytes of a worker's process; a trial that makes it larger is ended")
     ] = None
@@ -256,14 +257,14 @@ def parse(document: dict[str, Any], overrides: Sequence[str] = (), text: str = "
 
     Relative paths of data begin at the working directory; `load` has put those of a file beside it.
     """
-    given = {}
-    for override in overrides:
-        path, value = _override(override)
-        _put(document, path, value, override)
-        given[path] = override
+    document, given = deepcopy(document), {}
+    for assignment in overrides:
+        path, value = _override(assignment)
+        _put(document, path, value, assignment)
+        given[path] = assignment
     _require_one_task(document, text, file)
     if isinstance(document.get("data"), dict):
-        document = {**document, "data": rooted(document["data"], Path.cwd())}
+        document["data"] = rooted(document["data"], Path.cwd())
     try:
         return StudyConfig.model_validate(document)
     except ValidationError as error:

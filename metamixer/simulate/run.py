@@ -78,7 +78,7 @@ class Simulated:
         trials: Its record; `started`, `seconds` and `clock` in the table's time.
         ends: Trial numbers and times, in the order in which trainings ended.
         proposing: Real seconds that its proposals took.
-        recommended: Rows that the sampler holds for the front in the end, if it has a view of its own.
+        recommended: Trials that the sampler holds for the front in the end, if it has a view of its own.
     """
 
     table: Table

@@ -39,7 +39,7 @@ def resolve(name: str) -> Callable[..., Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions where a trial is about to run: what its row says of one that returns nothing."""
+    """Versions where a trial is about to run: what is recorded of one that returns none itself."""
     found = {"python": platform.python_version()}
     for package in ("metamixer", "torch", "numpy"):
         try:
@@ -78,7 +78,7 @@ def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any
 def _mapping(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{place} is a {type(value).__name__}, not a dict")
-    return {str(key): _plain(item, f"{place}, {key!r},") for key, item in value.items()}
+    return {str(key): _plain(item, f"{place}[{key!r}]") for key, item in value.items()}
 
 
 def _plain(value: Any, place: str) -> Any:
