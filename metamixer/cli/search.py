@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from metamixer.cli.program import Json, Overrides, Runs, command
+from metamixer.search.samplers import registry
 
 
 @command(epilog="Example: metamixer search digits --name quick --set training.epochs=3 --budget 12")
@@ -22,7 +23,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How to propose: known-cost, evolution, tpe, nsga2, gp, random; by default as the study says.",
+            help=f"How to propose: {', '.join(registry.SHIPPED)}, a plug-in's, or your own as package.module:Class;"
+            " by default as the study says.",
         ),
     ] = None,
     budget: Annotated[

@@ -19,7 +19,7 @@ from metamixer.record import Trial, front
 from metamixer.search import results
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.progress import Progress, Running
-from metamixer.search.proposals.initial_points import Start, begun
+from metamixer.search.proposals.initial_points import InitialPoint, proposed
 from metamixer.search.proposals.proposer import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer
 from metamixer.search.pruning import successive_halving as stopping
 from metamixer.search.seeds import derived
@@ -89,7 +89,7 @@ class Driver:
         say: Callable[[str], None] = lambda line: None,
         workers: int = 1,
         clock: Clock = time,
-        starts: Sequence[Start] = (),
+        starts: Sequence[InitialPoint] = (),
     ) -> None:
         self.config = config
         self.ledger = ledger
@@ -120,7 +120,7 @@ class Driver:
         self._before = max((row.clock or 0.0 for row in ledger.rows), default=0.0)
         for row in list(ledger.rows):
             self._adopt(row)
-        there = begun(ledger.rows)
+        there = proposed(ledger.rows)
         self._starts = deque(start for start in starts if start.name not in there)
         self.baselines = self._without_searched(baselines)
 
@@ -131,7 +131,7 @@ class Driver:
         for name, costed in baselines.items():
             number = self._known.get(costed.key)
             if number is None and costed.key in coming:
-                self.say(f"baseline {name} is the starting point {coming[costed.key]}; it is trained once, as that")
+                self.say(f"baseline {name} is the initial point {coming[costed.key]}; it is trained once, as that")
             elif number is not None and self.ledger.rows[number].searched:
                 self.say(f"baseline {name} is the searched architecture {number}; it is not trained again")
             else:
@@ -206,7 +206,13 @@ class Driver:
         """The row of a proposal to be trained; one that is refused stands in the record, and None is returned."""
         if proposal.reason is None and proposal.costed is not None:
             return self._start(
-                proposal.costed, kind="searched", choices=proposal.choices, parameters=proposal.parameters, name=name
+                proposal.costed,
+                kind="searched",
+                choices=proposal.choices,
+                parameters=proposal.parameters,
+                name=name,
+                origin=proposal.origin,
+                parents=proposal.parents,
             )
         refused = Trial(
             number=len(self.ledger.rows),
@@ -219,12 +225,14 @@ class Driver:
             choices=proposal.choices,
             duplicate_of=proposal.duplicate_of,
             name=name,
+            origin=proposal.origin,
+            parents=proposal.parents,
             started=self.clock.time(),
             clock=self.seconds,
         )
         refused = self.ledger.add(refused, proposal.parameters)
         self._put(refused)
-        self.proposer.add(refused, proposal.parameters)
+        self.proposer.observe(refused, proposal.parameters)
         return None
 
     def _next_replicate(self) -> Trial | None:
@@ -280,7 +288,7 @@ class Driver:
         )
         self._put(row)
         if parameters is not None:
-            self.proposer.add(row, parameters)
+            self.proposer.observe(row, parameters)
         if replicate_of is None:
             self._known[row.key or ""] = row.number
         return row
@@ -405,10 +413,7 @@ class Driver:
         row = replace(row, clock=self.seconds)
         self.ledger.finish(row)
         self._put(row)
-        if row.kind == "searched":
-            self.proposer.tell(row)
-        else:
-            self.proposer.beside(row)
+        self.proposer.observe(row)
         self._time(row)
         self.ended += 1
         self._tidy()
@@ -437,12 +442,7 @@ class Driver:
         if not row.finished:
             row = self._take_up(row)
         self._put(row)
-        # A row of an earlier study may lie outside of this space, and then has no parameters that samplers could read.
-        known = row.kind == "searched" or (row.kind == "imported" and parameters.values)
-        if known or (row.kind == "rejected" and row.state == "pruned"):
-            self.proposer.add(row, parameters)
-        else:
-            self.proposer.beside(row)
+        self.proposer.observe(row, parameters)
 
     def _take_up(self, row: Trial) -> Trial:
         """Tell or run again what was running when the driver before ended."""

@@ -120,7 +120,7 @@ class Study:
         space, task = self._space(), self._task()
         self.config = self._with_baselines(task)
         from metamixer.search.driver import Driver
-        from metamixer.search.proposals import initial_points as starting
+        from metamixer.search.proposals import initial_points
         from metamixer.search.proposals import warm_start as warm
         from metamixer.search.proposals.proposer import Proposer
         from metamixer.search.storage.trial_store import Ledger
@@ -128,10 +128,10 @@ class Study:
         shown = callbacks.make(search.callbacks)
         baselines = self._baselines(task)
         settings, fingerprints = self._settings(space, task, baselines), identity.fingerprints(self.config, space, task)
-        begun = self._begun() if search.start or self.config.study.warm_start else []
+        begun = self._begun() if search.initial_points or self.config.study.warm_start else []
         earlier = warm.find(self.config, fingerprints, baselines, self.path, begun)
-        known = starting.begun(begun)
-        starts = starting.find(search.start, space, task, self.config.limits, self.path.parent, known)
+        known = initial_points.proposed(begun)
+        starts = initial_points.find(search.initial_points, space, task, self.config.limits, self.path.parent, known)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
             ledger = Ledger(self._storage(), settings, fingerprints, view.say, interrupt.wait)

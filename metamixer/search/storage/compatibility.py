@@ -28,7 +28,7 @@ CHANGEABLE = {
     "search": {
         "sampler",
         "startup",
-        "start",
+        "initial_points",
         "workers",
         "threads",
         "gpus",
