@@ -30,7 +30,7 @@ class Plugins:
         key: where a study names it: `search.sampler`.
         group: of entry points.
         shipped: where those that ship are, as `package.module:attribute`, by name.
-        extras: the extra of metamixer that installs what one of them needs, where it has one.
+        extras: names of those that need the extra of metamixer of the same name.
     """
 
     what: str
@@ -86,11 +86,7 @@ class Plugins:
                 loaded = getattr(loaded, part)
         except ModuleNotFoundError as error:
             if name in self.extras:
-                raise ResourceError(
-                    f"{self.what} {name} needs a package that is not installed: {error.name}",
-                    place=self.key,
-                    advice=f"pip install 'metamixer[{name}]'",
-                ) from None
+                raise self.missing(name, error) from None
             own = error.name is not None and f"{module}.".startswith(f"{error.name}.")
             raise self._refused(name, target, f"there is no module {error.name}" if own else str(error)) from error
         except AttributeError:
@@ -98,6 +94,14 @@ class Plugins:
         except Exception as error:  # whatever a user's module raises while it is imported
             raise self._refused(name, target, f"{type(error).__name__}: {error}") from error
         return loaded
+
+    def missing(self, name: str, error: ModuleNotFoundError) -> ResourceError:
+        """That what is named so needs a package that is not there."""
+        return ResourceError(
+            f"{self.what} {name} needs a package that is not installed: {error.name}",
+            place=self.key,
+            advice=f"pip install 'metamixer[{name}]'" if name in self.extras else f"install {error.name}",
+        )
 
     def _refused(self, name: str, target: str, why: str) -> StudyError:
         return StudyError(

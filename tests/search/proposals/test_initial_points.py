@@ -16,8 +16,8 @@ from metamixer import record
 from metamixer.errors import ResourceError, StudyError
 from metamixer.language import Space
 from metamixer.record import Trial
-from metamixer.search.configuration import SAMPLERS
 from metamixer.search.progress import Lines
+from metamixer.search.samplers.registry import SHIPPED
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -28,14 +28,14 @@ TWO = "patch(1,8) >> res(norm >> lin * lin) >> res(norm >> ffn(1)) >> norm"
 
 
 def starting(*names: str) -> str:
-    return f"search.start=[{', '.join(repr(name) for name in names)}]"
+    return f"search.initial_points=[{', '.join(repr(name) for name in names)}]"
 
 
 def searched(study: Study) -> list[Trial]:
     return [row for row in record.read(study.path) if row.kind in ("searched", "rejected")]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SHIPPED)
 def test_they_are_the_first_proposals_of_every_sampler(load: Load, file: Path, sampler: str) -> None:
     study = load(*SHORT, starting(ONE, TWO), f"search.sampler={sampler}", name=sampler)
     study.run("inline")
