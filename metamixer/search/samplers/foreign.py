@@ -45,7 +45,7 @@ def adopt(name: str, loaded: Any, setup: Setup) -> Sampler:
     if isinstance(loaded, type) and issubclass(loaded, BaseSampler):
         if inspect.isabstract(loaded):
             missing = ", ".join(sorted(loaded.__abstractmethods__))
-            raise StudyError(f"the sampler {name} is abstract: {missing} is missing", _key(name), WRITE)
+            raise StudyError(f"the sampler {name} is abstract: it lacks {missing}", _key(name), WRITE)
         made: Any = _guarded(name, "when it is made", lambda: OptunaSampler.of_class(loaded, setup))
         return Checked(name, made)
     if not callable(loaded) and not isinstance(loaded, BaseSampler):
