@@ -14,7 +14,7 @@ from metamixer.errors import RecordError
 from metamixer.record.run import Run, load
 from metamixer.report import figure
 from metamixer.report.page import page, write
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 
 from .conftest import BASELINES, SENTENCES, SETTINGS
 
@@ -153,7 +153,7 @@ def test_settings_seeds_and_versions_are_listed(parsed: Parsed) -> None:
 
 def test_a_run_without_a_finished_trial_has_a_page(tmp_path: Path) -> None:
     folder = tmp_path / "empty"
-    Ledger(folder / "study.db", SETTINGS, {}).close()
+    TrialStore(folder / "study.db", SETTINGS, {}).close()
     page = write(folder, tmp_path / "elsewhere" / "page.html")
     assert page == tmp_path / "elsewhere" / "page.html"
     assert "No architecture has finished training yet" in Parsed(page.read_text(encoding="utf-8")).text

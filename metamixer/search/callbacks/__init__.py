@@ -36,15 +36,15 @@ class Callback(Protocol):
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         """A driver begins. `run` is the run's folder, `settings` are those of `metamixer.record.reading.settings`."""
 
-    def ended(self, row: Trial) -> None:
-        """A row has ended: trained, failed, stopped early or refused; once in a driver's life, by rising number."""
+    def ended(self, trial: Trial) -> None:
+        """A trial has ended: trained, failed, stopped early or refused; once in a driver's life, by rising number."""
 
     def close(self) -> None:
         """The driver ends."""
 
 
 class Feed:
-    """Hands the rows of a record to callbacks as they end. One that fails is left out from then on, and said so."""
+    """Hands the trials of a record to callbacks as they end. One that fails is left out from then on, and said so."""
 
     def __init__(self, callbacks: Mapping[str, Callback], say: Callable[[str], None]) -> None:
         self._callbacks = dict(callbacks)
@@ -56,13 +56,13 @@ class Feed:
         """A driver begins."""
         self._each(methodcaller("start", run, settings))
 
-    def show(self, rows: Sequence[Trial]) -> None:
+    def show(self, trials: Sequence[Trial]) -> None:
         """Hand over what has ended since the last call."""
-        waiting = [*self._open, *range(self._seen, len(rows))] if self._callbacks else []
-        self._seen, self._open = len(rows), []
+        waiting = [*self._open, *range(self._seen, len(trials))] if self._callbacks else []
+        self._seen, self._open = len(trials), []
         for number in waiting:
-            if rows[number].finished:
-                self._each(methodcaller("ended", rows[number]))
+            if trials[number].finished:
+                self._each(methodcaller("ended", trials[number]))
             else:
                 self._open.append(number)
 
@@ -113,8 +113,8 @@ def _make(name: str) -> Callback:
     return callback
 
 
-def numbers(row: Trial) -> dict[str, float]:
-    """What a row measured, by name."""
-    found = {"accuracy": row.accuracy, "loss": row.loss, "seconds": row.seconds, "epochs": row.epochs}
-    costs = {"mflops": row.flops / 1e6, "params": row.cost["params"]} if row.cost else {}
+def numbers(trial: Trial) -> dict[str, float]:
+    """What a trial measured, by name."""
+    found = {"accuracy": trial.accuracy, "loss": trial.loss, "seconds": trial.seconds, "epochs": trial.epochs}
+    costs = {"mflops": trial.flops / 1e6, "params": trial.cost["params"]} if trial.cost else {}
     return {name: float(value) for name, value in {**found, **costs}.items() if value is not None}

@@ -202,7 +202,7 @@ def searched(study: Study) -> list[record.Trial]:
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, as a user starts it."""
-    program = [sys.executable, "-P", "-m", "metamixer.cli", *arguments]
+    program = [sys.executable, "-P", "-c", "from metamixer.cli import main; main()", *arguments]
     return subprocess.run(program, cwd=folder, env=dict(os.environ), capture_output=True, text=True, timeout=300)
 
 
@@ -220,11 +220,11 @@ def test_an_optuna_sampler_of_somebody_proposes(load: Load) -> None:
         if trial.origin == "model":
             assert trial.choices["network#2"] == 24  # jointly
             assert trial.choices["network#1"] == 2  # asked one by one
-    from metamixer.search.storage.trial_store import Ledger
+    from metamixer.search.storage.trial_store import TrialStore
 
-    ledger = Ledger(study.path / "study.db", {}, {})
-    notes = [ledger.parameters(trial.number).notes for trial in trials if trial.origin == "model"]
-    ledger.close()
+    store = TrialStore(study.path / "study.db", {}, {})
+    notes = [store.parameters(trial.number).notes for trial in trials if trial.origin == "model"]
+    store.close()
     assert all(note["mine"]["finished"] >= 2 for note in notes)
     assert len({note["mine"]["seed"] for note in notes}) == len(notes)  # made anew for every proposal
 
@@ -350,11 +350,12 @@ def test_the_command_line_takes_samplers_and_callbacks_of_a_module_in_the_workin
     ],
 )
 def test_the_command_line_answers_wrong_ones_without_a_traceback(
-    file: Path, option: str, message: str, capsys: pytest.CaptureFixture[str]
+    file: Path, option: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["search", str(file), "--dispatcher", "inline", "--set", option]
+    monkeypatch.setattr(sys, "argv", ["metamixer", *arguments])
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        main()
     told = capsys.readouterr().err
     assert ended.value.code == 2
     assert message in told
@@ -405,8 +406,11 @@ def test_a_name_that_ships_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) ->
     assert Plugins("thing", "key", "group", {}).names() == ["own", "tpe"]
 
 
-def test_the_help_of_the_command_names_every_sampler_that_ships(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_the_command_names_every_sampler_that_ships(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["metamixer", "search", "--help"])
     with pytest.raises(SystemExit):
-        main(["search", "--help"])
+        main()
     told = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert f"How to propose: {', '.join(registry.SHIPPED)}" in told

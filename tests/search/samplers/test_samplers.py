@@ -23,7 +23,7 @@ from metamixer.search.samplers.optuna_samplers import OptunaSampler, distributio
 from metamixer.search.samplers.protocol import Setup
 from metamixer.search.samplers.registry import SHIPPED
 from metamixer.search.seeds import derived
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -59,11 +59,11 @@ def see_one(found: Proposer) -> None:
 def shown(study: Study, sampler: str) -> Proposer:
     """A proposer that was shown a record."""
     found = Proposer(study._space(), TASK, study.config.limits, sampler, study.config.search.startup, 0)
-    ledger = Ledger(study.path / "study.db", {}, {})
-    for row in ledger.rows:
+    store = TrialStore(study.path / "study.db", {}, {})
+    for row in store.trials:
         if row.kind in ("searched", "rejected"):
-            found.observe(row, ledger.parameters(row.number))
-    ledger.close()
+            found.observe(row, store.parameters(row.number))
+    store.close()
     return found
 
 

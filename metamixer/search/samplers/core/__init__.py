@@ -1,9 +1,9 @@
 """The search's own models and optimizers, for whoever has architectures with known costs: numpy and scipy alone.
 
-The law of this folder: beside numpy, scipy and the standard library its files import each other, and
-`metamixer.language.spaces.path`, which says what the name of a choice means; no Optuna, no record, no file. What is
-proposed is a function of the arguments. So plain Optuna users, the dashboard and a notebook can import it, and a test
-(`tests/search/samplers/test_core.py`) looks at every import.
+The law of this folder: beside numpy, scipy and the standard library its files import each other, `metamixer.pareto`,
+and `metamixer.language.spaces.path`, which says what the name of a choice means; no Optuna, no record, no file. What
+is proposed is a function of the arguments. So plain Optuna users, the dashboard and a notebook can import it, and
+`tests/search/samplers/test_core.py` looks at every import.
 
 `features`          what a model sees of a derivation, and distances between architectures
 `gaussian_process`  one objective: kernel, marginal likelihood, posterior, outcome transform
@@ -13,5 +13,5 @@ proposed is a function of the arguments. So plain Optuna users, the dashboard an
 `evolution`         by mutation and crossover of an archive
 `observations`      what was evaluated
 `duration`          how long evaluations take
-`pareto`            fronts, and the expected gain of hypervolume
+`pareto`            boxes below a front, and the expected gain of hypervolume
 """

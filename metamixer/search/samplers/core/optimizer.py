@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from metamixer.pareto import non_dominated, ranks
 from metamixer.search.samplers.core.duration import DurationModel
 from metamixer.search.samplers.core.features import Distances
 from metamixer.search.samplers.core.observations import Observation
-from metamixer.search.samplers.core.pareto import Boxes, Floats, boxes, expected_improvement, non_dominated, ranks
+from metamixer.search.samplers.core.pareto import Boxes, Floats, boxes, expected_improvement
 from metamixer.search.samplers.core.surrogate import Surrogate, centres
 from metamixer.search.samplers.core.variation import Candidate, CandidateSpace, crossover, mutate, sample
 
@@ -112,8 +113,8 @@ class KnownCost:
         if len(begun) < self.settings.startup or len(observations) < 2:
             return self._spread(begun, taken, space, rng)
         model = self.model(observations, pending)
-        parents = [model.candidates[i] for i in np.flatnonzero(ranks(model.points) <= 1)]
-        front = [model.candidates[i] for i in non_dominated(model.points)]
+        parents = [model.candidates[i] for i in np.flatnonzero(ranks(model.points, "min") <= 1)]
+        front = [model.candidates[i] for i in non_dominated(model.points, "min")]
         settings = self.settings
         pool = _Pool(taken if settings.unseen else lambda key: False)
         pool.fill(settings.draws, lambda: sample(space, rng))
@@ -166,7 +167,7 @@ class KnownCost:
         if len(observations) < 2:
             return eligible
         predictions = self.model(observations).at([observations[i].candidate for i in eligible])
-        return [eligible[i] for i in non_dominated(centres(predictions))]
+        return [eligible[i] for i in non_dominated(centres(predictions), "min")]
 
     def _reference(self, model: Surrogate, pool: Sequence[Candidate]) -> Floats:
         if self.reference is not None:
