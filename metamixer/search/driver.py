@@ -71,7 +71,7 @@ class Driver:
         self.say = say
         self.ended = 0
         self.timing = Timing(store.trials, clock)
-        self.task = proposer.task
+        self.task = proposer.space.task
         self._workers = 1
         self._history = History(store, proposer)
         self._running = RunningTrials(clock)
