@@ -19,7 +19,7 @@ from metamixer.search import results
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.history import History, Store
 from metamixer.search.progress import Progress, measure
-from metamixer.search.proposals.initial_points import Start
+from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.pruning.successive_halving import SuccessiveHalving
 from metamixer.search.running import RunningTrials
@@ -66,14 +66,14 @@ class Driver:
         folder: Path,
         say: Callable[[str], None] = lambda line: None,
         clock: Clock = time,
-        starts: Sequence[Start] = (),
+        starts: Sequence[InitialPoint] = (),
     ) -> None:
         self.config = config
         self.folder = folder
         self.say = say
         self.ended = 0
         self.timing = Timing(store.trials, clock)
-        self.task = proposer.task
+        self.task = proposer.space.task
         self._workers = 1
         self._history = History(store, proposer)
         self._running = RunningTrials(clock)
