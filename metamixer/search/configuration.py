@@ -1,7 +1,7 @@
 """A study's configuration: the TOML file, overrides, and what is refused.
 
-Its sections are the fields of `StudyConfig`: `[study]`, `[training]`, `[limits]`, `[search]`, `[pruning]`,
-`[baselines]`.
+Its sections are the fields of `StudyConfig`: `[study]`, `[data]`, `[training]`, `[limits]`, `[search]`,
+`[pruning]`, `[baselines]`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import tomllib
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from metamixer import resources
+from metamixer.data.section import DataSection, rooted
 from metamixer.errors import ResourceError, StudyError
 from metamixer.record import location as storages
 from metamixer.search import budget as budgets
@@ -46,7 +47,9 @@ class StudySection(_Section):
     """What is searched, and how much of it."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="the run's folder below runs/")]
-    task: Annotated[str, Field(min_length=1)]
+    task: Annotated[
+        str | None, Field(min_length=1, description="a task that ships, or package.module:OBJECT; or else [data]")
+    ] = None
     space: Annotated[str, Field(min_length=1, description="a space that ships, or a path, relative to this file")]
     budget: Annotated[
         int | str, Field(description="architectures trained (40; refused proposals do not count), or 300epochs, or 2h")
@@ -188,6 +191,7 @@ class StudyConfig(_Section):
     """A whole study, resolved: every key has its value."""
 
     study: StudySection
+    data: DataSection | None = None
     training: Recipe = Field(default_factory=Recipe)
     limits: Limits = Limits()
     search: SearchSection = SearchSection()
@@ -239,6 +243,8 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # beside errors of TOML, numbers of thousands of digits
         raise StudyError(f"not a TOML file: {error}", place=str(path)) from None
+    if isinstance(document.get("data"), dict):
+        document["data"] = rooted(document["data"], path.parent)
     config = parse(document, overrides, text, str(path))
     beside = path.parent / config.study.space
     if config.study.space.endswith(".toml") and not Path(config.study.space).is_file() and beside.is_file():
@@ -247,12 +253,18 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig
 
 
 def parse(document: dict[str, Any], overrides: Sequence[str] = (), text: str = "", file: str = "") -> StudyConfig:
-    """The configuration in a parsed study file; `text` and `file` are where messages point to."""
+    """The configuration in a parsed study file; `text` and `file` are where messages point to.
+
+    Relative paths of data begin at the working directory; `load` has put those of a file beside it.
+    """
     document, given = deepcopy(document), {}
     for assignment in overrides:
         path, value = _override(assignment)
         _put(document, path, value, assignment)
         given[path] = assignment
+    _require_one_task(document, text, file)
+    if isinstance(document.get("data"), dict):
+        document["data"] = rooted(document["data"], Path.cwd())
     try:
         return StudyConfig.model_validate(document)
     except ValidationError as error:
@@ -308,6 +320,23 @@ def _put(document: dict[str, Any], path: tuple[str, ...], value: Any, override: 
     table[path[-1]] = value
 
 
+def _require_one_task(document: dict[str, Any], text: str, file: str) -> None:
+    study = document.get("study")
+    named = isinstance(study, dict) and study.get("task") is not None
+    if named and document.get("data") is not None:
+        raise StudyError(
+            "a study is of a task or of data, not of both",
+            _where(("study", "task"), text, file),
+            "take out study.task, or the section [data]",
+        )
+    if isinstance(study, dict) and not named and document.get("data") is None:
+        raise StudyError(
+            "study.task is missing",
+            _where(("study", "task"), text, file),
+            "add it to the study: [study]; or name images of yours in a section [data]",
+        )
+
+
 def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: str, file: str) -> StudyError:
     first = error.errors()[0]
     path = tuple(str(part) for part in first["loc"])
@@ -338,6 +367,8 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         return StudyError(f"{name} = {_short(first['input'])} is no name of a folder", place, advice)
     if path == ("study", "storage"):
         return StudyError(f"{name}: {message}", storages.hidden(place), "write its URL, or leave --storage out")
+    if isinstance(first["input"], dict):  # a whole section: what does not fit together in it
+        return StudyError(f"{name}: {message}", place)
     return StudyError(f"{name} = {_short(first['input'])}: {message[0].lower()}{message[1:]}", place)
 
 
@@ -354,6 +385,7 @@ def _known(path: tuple[str, ...]) -> list[str]:
     model: Any = StudyConfig
     for part in path:
         model = model.model_fields[part].annotation
+        model = next((kind for kind in get_args(model) if kind is not type(None)), model)
     return list(model.model_fields)
 
 

@@ -52,6 +52,7 @@ class Driver:
 
     Attributes:
         ended: Trials that this driver saw end.
+        task: What its trials learn.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Driver:
         self.say = say
         self.ended = 0
         self.timing = Timing(store.trials, clock)
+        self.task = proposer.task
         self._workers = 1
         self._history = History(store, proposer)
         self._running = RunningTrials(clock)
@@ -105,7 +107,7 @@ class Driver:
         return {
             "number": trial.number,
             "sentence": trial.sentence,
-            "task": {"name": self.config.study.task},
+            "task": self.task.document(),
             "training": self._recipe(trial),
             "seed": trial.seed,
             "threads": self.config.search.threads,

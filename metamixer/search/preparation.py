@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamixer import record
 from metamixer.errors import LanguageError, StudyError
 from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
+from metamixer.search.progress import Silent, View
 from metamixer.search.storage import compatibility, provenance
 
 if TYPE_CHECKING:
@@ -40,30 +42,63 @@ class Prepared:
     fingerprints: dict[str, str]
 
 
-def prepare(config: StudyConfig) -> Prepared:
-    """Look up what a study names.
+def prepare(config: StudyConfig, runs: str | Path, view: View) -> Prepared:
+    """Look up what a study names; images of `[data]` are decoded here, before any worker asks for them.
+
+    Args:
+        config: The study.
+        runs: The folder that holds its run; decoded images lie beside it.
+        view: Is told what takes a while.
 
     Raises:
-        UserError: There is no such space, task or baseline, or one does not fit the other.
+        UserError: There is no such space, task, data or baseline, or one does not fit the other.
     """
-    from metamixer import resources, tasks
+    from metamixer import resources
     from metamixer.language import Space
 
     space = Space.load(resources.find("search_spaces", config.study.space))
-    task = tasks.get(config.study.task)
-    config = _with_baselines(config, task)
+    task = _task(config, runs, view)
+    config = _with_baselines(config, task, view)
     baselines = _baselines(config, task)
     settings = _settings(config, space, task, baselines)
     return Prepared(config, space, task, baselines, settings, compatibility.fingerprints(config, space, task))
 
 
-def _with_baselines(config: StudyConfig, task: Task) -> StudyConfig:
+def _task(config: StudyConfig, runs: str | Path, view: View) -> Task:
+    from metamixer import tasks
+    from metamixer.data import cache
+
+    if config.study.task is not None:
+        return tasks.get(config.study.task)
+    assert config.data is not None  # a study has either
+    prepared = cache.prepare(config.data, runs, view.say, shown=not isinstance(view, Silent))
+    cache.refuse_broken(prepared, config.data)
+    return prepared.task
+
+
+def _with_baselines(config: StudyConfig, task: Task, view: View) -> StudyConfig:
     from metamixer import catalog
 
     if config.baselines.names is not None:
         return config
-    named = configuration.Baselines(names=tuple(catalog.names(task.name)))
+    names = catalog.names(task.name)
+    if task.stored is not None:
+        names = [name for name in names or catalog.for_images(task.grid) if _fits(name, task)]
+        if not names:
+            view.say("no published designs of this size are in the catalogue: name some with [baselines] names")
+    named = configuration.Baselines(names=tuple(names))
     return config.model_copy(update={"baselines": named})
+
+
+def _fits(baseline: str, task: Task) -> bool:
+    from metamixer import catalog
+    from metamixer.search.proposals.proposer import costed
+
+    try:
+        costed(catalog.get(baseline).sentence, task)
+    except LanguageError:
+        return False
+    return True
 
 
 def _baselines(config: StudyConfig, task: Task) -> dict[str, Costed]:
@@ -91,7 +126,12 @@ def _settings(config: StudyConfig, space: Space, task: Task, baselines: Mapping[
     del document["study"]["storage"]  # a record does not say where it lies, nor with which password
     return {
         **document,
-        "task": {"name": task.name, "channels": task.channels, "grid": list(task.grid), "classes": task.classes},
+        "task": {
+            **task.document(),
+            "channels": task.channels,
+            "grid": list(task.grid),
+            "classes": task.classes,
+        },
         "space": {
             "name": space.name,
             "start": space.start,

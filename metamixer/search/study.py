@@ -119,7 +119,7 @@ class Study:
         """
         view = view or Silent()
         placement = execution.place(dispatcher, self.config.search, view.say)
-        trials, end = self._search(prepare(self.config), placement, view)
+        trials, end = self._search(prepare(self.config, self.runs, view), placement, view)
         return Outcome(
             state=end,
             trained=sum(trial.kind == "searched" and trial.finished for trial in trials),
@@ -207,7 +207,7 @@ def _drive(
     from metamixer.search.execution.references import References
 
     search = driver.config.search
-    references = References(search.references, driver.config.study.task, store, view.say)
+    references = References(search.references, driver.task, store, view.say)
 
     def refresh() -> None:
         references.poll()

@@ -18,7 +18,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from metamixer import files, tasks
+from metamixer import files
 from metamixer.search.driver import Driver, NoJob
 from metamixer.search.execution import ray_worker
 from metamixer.search.execution.interrupt import Interrupt
@@ -59,7 +59,7 @@ def dispatch(
     trials = Trials(driver, evaluate, remote)
     function = ray_worker.trial
     if remote:
-        function = tune.with_parameters(function, arrays=tasks.get(driver.config.study.task).data())
+        function = tune.with_parameters(function, arrays=ray_worker.in_memory(driver.task.data()))
     tuner = tune.Tuner(
         tune.with_resources(function, {"cpu": driver.config.search.threads, "gpu": gpus}),
         tune_config=tune.TuneConfig(

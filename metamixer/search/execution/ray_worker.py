@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from ray import get_runtime_context, tune
 
 from metamixer import tasks
@@ -14,6 +16,11 @@ from metamixer.search.execution import ray_session
 from metamixer.search.execution.evaluator import Evaluate, resolve, run, versions
 from metamixer.search.execution.ray_messages import KEY, Began, Ended, Epoch, Message, Refused
 from metamixer.tasks import Arrays
+
+
+def in_memory(arrays: Arrays) -> Arrays:
+    """The arrays as plain ones: Ray's object store takes no pages of a file."""
+    return replace(arrays, x_train=np.asarray(arrays.x_train), x_val=np.asarray(arrays.x_val))
 
 
 def trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
@@ -46,7 +53,7 @@ def _run_here(evaluate: Evaluate, job: dict[str, Any]) -> Ended:
 
 def _run_elsewhere(evaluate: Evaluate, job: dict[str, Any], arrays: Arrays) -> Ended:
     """On a machine that has neither the data nor the run's folder."""
-    tasks.get(job["task"]["name"]).receive(arrays)
+    tasks.of(job["task"]).receive(arrays)
     with ray_session.folder() as folder:
         file = folder / "weights"
         result = run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, _report)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from metamixer.search.configuration import SearchSection
 from metamixer.search.execution.evaluator import resolve
 
 if TYPE_CHECKING:
     from metamixer.search.storage.trial_store import TrialStore
+    from metamixer.tasks import Task
 
 
 class Computation:
@@ -62,14 +64,19 @@ class References:
 
     Args:
         function: `package.module:function`; empty for none.
-        task: The task's name.
+        task: What is classified. Data of a `[data]` section are given to a function of the user's as `stored:FOLDER`,
+            and not at all to the classifiers that ship, which take minutes on images.
         store: The record.
         say: Is told when the function fails.
     """
 
-    def __init__(self, function: str, task: str, store: TrialStore, say: Callable[[str], None]) -> None:
+    def __init__(self, function: str, task: Task, store: TrialStore, say: Callable[[str], None]) -> None:
         self._function, self._store, self._say = function, store, say
-        self._computation = Computation(function, task) if function and not store.references else None
+        if task.stored is not None and function == SearchSection.model_fields["references"].default:
+            say("reference classifiers are not fitted to data of [data]: they would take minutes on images")
+            function = ""
+        name = task.name if task.stored is None else f"stored:{task.stored}"
+        self._computation = Computation(function, name) if function and not store.references else None
 
     def poll(self) -> bool:
         """Write them if they have come; returns whether nothing more is to come."""

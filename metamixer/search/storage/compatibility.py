@@ -8,9 +8,11 @@ import inspect
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamixer import record
+from metamixer.data.items import changes
 from metamixer.errors import StudyError
 from metamixer.search import budget
 from metamixer.search.configuration import StudyConfig
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 # What may be changed when a study is continued: how much is done and where, not what is measured. Spaces and tasks
 # are known by their content.
 CHANGEABLE = {
+    "data": {"broken", "cache", "memory_limit", "name"},
     "study": {"name", "storage", "budget", "warm_start", "seeds", "confirm", "keep", "space"},
     "search": {
         "sampler",
@@ -82,7 +85,8 @@ def compare(store: TrialStore, settings: dict[str, Any], found: dict[str, str]) 
     for name, value in found.items():
         explained = any(line.startswith((f"{name}.", f"study.{name}:")) for line in lines)
         if store.fingerprints.get(name) != value and not explained:
-            lines += _packages(store.settings, settings) if name == "words" else [_CHANGED[name]]
+            told = {"words": _packages, "task": _data}.get(name)
+            lines += (told(store.settings, settings) if told else []) or [_CHANGED[name]]
     if lines:
         raise StudyError(
             "the record there is of another study",
@@ -113,7 +117,23 @@ def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     gone = [f"words: {name} ({', '.join(before[name])}) is not installed here" for name in before if name not in now]
     come = [f"words: {name} ({', '.join(now[name])}) was not installed then" for name in now if name not in before]
     lines = gone + come
-    return lines or [_CHANGED["words"]]
+    return lines
+
+
+def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Why images differ, one line a reason: keys of `[data]`, and the images themselves."""
+    before, now = old.get("data"), new.get("data")
+    if not before or not now:
+        return []
+    lines = [
+        f"data.{key}: {before.get(key)} in the record, {now[key]} here"
+        for key in now
+        if key not in CHANGEABLE["data"] and before.get(key) != now[key]
+    ]
+    lines += [f"data: {line}" for line in changes(Path(old["task"]["stored"]), Path(new["task"]["stored"]))]
+    if old["task"]["description"] != new["task"]["description"]:
+        lines.append(f"data: {old['task']['description']} in the record, {new['task']['description']} here")
+    return lines
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
