@@ -47,7 +47,7 @@ Pixels = Annotated[int, Field(ge=1, le=4096)]
 class DataSection(BaseModel):
     """Images, from which channels, classes and the arrays of a task follow."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: Annotated[Address, Field(description="the images to learn from: " + "; ".join(KINDS.values()))]
     validation: Annotated[
@@ -70,7 +70,7 @@ class DataSection(BaseModel):
         Literal[1, 3] | None, Field(description="1 for grey, 3 for colour; left out: 1 if every image is grey")
     ] = None
     images: Annotated[
-        int | None, Field(ge=2, description="take this many of train, drawn by class and seed; left out: all")
+        int | None, Field(ge=2, le=10**9, description="take this many of train, drawn by class and seed; left out: all")
     ] = None
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of the splits")] = 0
     broken: Annotated[
