@@ -12,6 +12,7 @@ import tomllib
 import pytest
 from pages import REPOSITORY, Block, blocks, documents, given, prose, read
 
+import metamixer as mm
 from metamixer.language import Space
 from metamixer.search import configuration
 
@@ -101,6 +102,24 @@ def test_studies_are_accepted(block: Block):
     resolved = configuration.parse(whole)
     for section, values in shown.items():
         assert set(values) <= set(type(getattr(resolved, section)).model_fields)
+    for point in shown.get("search", {}).get("start", ()):  # a catalogue entry, or a sentence of the space that ships
+        assert point in mm.catalog.names() or Space.load("digits").derivation(point, 1, (8, 8)).choices
+
+
+OVERRIDE = re.compile(r"--set (?:'([^']+)'|\"([^\"]+)\"|(\S+))")
+
+
+@pytest.mark.parametrize("document", documents())
+def test_overrides_on_command_lines_are_keys_of_a_study(document):
+    text = read(document).replace("`", " ")
+    shown = [next(filter(None, found.groups())) for found in OVERRIDE.finditer(text)]
+    for override in shown:
+        if "=" in override and not override.isupper() and "section.key" not in override:
+            study = tomllib.loads(read("studies/digits.toml"))
+            if override.startswith("data."):  # a study is of a task or of data
+                study["study"].pop("task")
+                study["data"] = {"train": "folder:images"}
+            configuration.parse(study, [override])
 
 
 def test_every_example_in_toml_is_a_space_a_study_or_a_package():
