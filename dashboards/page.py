@@ -29,6 +29,13 @@ def names() -> frozenset[str]:
     return frozenset(path.relative_to(STATIC).as_posix() for path in found)
 
 
+def index() -> str:
+    """The page as the server sends it: its modules are asked for at once, not each when another one names it."""
+    modules = sorted(name for name in names() if name.endswith(".js"))
+    links = "".join(f'<link rel="modulepreload" href="/static/{name}">\n' for name in modules)
+    return (STATIC / "index.html").read_text(encoding="utf-8").replace("</head>", f"{links}</head>")
+
+
 def stylesheet() -> str:
     """The page's style with that of drawings."""
     return (STATIC / "page.css").read_text(encoding="utf-8") + STYLE

@@ -32,7 +32,7 @@ def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None
     insights = Insights()
 
     def index(request: Request) -> Response:
-        return Response((page.STATIC / "index.html").read_bytes(), media_type="text/html")
+        return Response(page.index(), media_type="text/html")
 
     def static(request: Request) -> Response:
         found = page.asset(request.path_params["name"])

@@ -3,7 +3,7 @@
 import { Columns, decodeColumn, frontOf } from "./data/columns.js";
 import { openSource } from "./data/source.js";
 import { onState, readUrl, setState, state } from "./data/url.js";
-import { announce, byId, failure, h, put } from "./parts/dom.js";
+import { announce, byId, failure, h, put, replace } from "./parts/dom.js";
 import { AtlasView } from "./views/atlas.js";
 import { ArchitectureView } from "./views/architecture.js";
 import { CompareView } from "./views/compare.js";
@@ -30,7 +30,7 @@ const app = {
   fresh: (path, parameters) => source.fresh(path, parameters),
   front: () => { const columns = app.columns(); return frontOf(columns, [...columns.group.keys()].filter((row) => columns.group[row] === 0), "flops", "mean"); },
 };
-let view = null, shown = "", systems = null;
+let view = null, shown = "", shownTabs = "", systems = null;
 
 function columnsOf(run) {
   if (!loaded.has(run)) loaded.set(run, new Columns(run));
@@ -70,8 +70,10 @@ function show() {
 
 function header() {
   const columns = app.columns(), { progress, study } = columns;
-  put(byId("tabs"), Object.entries(VIEWS).filter(([name]) => name !== "architecture" || state.arch !== null || state.view === name).map(([name, [title]]) =>
+  const tabs = `${state.view} ${state.arch !== null} ${state.compare.length}`;
+  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => name !== "architecture" || state.arch !== null || state.view === name).map(([name, [title]]) =>
     h("button", { type: "button", "aria-current": state.view === name ? "page" : null, onclick: () => setState({ view: name }, { push: true }) }, name === "compare" && state.compare.length ? `${title} (${state.compare.length})` : title)));
+  shownTabs = tabs;
   const select = byId("run"), names = app.runs.map((run) => run.name);
   if (!names.includes(state.run) && state.run) names.unshift(state.run);
   if (names.join("\n") !== [...select.options].map((option) => option.value).join("\n")) put(select, names.map((name) => h("option", { value: name }, name)));

@@ -1,10 +1,26 @@
 // The whole view as the address: what differs from the defaults stands after the #, and is read back from there.
 
+import { MEASURES } from "./columns.js";
+
 export const DEFAULTS = {
   view: "front", run: "", x: "flops", y: "mean", xlog: true, ylog: false, query: "", hidden: ["refused"], ranges: {},
   region: null, only: null, without: [], budget: null, pin: null, compare: [], sort: "number", descending: false,
   columns: ["group", "mean", "error", "seeds", "flops", "params", "sentence"], lower: "table", axes: null,
   overlay: [], published: false, zoom: null, arch: null, cell: null, tool: "zoom",
+};
+
+// What may stand in the address; anything else keeps its default, since an address may come from anywhere.
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+const isRow = (value) => Number.isInteger(value) && value >= 0;
+const isPair = (value) => Array.isArray(value) && value.length === 2 && value.every(isNumber);
+const isMeasure = (value) => Object.hasOwn(MEASURES, value);
+const texts = (value) => value.every((one) => typeof one === "string");
+const ALLOWED = {
+  x: isMeasure, y: isMeasure, lower: (value) => ["table", "axes"].includes(value), tool: (value) => ["zoom", "box", "lasso", "pan"].includes(value),
+  hidden: texts, columns: texts, overlay: texts, axes: texts, budget: isNumber, pin: isRow, arch: isRow, compare: (value) => value.every(isRow) && value.length <= 4,
+  zoom: (value) => isPair(value.x) && isPair(value.y), cell: (value) => typeof value === "string",
+  ranges: (value) => Object.entries(value).every(([name, range]) => (isMeasure(name) ? isPair(range) : Array.isArray(range))),
+  region: (value) => isMeasure(value.x) && isMeasure(value.y) && Array.isArray(value.xs) && Array.isArray(value.ys) && value.xs.length === value.ys.length && [...value.xs, ...value.ys].every(isNumber),
 };
 
 export const state = structuredClone(DEFAULTS);
@@ -46,8 +62,8 @@ export function readUrl() {
     try {
       const normal = DEFAULTS[name];
       const value = ROWS.includes(name) ? unlisted(text) : typeof normal === "string" ? text : JSON.parse(text);
-      const fits = normal === null || value === null || (typeof value === typeof normal && Array.isArray(value) === Array.isArray(normal));
-      if (fits) read[name] = value;
+      const fits = normal === null || (value !== null && typeof value === typeof normal && Array.isArray(value) === Array.isArray(normal));
+      if (fits && (value === null || (ALLOWED[name]?.(value) ?? true))) read[name] = value;
     } catch {
       // a part that cannot be read keeps its default
     }

@@ -85,10 +85,10 @@ export function derivationTable(detail) {
 
 export function seedsTable(detail) {
   return simpleTable([["trial", "number"], ["seed", "number"], ["state", "words"], ["accuracy", "number"], ["loss", "number"], ["epochs", "number"], ["time", "number"], ["device", "words"]],
-    detail.seeds.map((seed) => [String(seed.number), known(seed.seed), seed.status, decimal(seed.accuracy), decimal(seed.loss), known(seed.epochs), lasting(seed.seconds), seed.device ?? "–"]), "Trainings");
+    detail.seeds.map((seed) => [String(seed.number), told(seed.seed), seed.status, decimal(seed.accuracy), decimal(seed.loss), told(seed.epochs), lasting(seed.seconds), seed.device ?? "–"]), "Trainings");
 }
 
-const known = (value) => (value === null || value === undefined ? "–" : String(value));
+const told = (value) => (value === null || value === undefined ? "–" : String(value));
 
 export function curvesOf(detail, size = {}) {
   const seeds = detail.seeds.filter((seed) => seed.curve.epoch?.length);

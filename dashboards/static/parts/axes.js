@@ -2,7 +2,7 @@
 // asked (a conditional choice that is absent) has a tick of its own below the axis.
 
 import { MEASURES } from "../data/columns.js";
-import { brief, css, h, put } from "./dom.js";
+import { brief, css, h, put, replace } from "./dom.js";
 import { columnTitle } from "./table.js";
 
 const TOP = 34, BOTTOM = 16, GAP = 24, MOST = 2500;
@@ -33,8 +33,10 @@ export class Axes {
     const names = state.axes ?? standardAxes(columns);
     this.list = names.filter((name) => MEASURES[name] || columns.choiceNames.includes(name)).map((name) => this.axis(name));
     this.paint();
-    // A field that is being written in stays.
-    if (!this.tools.contains(document.activeElement)) this.controls();
+    // Fields stay while they are used; only other axes or values make other fields.
+    const shape = JSON.stringify([this.list.map((axis) => [axis.name, axis.values]), columns.choicesByUse().length]);
+    if (shape !== this.shape) { this.shape = shape; this.controls(); }
+    for (const sync of this.syncs) sync(state.ranges);
   }
 
   axis(name) {
@@ -59,27 +61,39 @@ export class Axes {
 
   // The same ranges by keyboard: numbers and lists.
   controls() {
-    const { state, list } = this;
+    const { list } = this;
+    this.syncs = [];
+    this.clear = h("button", { type: "button", onclick: () => this.hooks.ranges({}) }, "Clear ranges");
+    this.syncs.push((ranges) => { this.clear.hidden = !Object.keys(ranges).length; });
     const choose = h("details", { class: "menu" }, h("summary", {}, "Axes"), h("div", { class: "menu-list" }, [...Object.keys(MEASURES), ...this.columns.choicesByUse().slice(0, 60)].map((name) =>
       h("label", { title: name }, h("input", { type: "checkbox", checked: list.some((axis) => axis.name === name), onchange: (event) => {
         const names = list.map((axis) => axis.name);
         this.hooks.axes(event.target.checked ? [...names, name] : names.filter((one) => one !== name));
       } }), MEASURES[name] ? columnTitle(name) : name))));
+    const open = [...this.tools.querySelectorAll("details")].map((menu) => menu.open);
     const ranges = h("details", { class: "menu" }, h("summary", {}, "Ranges"), h("div", { class: "menu-list wide" }, list.map((axis) => this.rangeField(axis))));
-    put(this.tools, choose, ranges, Object.keys(state.ranges).length ? h("button", { type: "button", onclick: () => this.hooks.ranges({}) }, "Clear ranges") : null, this.said);
+    replace(this.tools, choose, ranges, this.clear, this.said);
+    [choose, ranges].forEach((menu, i) => { menu.open = open[i] ?? false; });
   }
 
   rangeField(axis) {
-    const range = this.state.ranges[axis.name];
     if (axis.values) {
-      return h("fieldset", {}, h("legend", {}, axis.title), [...axis.values, null].map((value) => h("label", {}, h("input", { type: "checkbox", checked: !range || range.includes(value), onchange: (event) => this.toggle(axis, value, event.target.checked) }), value === null ? "absent" : String(value))));
+      return h("fieldset", {}, h("legend", {}, axis.title), [...axis.values, null].map((value) => {
+        const box = h("input", { type: "checkbox", onchange: (event) => this.toggle(axis, value, event.target.checked) });
+        this.syncs.push((ranges) => { box.checked = !ranges[axis.name] || ranges[axis.name].includes(value); });
+        return h("label", {}, box, value === null ? "absent" : String(value));
+      }));
     }
     const change = (side) => (event) => {
-      const next = [...(range ?? [axis.low, axis.high])];
-      next[side] = event.target.value === "" ? [axis.low, axis.high][side] : Number(event.target.value);
+      const ends = [axis.low, axis.high], next = [...(this.state.ranges[axis.name] ?? ends)];
+      next[side] = event.target.value === "" ? ends[side] : Number(event.target.value);
       this.setRange(axis.name, next);
     };
-    return h("fieldset", {}, h("legend", {}, axis.title), ["from", "to"].map((title, side) => h("label", {}, title, h("input", { type: "number", step: "any", value: range ? range[side] : "", placeholder: brief([axis.low, axis.high][side]), onchange: change(side) }))));
+    return h("fieldset", {}, h("legend", {}, axis.title), ["from", "to"].map((title, side) => {
+      const field = h("input", { type: "number", step: "any", placeholder: brief([axis.low, axis.high][side]), onchange: change(side) });
+      this.syncs.push((ranges) => { if (document.activeElement !== field) field.value = ranges[axis.name] ? ranges[axis.name][side] : ""; });
+      return h("label", {}, title, field);
+    }));
   }
 
   toggle(axis, value, on) {

@@ -1,6 +1,6 @@
 // The card beside the plot: what is pointed at, or what is pinned.
 
-import { announce, debounce, failure, h, put } from "./dom.js";
+import { announce, debounce, failure, h, put, replace } from "./dom.js";
 import { badges, curvesOf, drawingOf, figures, roleLegend, sentenceOf, spoken, takeHome, titleOf } from "./architecture.js";
 
 export class Card {
@@ -33,10 +33,10 @@ export class Card {
     const compared = state.compare.includes(row);
     const actions = h("div", { class: "actions" },
       h("button", { type: "button", id: "pin", "aria-pressed": String(this.pinned), onclick: () => this.hooks.pin(this.pinned ? null : row) }, this.pinned ? "Unpin" : "Pin"),
-      h("button", { type: "button", "aria-pressed": String(compared), onclick: () => this.hooks.compare(row) }, compared ? "Compared" : "Compare"),
-      h("button", { type: "button", class: "main", onclick: () => this.hooks.open(row) }, "Open"));
+      h("button", { type: "button", id: "card-compare", "aria-pressed": String(compared), onclick: () => this.hooks.compare(row) }, compared ? "Compared" : "Compare"),
+      h("button", { type: "button", id: "card-open", class: "main", onclick: () => this.hooks.open(row) }, "Open"));
     this.inner = h("div", { class: "card-detail" }, h("p", { class: "note" }, "…"));
-    put(this.element, h("div", { class: "row" }, h("h2", {}, titleOf(columns, row)), badges(columns, row, knee)), actions, figures(columns, row),
+    replace(this.element, h("div", { class: "row" }, h("h2", {}, titleOf(columns, row)), badges(columns, row, knee)), actions, figures(columns, row),
       columns.reason[row] ? h("p", { class: "reason" }, columns.reason[row]) : null, this.inner);
     this.element.dataset.row = String(row);
     if (this.shown?.number === row && this.shown.mark === mark.replace(/ (true|false)/g, "")) this.fill(this.shown.detail);

@@ -2,7 +2,7 @@
 
 import { decimal, h, s } from "./dom.js";
 
-const COLOURS = ["--front", "--baseline", "--stopped", "--failed"];
+const CURVE_COLOURS = ["--front", "--baseline", "--stopped", "--failed"];
 
 // lines: [{ name, x: [], y: [], dash?, colour? }]
 export function lineChart(lines, { width = 320, height = 150, title, y = "", x = "epoch", digits = 3 }) {
@@ -21,7 +21,7 @@ export function lineChart(lines, { width = 320, height = 150, title, y = "", x =
     s("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, `${y ? `${y} by ` : ""}${x}`),
     lines.map((line, i) => {
       const drawn = line.y.map((value, at) => [line.x[at], value]).filter(([, value]) => Number.isFinite(value));
-      const stroke = `var(${line.colour ?? COLOURS[i % COLOURS.length]})`;
+      const stroke = `var(${line.colour ?? CURVE_COLOURS[i % CURVE_COLOURS.length]})`;
       const d = drawn.map(([a, b], at) => `${at ? "L" : "M"}${px(a).toFixed(1)} ${py(b).toFixed(1)}`).join("");
       return [s("path", { d, fill: "none", style: `stroke:${stroke}`, "stroke-width": line.width ?? 1.8, "stroke-dasharray": line.dash ?? null }, s("title", {}, line.name)),
         drawn.length < 30 ? drawn.map(([a, b]) => s("circle", { cx: px(a), cy: py(b), r: 2.4, style: `fill:${stroke}` }, s("title", {}, `${line.name}: ${decimal(b)}, ${x} ${a}`))) : null];

@@ -21,6 +21,17 @@ export function put(parent, ...children) {
   return parent;
 }
 
+// Replaces children and gives the focus back to the one of the same id or place, so that a keyboard does not lose its way.
+export function replace(parent, ...children) {
+  const focused = document.activeElement, had = parent !== focused && parent.contains(focused);
+  const at = had ? [...parent.querySelectorAll("button, input, select, summary, a, [tabindex]")].indexOf(focused) : -1;
+  put(parent, ...children);
+  if (!had) return parent;
+  const same = focused.id ? parent.querySelector(`#${CSS.escape(focused.id)}`) : null;
+  (same ?? parent.querySelectorAll("button, input, select, summary, a, [tabindex]")[at])?.focus({ preventScroll: true });
+  return parent;
+}
+
 const SPACE = "http://www.w3.org/2000/svg";
 export function s(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SPACE, tag);

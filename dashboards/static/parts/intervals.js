@@ -15,8 +15,8 @@ export function intervalBar(change, scale, verdict) {
 export const signed = (value, digits = 3) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
 export const scaleOf = (changes) => Math.min(0.3, Math.max(0.01, ...changes.map((change) => Math.max(Math.abs(change.mean) * 2.5, Math.min(Math.abs(change.low), Math.abs(change.high))))));
 
-export const VERDICTS = { better: "better", worse: "worse", undecided: "the data do not decide", best: "best", improvable: "could be better", only: "no alternative" };
-export const verdictBadge = (verdict) => h("span", { class: `badge verdict-${verdict}` }, VERDICTS[verdict] ?? verdict);
+export const VERDICTS = { better: "better", worse: "worse", undecided: "undecided", best: "best", improvable: "could be better", only: "no alternative" };
+export const verdictBadge = (verdict) => h("span", { class: `badge verdict-${verdict}`, title: verdict === "undecided" ? "the data do not decide" : null }, VERDICTS[verdict] ?? verdict);
 
 // Fills an element with what a question answers, asking again while it is being worked out.
 export async function fillLater(element, ask, show, alive = () => element.isConnected) {

@@ -39,6 +39,7 @@ export class FrontPlot {
     this.chart.addEventListener("pointermove", (event) => this.moved(event));
     this.chart.addEventListener("pointerleave", () => this.point(null));
     this.element.addEventListener("keydown", (event) => this.key(event));
+    this.element.addEventListener("blur", () => this.hooks.leave());
     this.watch = new ResizeObserver(() => this.resized());
     this.watch.observe(this.element);
   }
@@ -219,7 +220,8 @@ export class FrontPlot {
 
   released(event) {
     if (!this.down) return;
-    const [x, y] = this.down, click = Math.hypot(event.clientX - x, event.clientY - y) < 4 && this.element.contains(event.target);
+    // Not by the event's target: while the pointer is down plotly.js covers the page.
+    const [x, y] = this.down, click = Math.hypot(event.clientX - x, event.clientY - y) < 4;
     this.down = null;
     const row = click ? this.nearest(event) : null;
     if (row !== null) this.hooks.pick(row);

@@ -1,7 +1,7 @@
 // The table: the plot's equal twin. Only the rows in sight are in the document; arrows, Home, End and pages walk it.
 
 import { GROUPS, MEASURES, compareValues } from "../data/columns.js";
-import { brief, decimal, h, put } from "./dom.js";
+import { brief, decimal, h, put, replace } from "./dom.js";
 
 const ROW = 30; // pixels
 const TEXTS = { group: "state", sentence: "sentence", name: "name", reason: "reason", key: "key" };
@@ -55,6 +55,7 @@ export class Table {
     this.at = 0;
     this.element.addEventListener("scroll", () => requestAnimationFrame(() => this.fill()), { passive: true });
     this.element.addEventListener("keydown", (event) => this.key(event));
+    this.element.addEventListener("blur", () => this.hooks.leave());
     this.body.addEventListener("pointerover", (event) => this.hooks.hover(this.rowOf(event)));
     this.body.addEventListener("pointerleave", () => this.hooks.hover(null));
     this.body.addEventListener("click", (event) => { const row = this.rowOf(event); if (row !== null) { this.at = this.rows.indexOf(row); event.target.closest(".tick") ? this.hooks.compare(row) : this.hooks.pick(row); } });
@@ -78,7 +79,7 @@ export class Table {
     this.grid.setAttribute("aria-rowcount", String(rows.length + 1));
     put(this.widths, h("col", { style: { width: "34px" } }), this.names.map((name) => h("col", { style: { width: WIDTHS[name] === 0 ? "auto" : `${WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)}px` } })));
     this.grid.style.minWidth = `${34 + this.names.reduce((sum, name) => sum + (WIDTHS[name] === 0 ? 260 : WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)), 0)}px`;
-    put(this.head, h("th", { scope: "col", role: "columnheader" }, h("span", { class: "quiet" }, "compare")), this.names.map((name) => {
+    replace(this.head, h("th", { scope: "col", role: "columnheader" }, h("span", { class: "quiet" }, "compare")), this.names.map((name) => {
       const sorted = state.sort === name ? (state.descending ? "descending" : "ascending") : null;
       return h("th", { scope: "col", role: "columnheader", "aria-sort": sorted, class: this.kind(name), title: MEASURES[name]?.long ?? name },
         h("button", { type: "button", onclick: () => this.hooks.sort(name) }, columnTitle(name), h("span", { "aria-hidden": "true" }, sorted ? (state.descending ? " ↓" : " ↑") : "")));

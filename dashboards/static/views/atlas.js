@@ -5,7 +5,7 @@ import { sentenceOf, roleLegend } from "../parts/architecture.js";
 import { facts, failure, h, note, pictured, put, several } from "../parts/dom.js";
 import { fillLater } from "../parts/intervals.js";
 
-const AXES = { score: "Scores from", normaliser: "Normalised by", value: "Values from", place: "Place" };
+const ATLAS_AXES = { score: "Scores from", normaliser: "Normalised by", value: "Values from", place: "Place" };
 
 export class AtlasView {
   constructor(app) {
@@ -50,7 +50,7 @@ export class AtlasView {
     this.shown = mixer.name;
     const drawing = h("div", { class: "drawing", tabindex: 0, role: "region", "aria-label": `drawing of ${mixer.name}` });
     put(this.one, h("div", { class: "row" }, h("h2", {}, mixer.name), h("span", { class: "note" }, `${mixer.family}; ${mixer.source}`)), sentenceOf(mixer.sentence, mixer.roles), roleLegend(), drawing,
-      facts([...Object.entries(AXES).map(([axis, title]) => [title, mixer.cell[axis]]), ["activation", mixer.activation.join(", ") || "none"], ["MACs grow with tokens", mixer.locked ? "locked to its grid" : mixer.growth === null ? "not known here" : `N^${mixer.growth.toFixed(2)}`], ["looked at on", [...mixer.input.grid, mixer.input.channels].join("×")]]));
+      facts([...Object.entries(ATLAS_AXES).map(([axis, title]) => [title, mixer.cell[axis]]), ["activation", mixer.activation.join(", ") || "none"], ["MACs grow with tokens", mixer.locked ? "locked to its grid" : mixer.growth === null ? "not known here" : `N^${mixer.growth.toFixed(2)}`], ["looked at on", [...mixer.input.grid, mixer.input.channels].join("×")]]));
     try {
       put(drawing, pictured((await this.app.source.more(`/atlas/${encodeURIComponent(mixer.name)}`)).drawing));
     } catch (error) {

@@ -6,8 +6,8 @@ import { bar, legend, lineChart } from "../parts/curves.js";
 import { brief, exact, failure, h, lasting, note, put } from "../parts/dom.js";
 import { toggled } from "./front.js";
 
-const COLOURS = ["--front", "--baseline", "--stopped", "--running"];
-const DASHES = [null, "6 3", "2 3", "8 3 2 3"];
+const COMPARED_COLOURS = ["--front", "--baseline", "--stopped", "--running"];
+const COMPARED_DASHES = [null, "6 3", "2 3", "8 3 2 3"];
 
 export class CompareView {
   constructor(app) {
@@ -36,7 +36,7 @@ export class CompareView {
 
   fill(columns, rows, details) {
     this.element.style.setProperty("--n", rows.length);
-    const heads = rows.map((row, i) => h("div", { class: "compared", style: { "border-top-color": `var(${COLOURS[i]})` } },
+    const heads = rows.map((row, i) => h("div", { class: "compared", style: { "border-top-color": `var(${COMPARED_COLOURS[i]})` } },
       h("div", { class: "row" }, h("h2", {}, titleOf(columns, row)), badges(columns, row, null)),
       h("div", { class: "actions" }, h("button", { type: "button", class: "main", onclick: () => setState({ view: "architecture", arch: row }, { push: true }) }, "Open"), h("button", { type: "button", onclick: () => setState({ compare: toggled(state.compare, row) }) }, "Take away")),
       sentenceOf(details[i].sentence, details[i].roles), drawingOf(details[i]), takeHome(details[i])));
@@ -44,7 +44,7 @@ export class CompareView {
   }
 
   heading(rows, columns, first = true) {
-    return h("tr", {}, first ? h("td", {}) : null, rows.map((row, i) => h("th", { scope: "col", style: { color: `var(${COLOURS[i]})` } }, titleOf(columns ?? this.app.columns(), row))));
+    return h("tr", {}, first ? h("td", {}) : null, rows.map((row, i) => h("th", { scope: "col", style: { color: `var(${COMPARED_COLOURS[i]})` } }, titleOf(columns ?? this.app.columns(), row))));
   }
 
   costs(columns, rows) {
@@ -77,8 +77,8 @@ export class CompareView {
   }
 
   curves(columns, rows, details) {
-    const charts = ["accuracy", "loss"].map((what) => lineChart(rows.flatMap((row, i) => details[i].seeds.filter((seed) => seed.curve.epoch?.length).map((seed, j) => ({ name: `${titleOf(columns, row)}, seed ${seed.seed}`, x: seed.curve.epoch, y: seed.curve[`validation_${what}`].map((value) => value ?? NaN), colour: COLOURS[i], dash: DASHES[i], width: j ? 1 : 2 }))), { title: `validation ${what} by epoch`, y: `validation ${what}`, width: 480, height: 210 }));
-    return h("section", {}, h("h2", {}, "Learning curves"), h("div", { class: "columns" }, charts), legend(rows.map((row, i) => [titleOf(columns, row), COLOURS[i], DASHES[i]])));
+    const charts = ["accuracy", "loss"].map((what) => lineChart(rows.flatMap((row, i) => details[i].seeds.filter((seed) => seed.curve.epoch?.length).map((seed, j) => ({ name: `${titleOf(columns, row)}, seed ${seed.seed}`, x: seed.curve.epoch, y: seed.curve[`validation_${what}`].map((value) => value ?? NaN), colour: COMPARED_COLOURS[i], dash: COMPARED_DASHES[i], width: j ? 1 : 2 }))), { title: `validation ${what} by epoch`, y: `validation ${what}`, width: 480, height: 210 }));
+    return h("section", {}, h("h2", {}, "Learning curves"), h("div", { class: "columns" }, charts), legend(rows.map((row, i) => [titleOf(columns, row), COMPARED_COLOURS[i], COMPARED_DASHES[i]])));
   }
 }
 

@@ -13,17 +13,17 @@ import { FrontPlot } from "../parts/plot.js";
 import { drawMark, svgPen } from "../parts/pen.js";
 import { Table, allColumns, columnTitle } from "../parts/table.js";
 
-const AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "loss", "seconds", "number"];
+const PLOT_AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "loss", "seconds", "number"];
 export const toggled = (list, one, most = Infinity) => (list.includes(one) ? list.filter((other) => other !== one) : [...list, one].slice(-most));
 
 export class FrontView {
   constructor(app) {
     this.app = app; // columns(), detail(row), overlays(), systems(), redraw()
-    const hover = (row, reveal) => this.hover(row, reveal);
+    const hover = (row, reveal) => this.hover(row, reveal), leave = () => this.leave();
     const pick = (row) => setState({ pin: state.pin === row ? null : row });
     const compare = (row) => { setState({ compare: toggled(state.compare, row, 4) }); announce(`${state.compare.length} compared`); };
-    this.plot = new FrontPlot({ hover, pick, compare, say: (row) => spoken(app.columns(), row), region: (region) => setState({ region }), zoom: (zoom) => setState({ zoom }), whole: () => this.whole() });
-    this.table = new Table({ hover, pick, compare, sort: (name) => setState({ sort: name, descending: state.sort === name ? !state.descending : Boolean(MEASURES[name]?.better === "more") }) });
+    this.plot = new FrontPlot({ hover, leave, pick, compare, say: (row) => spoken(app.columns(), row), region: (region) => setState({ region }), zoom: (zoom) => setState({ zoom }), whole: () => this.whole() });
+    this.table = new Table({ hover, leave, pick, compare, sort: (name) => setState({ sort: name, descending: state.sort === name ? !state.descending : Boolean(MEASURES[name]?.better === "more") }) });
     this.axes = new Axes({ hover, pick, ranges: (ranges) => setState({ ranges }), axes: (axes) => setState({ axes }) });
     this.card = new Card({ detail: (row) => app.detail(row), pin: (row) => setState({ pin: row }), compare, open: (row) => setState({ view: "architecture", arch: row }, { push: true }) });
     this.bar = h("div", { class: "toolbar" });
@@ -40,7 +40,7 @@ export class FrontView {
 
   build() {
     const axis = (side) => h("span", { class: "field" }, h("label", { for: `axis-${side}` }, side),
-      h("select", { id: `axis-${side}`, onchange: (event) => setState({ [side]: event.target.value, [`${side}log`]: MEASURES[event.target.value].log, zoom: null, region: null, budget: side === "x" ? null : state.budget }) }, AXES.map((name) => h("option", { value: name }, MEASURES[name].title))),
+      h("select", { id: `axis-${side}`, onchange: (event) => setState({ [side]: event.target.value, [`${side}log`]: MEASURES[event.target.value].log, zoom: null, region: null, budget: side === "x" ? null : state.budget }) }, PLOT_AXES.map((name) => h("option", { value: name }, MEASURES[name].title))),
       h("label", { class: "check" }, h("input", { type: "checkbox", id: `log-${side}`, onchange: (event) => setState({ [`${side}log`]: event.target.checked, zoom: null }) }), "log"));
     const tools = [["zoom", "Zoom"], ["box", "Box"], ["lasso", "Lasso"], ["pan", "Pan"]].map(([tool, title]) =>
       h("label", { class: "tool" }, h("input", { type: "radio", name: "tool", value: tool, onchange: () => setState({ tool }) }), title));
@@ -155,6 +155,14 @@ export class FrontView {
     this.table.highlight(row);
     this.card.point(columns, row, state, this.front?.knee ?? null);
     if (fromTable && row !== null) announce(spoken(columns, row));
+  }
+
+  // The keyboard goes elsewhere: to the card, say, which then shows what is pinned.
+  leave() {
+    if (state.pin === null) return;
+    this.plot.hovered = null;
+    this.plot.ring();
+    this.card.show(this.app.columns(), null, state, this.front?.knee ?? null);
   }
 
   whole() {

@@ -6,8 +6,8 @@ import { css, decimal, failure, h, lasting, put, s, several } from "../parts/dom
 import { tickValues } from "../parts/plot.js";
 import { toggled } from "./front.js";
 
-const COLOURS = ["--front", "--baseline", "--stopped", "--running", "--pick", "--dominated"];
-const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+const RUN_COLOURS = ["--front", "--baseline", "--stopped", "--running", "--pick", "--dominated"];
+const RUN_DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 
 export class RunsView {
   constructor(app) {
@@ -77,7 +77,7 @@ export class RunsView {
     const traces = [];
     let i = 0;
     for (const members of groups.values()) {
-      const colour = css(COLOURS[i % COLOURS.length]), dash = DASHES[i % DASHES.length];
+      const colour = css(RUN_COLOURS[i % RUN_COLOURS.length]), dash = RUN_DASHES[i % RUN_DASHES.length];
       const fronts = members.map((columns) => frontOf(columns, [...columns.group.keys()].filter((row) => columns.group[row] < 2), "flops", "mean").map((row) => [columns.of.flops[row], columns.of.mean[row]]));
       if (members.length > 1) traces.push(...band(fronts, members, colour, dash));
       else traces.push({ x: fronts[0].map(([x]) => x), y: fronts[0].map(([, y]) => y), mode: "lines+markers", name: members[0].run, line: { shape: "hv", color: colour, dash, width: 2 }, marker: { symbol: ["diamond", "square", "circle", "triangle-up"][i % 4], size: 7 } });

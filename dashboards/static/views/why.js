@@ -1,11 +1,11 @@
 // Why is this on the front? Which choices move the front, and which words stand on it.
 
 import { setState, state } from "../data/url.js";
-import { scoreText, sentenceOf, titleOf } from "../parts/architecture.js";
+import { roleLegend, scoreText, sentenceOf, titleOf } from "../parts/architecture.js";
 import { h, note, put, simpleTable } from "../parts/dom.js";
 import { fillLater, intervalBar, scaleOf, signed, verdictBadge } from "../parts/intervals.js";
 
-const SHOWN = 3; // alternatives of a choice before the rest is folded
+const SHOWN = { best: 4, improvable: 4, undecided: 1 }; // alternatives of a choice before the rest is folded
 
 export class WhyView {
   constructor(app) {
@@ -48,7 +48,9 @@ export class WhyView {
     const scale = scaleOf(all), order = { best: 0, improvable: 1, undecided: 2 };
     choices.sort((a, b) => (order[a.verdict] ?? 3) - (order[b.verdict] ?? 3));
     const decided = choices.filter((choice) => choice.verdict !== "undecided").length;
-    return [sentenceOf(columns.sentence[row] ?? ""),
+    const sentence = h("div", {}, sentenceOf(columns.sentence[row] ?? ""));
+    this.app.detail(row).then((detail) => put(sentence, sentenceOf(detail.sentence, detail.roles), detail.roles?.length ? roleLegend() : null), () => {});
+    return [sentence,
       h("p", {}, `${choices.length} choices could have been taken otherwise; the data decide ${decided === 0 ? "none" : decided} of them.`, ` The bars reach from ${signed(-scale)} to ${signed(scale)} of accuracy.`),
       h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Choices and their alternatives" }, h("table", { class: "simple why" },
         h("thead", {}, h("tr", {}, ["choice", "taken", "otherwise", "expected change", "cost", "trials that say so"].map((title) => h("th", { scope: "col" }, title)))),
@@ -56,10 +58,10 @@ export class WhyView {
   }
 
   choice(choice, scale) {
-    const shown = choice.alternatives.slice(0, SHOWN), rest = choice.alternatives.slice(SHOWN);
+    const shown = choice.alternatives.slice(0, SHOWN[choice.verdict] ?? 1), rest = choice.alternatives.slice(SHOWN[choice.verdict] ?? 1);
     const body = h("tbody", {});
     const lines = (alternatives, first) => alternatives.map((one, i) => h("tr", {}, first && i === 0 ? [h("th", { scope: "rowgroup", rowspan: shown.length, class: "code", title: choice.name }, choice.slot, h("div", {}, verdictBadge(choice.verdict))), h("td", { rowspan: shown.length, class: "code" }, String(choice.taken))] : first ? null : [h("td", {}), h("td", {})],
-      h("td", { class: "code" }, String(one.value)), h("td", {}, intervalBar(one.change, scale, one.verdict), h("div", { class: "note" }, `${signed(one.change.mean)} (${signed(one.change.low)} to ${signed(one.change.high)})`)),
+      h("td", { class: "code" }, String(one.value)), h("td", {}, intervalBar(one.change, scale, one.verdict), h("div", { class: "note numbers" }, `${signed(one.change.mean)} (${signed(one.change.low)} to ${signed(one.change.high)})`)),
       h("td", {}, `× ${one.cost_ratio.toFixed(2)}`, one.comparable ? null : h("div", { class: "note" }, "too far to compare")), h("td", {}, this.evidence(one))));
     put(body, lines(shown, true));
     if (rest.length) {
@@ -81,7 +83,7 @@ function effectsTable(answer) {
   if (answer.reason) return note(answer.reason);
   if (!answer.effects.length) return note("No choice of the front has a comparable alternative.");
   const scale = scaleOf(answer.effects.map((effect) => effect.change));
-  const rows = answer.effects.slice(0, 40).map((effect) => [effect.slot, String(effect.value), h("span", {}, intervalBar(effect.change, scale, effect.verdict), h("div", { class: "note" }, `${signed(effect.change.mean)} (${signed(effect.change.low)} to ${signed(effect.change.high)})`)), verdictBadge(effect.verdict), effect.instead_of.map((one) => `${one.value} (${one.count})`).join(", "), String(effect.tried)]);
+  const rows = answer.effects.slice(0, 40).map((effect) => [effect.slot, String(effect.value), h("span", {}, intervalBar(effect.change, scale, effect.verdict), h("div", { class: "note numbers" }, `${signed(effect.change.mean)} (${signed(effect.change.low)} to ${signed(effect.change.high)})`)), verdictBadge(effect.verdict), effect.instead_of.map((one) => `${one.value} (${one.count})`).join(", "), String(effect.tried)]);
   return [simpleTable([["choice", "code"], ["taking", "code"], ["changes accuracy by", "bars"], ["", "words"], ["of members that took", "code"], ["trained with it", "number"]], rows, "Choices that move the front"), answer.effects.length > 40 ? note(`${answer.effects.length - 40} more, all smaller.`) : null];
 }
 
