@@ -73,6 +73,7 @@ def photograph(runs: Path, out: Path, only: list[str]) -> None:
 
 
 def main() -> None:
+    """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "dashboard")

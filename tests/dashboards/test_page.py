@@ -34,7 +34,8 @@ def place(tab: Tab, row: int) -> tuple[float, float]:
           const gd = document.querySelector("#plot .chart"), box = gd.getBoundingClientRect();
           const data = await (await fetch("/data?run=again&since=-1")).json();
           const of = (name) => {
-            const { type, data: text } = data.columns[name], bytes = Uint8Array.from(atob(text), (l) => l.charCodeAt(0));
+            const { type, data: text } = data.columns[name];
+            const bytes = Uint8Array.from(atob(text), (l) => l.charCodeAt(0));
             return (type === "float32" ? new Float32Array(bytes.buffer) : new Float64Array(bytes.buffer))[row];
           };
           const { xaxis, yaxis } = gd._fullLayout, x = xaxis.l2p(Math.log10(2 * of("macs")));
