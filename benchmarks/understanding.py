@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from metamixer import resources
-from metamixer.dashboards.understanding.front import at_cost, change_samples, differ_in_one, features_of
+from metamixer.dashboards.understanding.front import at_cost, changes, differ_in_one, features_of
 from metamixer.dashboards.understanding.otherwise import changed, slot
 from metamixer.dashboards.understanding.surrogate import fitted, interval, verdict
 from metamixer.dashboards.understanding.trained import Architecture, Context, features
@@ -54,6 +54,7 @@ from metamixer.simulate.table import Table, read
 Floats = NDArray[np.float64]
 ANSWERS = ("page", "page, drawn", "raw difference", "no effect")
 BOOTSTRAP = 2000
+AT_ONCE = 30  # pairs that the model is asked about together
 SIGNS = {"better": 1, "worse": -1, "undecided": 0}
 
 
@@ -129,16 +130,22 @@ def answered(bench: Bench, trainings: int, seed: int) -> dict[str, Floats]:
     model = fitted([bench.seen[i] for i in chosen], [(observed[i],) for i in chosen])
     assert model is not None
     found = {answer: np.full((len(bench.pairs), 2), np.nan) for answer in ANSWERS}
-    for row, pair in enumerate(bench.pairs):
-        if pair.first in observed or pair.second in observed:
-            continue
-        groups = [bench.as_first[row], bench.drawn[row]]
-        samples, _ = change_samples(model, bench.seen[pair.first], groups)
-        for answer, sample in zip(ANSWERS[:2], samples.T, strict=True):
-            change = interval(sample)
-            found[answer][row] = change["mean"], SIGNS[verdict(change)]
-        found["raw difference"][row] = raw(bench, pair, observed)
-        found["no effect"][row] = 0.0, 0
+    left = [row for row, pair in enumerate(bench.pairs) if pair.first not in observed and pair.second not in observed]
+    for begin in range(0, len(left), AT_ONCE):
+        rows = left[begin : begin + AT_ONCE]
+        groups = [[[bench.seen[bench.pairs[row].first]], bench.as_first[row], bench.drawn[row]] for row in rows]
+        mean, covariance, _ = model.joint([one for pair in groups for group in pair for one in group])
+        at = 0
+        for row, group in zip(rows, groups, strict=True):
+            sizes = [len(part) for part in group]
+            own = slice(at, at + sum(sizes))
+            at += sum(sizes)
+            samples = changes(model.samples(mean[own], covariance[own, own]), sizes[1:])
+            for answer, sample in zip(ANSWERS[:2], samples.T, strict=True):
+                change = interval(sample)
+                found[answer][row] = change["mean"], SIGNS[verdict(change)]
+            found["raw difference"][row] = raw(bench, bench.pairs[row], observed)
+            found["no effect"][row] = 0.0, 0
     return found
 
 
@@ -201,13 +208,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default="digits-bench", help="a recorded table, by name or path")
     parser.add_argument("--trainings", type=int, default=100, help="architectures that the model sees")
-    parser.add_argument("--subsets", type=int, default=30, help="how many subsets")
+    parser.add_argument("--subsets", type=int, default=20, help="how many subsets")
     parser.add_argument("--within", type=float, default=0.2, help="share by which the pair's MACs may differ")
     parser.add_argument("--check", action="store_true", help="exit 1 where the claim is missed")
     options = parser.parse_args()
     bench = Bench(read(resources.find("tables", options.table)), options.within)
-    changes = np.array([pair.change for pair in bench.pairs])
-    truth = np.where(np.abs(changes) > 2 * bench.noise, np.sign(changes), 0.0)
+    measured = np.array([pair.change for pair in bench.pairs])
+    truth = np.where(np.abs(measured) > 2 * bench.noise, np.sign(measured), 0.0)
     ends = {i for pair in bench.pairs for i in (pair.first, pair.second)}
     print(
         f"{len(bench.pairs)} pairs of {len(ends)} architectures differ in one "
@@ -221,7 +228,7 @@ def main() -> int:
         found = np.stack([run[answer] for run in runs])
         shown[answer] = {
             name: average(score, counts, bench.pairs, len(bench.ones))
-            for name, score, counts in columns(truth, changes, found)
+            for name, score, counts in columns(truth, measured, found)
         }
     heads = list(shown[ANSWERS[0]])
     print("| answer | " + " | ".join(heads) + " |\n|" + "---|" * (len(heads) + 1))

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metamixer.dashboards.columns import KINDS, STATUSES
-from metamixer.record.front import hypervolume, non_dominated
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume, non_dominated
 from metamixer.record.location import Storage
 
 STALE_SECONDS = 120.0  # a search that has not renewed its lease for this long is not running
@@ -120,8 +120,8 @@ def series(table: NDArray[Any], means: NDArray[Any], ours: NDArray[Any], point: 
     shares, front, begin = [], points[:0], 0
     for end in at:
         front = np.concatenate([front, points[begin:end]])
-        front = front[non_dominated(front)]
-        shares.append(hypervolume(front, point) / box)
+        front = front[non_dominated(front, ACCURACY_FLOPS)]
+        shares.append(hypervolume(front, point, ACCURACY_FLOPS) / box)
         begin = end
     return {"n": at, "share": shares}
 

@@ -1,10 +1,11 @@
 """Why is this on the front? Every choice of a front member, and what is expected had it been taken otherwise.
 
 Expected by a model of the study's own trainings (`surrogate`), of the alternative with the *member's costs* in place of
-its own: what the choice is worth at equal cost, apart from what it spends. Intervals are the posterior's. A change
-whose interval holds zero is `undecided`: the data do not say. Nor do they where the alternative costs several times
-more or less (`COMPARABLE`): there is no such architecture of equal cost. The member is taken as the model believes it
-to be, not as its seeds happened to fall, so one that is on the front by luck does not pass its luck on.
+its own: what the choice is worth at equal cost, apart from what it spends. Intervals are of the posterior, and of what
+hangs on the alternative and was drawn. A change whose interval holds zero is `undecided`: the data do not say. Nor do
+they where the alternative costs several times more or less (`COMPARABLE`): there is no such architecture of equal cost.
+The member is taken as the model believes it to be, not as its seeds happened to fall, so one that is on the front by
+luck does not pass its luck on.
 
 How far such signs can be trusted is measured by `benchmarks/understanding.py` on a table of recorded trainings.
 """
@@ -163,20 +164,37 @@ def effects(model: Model) -> dict[str, Any]:
 def change_samples(
     surrogate: Surrogate, reference: Features, alternatives: Sequence[Sequence[Features]]
 ) -> tuple[Floats, Floats]:
-    """Changes of accuracy (samples, alternatives), each alternative the mean of its derivations, and weights.
+    """Changes of accuracy (samples, alternatives) and weights, see `changes` and `differences`.
 
     The weights (alternatives, trainings) say how much each training's warped error adds to an expected change.
     """
     flat = [reference, *(one for group in alternatives for one in group)]
     mean, covariance, weights = surrogate.joint(flat)
-    samples = surrogate.samples(mean, covariance)
-    averages = np.zeros((len(alternatives), len(flat)))
+    sizes = [len(group) for group in alternatives]
+    return changes(surrogate.samples(mean, covariance), sizes), differences(sizes) @ weights
+
+
+def changes(samples: Floats, sizes: Sequence[int]) -> Floats:
+    """Changes (samples, alternatives) of accuracy from samples (samples, 1 + all derivations), the reference first.
+
+    An alternative of several derivations is any one of them: each has its share of the samples, so that an interval
+    holds what they differ by as well.
+    """
+    begins = np.cumsum([1, *sizes[:-1]])
+    turn = np.arange(len(samples))
+    columns = [samples[turn, begin + turn % size] for begin, size in zip(begins, sizes, strict=True)]
+    return np.stack(columns, axis=1) - samples[:, :1]
+
+
+def differences(sizes: Sequence[int]) -> Floats:
+    """(alternatives, 1 + all derivations): takes the mean of each alternative's derivations less the reference."""
+    found = np.zeros((len(sizes), 1 + sum(sizes)))
+    found[:, 0] = -1.0
     at = 1
-    for row, group in enumerate(alternatives):
-        averages[row, at : at + len(group)] = 1.0 / len(group)
-        at += len(group)
-    averages[:, 0] = -1.0
-    return samples @ averages.T, averages @ weights
+    for row, size in enumerate(sizes):
+        found[row, at : at + size] = 1.0 / size
+        at += size
+    return found
 
 
 def tried(ones: Sequence[Architecture]) -> dict[str, Counter[Any]]:

@@ -20,7 +20,7 @@ from metamixer.errors import LanguageError
 from metamixer.language import Sentence
 from metamixer.language.spaces.choice import Choice
 
-COMPLETIONS = 4  # derivations of one alternative, where it opens choices of its own
+COMPLETIONS = 8  # derivations of one alternative, where it opens choices of its own
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from metamixer import record
 from metamixer.language import Sentence, Space
 from metamixer.language.syntax.nodes import Node, size, word
 from metamixer.record import Trial
-from metamixer.record.front import non_dominated
+from metamixer.record.front import efficient
 from metamixer.search.samplers.core.features import Features, of_known, of_rules
 
 Value = int | str
@@ -88,8 +88,7 @@ class Study:
     def front(self) -> list[Architecture]:
         """Those that no other dominates by mean accuracy and macs, by rising macs; baselines left out."""
         searched = [one for one in self.architectures if one.searched]
-        points = [(one.accuracy, one.cost["macs"]) for one in searched]
-        return [searched[i] for i in non_dominated(points)]
+        return [searched[i] for i in efficient([(one.accuracy, 2.0 * one.cost["macs"]) for one in searched])]
 
 
 def load(path: str | Path) -> Study:

@@ -18,8 +18,8 @@ class Chunked(nn.Module):
     """A causal read whose scores fade with distance at a fixed rate, or not at all: linear in the tokens.
 
     With chunks of c tokens, c x c scores are formed within each; what the chunks before contribute is kept as one
-    matrix (channels of a key x channels of a value) a head. Source: Lightning Attention, arXiv 2401.04658; rule 3.5 of
-    the algebra says for which stages it is the same sum.
+    matrix (channels of a key x channels of a value) a head. Source: Lightning Attention, arXiv 2401.04658;
+    docs/algebra.md#values-first says for which stages it is the same sum.
     """
 
     def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:

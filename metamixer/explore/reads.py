@@ -14,6 +14,7 @@ from metamixer.compile.plan import stages
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Bank, Field, Score
 from metamixer.language.checking.vocabulary import SAME, Macro, place_word
+from metamixer.language.syntax.printer import text
 from metamixer.words import supports
 from metamixer.words.views import View
 
@@ -37,7 +38,7 @@ class Read:
         value: what is summed: ``field`` (made from the input), ``bank`` (learned), ``read`` (made by another read);
             several joined by ``and``.
         place: which tokens are read, one of ``PLACES``.
-        supports: places as they are written, from the outermost.
+        supports: places in canonical form, the outermost first.
         tokens: whether a token's result depends on other tokens by it.
         depth: how many reads it stands inside of.
     """
@@ -301,6 +302,4 @@ def _tokens(views: Views) -> str:
 
 
 def _written(stack: tuple[Any, ...], views: Views) -> tuple[str, ...]:
-    from metamixer.language.syntax.printer import text
-
-    return tuple(text(place_word(p).support(p)) for p in (*(p for p, _ in views), *stack))
+    return tuple(dict.fromkeys(text(place_word(p).support(p)) for p in (*(p for p, _ in views), *stack)))

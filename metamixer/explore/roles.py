@@ -68,7 +68,8 @@ def roles(sentence: Sentence | str) -> tuple[Span, ...]:
     """
     source = str(parse(sentence) if isinstance(sentence, str) else sentence)
     paths: list[Path] = [()] * len(source)
-    _paint(_phrase(parse(source).node, 0, len(source), _Places(occurrences(source))), (), {}, paths)
+    node, places = occurrences(source)
+    _paint(_phrase(node, 0, len(source), _Places(places)), (), {}, paths)
     spans, begin = [], 0
     for at in range(1, len(source) + 1):
         if at == len(source) or paths[at] != paths[begin]:

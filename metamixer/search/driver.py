@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Protocol
 
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial, front
 from metamixer.search import results
 from metamixer.search.configuration import StudyConfig
@@ -489,7 +490,7 @@ class Driver:
             running=tuple(self._running.values()),
             best=max((accuracy for accuracy, _ in points), default=None),
             front=len(points),
-            hypervolume=front.hypervolume(points, (floor, ceiling)) / ((1 - floor) * ceiling),
+            hypervolume=hypervolume(points, (floor, ceiling), ACCURACY_FLOPS) / ((1 - floor) * ceiling),
             disk=_size(self.folder),
             seconds_left=seconds,
             stopped=standing.stopped,

@@ -103,5 +103,5 @@ class Standing:
     def _non_dominated(self, numbers: list[int]) -> list[int]:
         seeds = [self._seeds[number] for number in numbers]
         means = [values[0] if len(values) == 1 else float(np.mean(values)) for values in seeds]
-        kept = front.non_dominated([(mean, self._flops[number]) for mean, number in zip(means, numbers, strict=True)])
+        kept = front.efficient([(mean, self._flops[number]) for mean, number in zip(means, numbers, strict=True)])
         return [numbers[index] for index in kept]

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial, front
 from metamixer.search.samplers import Parts, Sentences
 from metamixer.simulate.run import Simulated, order
@@ -46,7 +47,7 @@ class Scale:
     def _hypervolume(self, points: Sequence[tuple[float, float]]) -> float:
         low, high, cheap, dear = self.bounds
         scaled = [((a - low) / (high - low), (f - cheap) / (dear - cheap)) for a, f in points]
-        return front.hypervolume(scaled, (0.0, 1.0)) if scaled else 0.0
+        return hypervolume(scaled, (0.0, 1.0), ACCURACY_FLOPS)
 
 
 def unseen(simulated: Simulated, entry: Entry, seen: int) -> float:
@@ -59,7 +60,7 @@ def recommended(rows: Iterable[Trial]) -> list[tuple[Trial, int]]:
     """The front of the means that were observed: its rows, and how many seeds of each were seen."""
     firsts, values = _observed(rows)
     known = [row for key, row in firsts.items() if row.kind == "searched"]
-    members = front.non_dominated([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
+    members = front.efficient([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
     return [(known[i], len(values[known[i].key or ""])) for i in members]
 
 
@@ -166,7 +167,7 @@ def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Trial], members: I
 def ceiling(table: Table, seed: int) -> float:
     """What perfect knowledge of all seeds is worth when it is scored by all seeds but one: the noise's upper limit."""
     scale = Scale(table)
-    members = front.non_dominated([(entry.accuracy, entry.flops) for entry in table.entries])
+    members = front.efficient([(entry.accuracy, entry.flops) for entry in table.entries])
     nobody = Simulated(table, seed, [], [], 0.0)
     chosen = [table.entries[i] for i in members]
     return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
@@ -177,7 +178,7 @@ def everything(table: Table, seed: int) -> float:
     scale = Scale(table)
     nobody = Simulated(table, seed, [], [], 0.0)
     seen = [(order(table, entry, seed)[0].accuracy, float(entry.flops)) for entry in table.entries]
-    chosen = [table.entries[i] for i in front.non_dominated(seen)]
+    chosen = [table.entries[i] for i in front.efficient(seen)]
     return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
 
 

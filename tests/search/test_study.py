@@ -341,7 +341,7 @@ def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatc
     study.run("inline")
     rows = record.read(study.path)
     firsts = [row for row in rows if row.kind == "searched"]
-    first_front = {firsts[i].number for i in front.non_dominated([(row.accuracy, row.flops) for row in firsts])}
+    first_front = {firsts[i].number for i in front.efficient([(row.accuracy, row.flops) for row in firsts])}
     members = {point.number for point in front.summary(rows) if point.on_front}
     assert first_front - members
     assert {row.number for row in firsts if row.weights} == members
@@ -370,7 +370,7 @@ def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.
         ((replicates, numbers),) = asked
         trained = [row for row in rows if row.kind == "searched"]
         points = [(row.accuracy or 0.0, row.flops) for row in trained]
-        observed = {trained[i].number for i in front.non_dominated(points)}
+        observed = {trained[i].number for i in front.efficient(points)}
         assert not replicates
         assert {row.replicate_of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
         if not set(numbers or ()) <= observed:

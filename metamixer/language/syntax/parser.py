@@ -44,6 +44,23 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
     Raises:
         LanguageError: the text is no sentence; the message shows line, column and a caret.
     """
+    node, build = _parsed(source, place)
+    return node, build.spans
+
+
+def occurrences(source: str) -> tuple[Node, list[tuple[int, int, Node]]]:
+    """The node of a sentence, and begin, end and node of every phrase as often as it is written, inner ones first.
+
+    ``parse_node`` tells the first place of each node alone, since equal phrases are one node.
+
+    Raises:
+        LanguageError: as ``parse_node``.
+    """
+    node, build = _parsed(source, None)
+    return node, build.places
+
+
+def _parsed(source: str, place: str | None) -> tuple[Node, _Build]:
     try:
         tree = _parser().parse(source)
         build = _Build()
@@ -61,21 +78,7 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
             place,
             f"{nodes.DEEPEST} levels are the limit; write repetition as e^4",
         )
-    return node, build.spans
-
-
-def occurrences(source: str) -> list[tuple[int, int, Node]]:
-    """Where every phrase of a sentence stands, each as often as it is written: begin, end and node, inner ones first.
-
-    ``parse_node`` knows the first place of each node alone, since equal phrases are one node.
-
-    Raises:
-        LanguageError: as ``parse_node``.
-    """
-    parse_node(source)  # for its messages
-    build = _Build()
-    build.transform(_parser().parse(source))
-    return build.places
+    return node, build
 
 
 def pointed(source: str, at: int, message: str) -> str:

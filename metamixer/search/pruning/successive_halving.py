@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metamixer.record import Trial, front
+from metamixer.pareto import ACCURACY_FLOPS, non_dominated
+from metamixer.record import Trial
 from metamixer.search.pruning.extrapolation import Line, accuracy_at, lines, logarithm
 from metamixer.search.seeds import derived
 
@@ -60,7 +61,7 @@ def goes_on(own: int, points: Sequence[tuple[float, float]], reduction: int) -> 
     left = np.arange(len(points))
     taken = 0
     while taken < places:
-        layer = left[front.non_dominated(array[left])]
+        layer = left[non_dominated(array[left], ACCURACY_FLOPS)]
         if own in layer:
             if taken == 0 or taken + len(layer) <= places:
                 return True

@@ -55,7 +55,7 @@ def test_the_front_and_one_of_so_many_go_on(count: int, reduction: int) -> None:
     for seed in range(5):
         points = [tuple(point) for point in np.random.default_rng(seed).random((count, 2)).round(1)]
         on = {i for i in range(count) if goes_on(i, points, reduction)}
-        best = {int(i) for i in front.non_dominated(points)}
+        best = {int(i) for i in front.efficient(points)}
         if count < reduction:
             assert len(on) == count
             continue

@@ -11,8 +11,8 @@ import pytest
 
 from metamixer import record, tasks
 from metamixer.language import Space, parse
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial
-from metamixer.record.front import hypervolume
 from metamixer.search.configuration import Limits
 from metamixer.search.proposals.proposer import Proposer
 from metamixer.search.samplers.core.variation import crossed, mutated, within
@@ -70,7 +70,7 @@ def search(space: Space, sampler: str, seed: int, trainings: int, limits: Limits
 
 
 def volume(rows: list[Trial]) -> float:
-    return hypervolume([(row.accuracy, row.flops) for row in rows], REFERENCE)
+    return hypervolume([(row.accuracy, row.flops) for row in rows], REFERENCE, ACCURACY_FLOPS)
 
 
 @pytest.fixture
