@@ -25,7 +25,7 @@ VIEWS = {
     "architecture": ("view=architecture&arch={member}", ".architecture-view svg.mm-drawing"),
     "compare": ("view=compare&compare=[{member},1]", ".compared svg.mm-drawing"),
     "why": ("view=why&pin={member}", ".why-view table"),
-    "space": ("view=space", ".space-view .histogram"),
+    "space": ("view=space", ".space-view .member"),
     "atlas": ("view=atlas", ".periodic .mixer"),
     "settings": ("view=details", ".details-view dl"),
 }
