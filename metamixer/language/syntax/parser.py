@@ -16,6 +16,7 @@ from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, chain, make
 from metamixer.language.syntax.printer import text
 
+VALUES = 4096  # of one range
 Spans = dict[Node, tuple[int, int]]
 
 # How the tokens of the grammar are called in messages.
@@ -178,10 +179,19 @@ class _Build(Transformer_NonRecursive):
                     meta.start_pos,
                     "write integers: {2..6} or {16..64 step 16}",
                 )
+        if max(map(len, ends)) > 12:
+            raise _FlawError(f"the range {'..'.join(ends[:2])} is too large", meta.start_pos, "no size is as large")
         low, high, step = (int(end) for end in ends)
         if low > high or step < 1:
             raise _FlawError(
                 f"the range {low}..{high} step {step} is empty", meta.start_pos, "write the lower end first: {2..6}"
+            )
+        if (high - low) // step >= VALUES:
+            wide = -(-(high - low + 1) // VALUES)
+            raise _FlawError(
+                f"the range {low}..{high} step {step} has {(high - low) // step + 1:,} values, the limit is {VALUES:,}",
+                meta.start_pos,
+                f"write a step: {{{low}..{high} step {wide}}}",
             )
         return self._at(meta, make("range", (low, high, step)) if low + step <= high else make("size", str(low)))
 
