@@ -95,6 +95,8 @@ def _print(chosen: Space, profile: Profile, size: Number, channels: int, grid: t
     for rule, body in chosen.rules.items():
         console.print(f"  [bold]{rule}[/] = ", end="", highlight=False)
         console.print(body, markup=False, highlight=False, soft_wrap=True)
+    if chosen.unused:
+        console.print(f"never used: {', '.join(chosen.unused)}", highlight=False)
     console.print(
         f"well-typed derivations for this input: {size:,}{' (exact)' if isinstance(size, int) else ''}", highlight=False
     )

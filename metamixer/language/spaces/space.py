@@ -194,6 +194,12 @@ class Space:
         return cls(rules, begin, depth, name, place)
 
     @property
+    def unused(self) -> list[str]:
+        """Rules that no derivation can come to."""
+        used = self.reach.below(word(self.start))
+        return [rule for rule in self.rules if rule not in used]
+
+    @property
     def fingerprint(self) -> str:
         """Hash of everything that decides what can be drawn under which names."""
         parts = [
@@ -388,6 +394,8 @@ class Space:
         reach = self.reach
         if node.op == "slot":
             return self._offence(node.kids[0], contexts, rule)
+        if node.op in ("size", "range", "num"):
+            return Offence(node, f"{text(node)} is a number, no network", rule)
         if node.op == "choice":
             found = [self._offence(kid, contexts, rule) for kid in node.kids]
             return min(found, key=lambda flaw: len(text(flaw.node)))
@@ -433,7 +441,10 @@ class Space:
             "step",
         ):
             raise SpaceError(f"{rule} cannot be the name of a rule", self.place, "use small letters, digits and _")
-        if rule in known or any(rule in getattr(w, "flags", ()) for w in known.values()):
+        owner = next((w.name for w in known.values() if rule in getattr(w, "flags", ())), None)
+        if owner and rule not in known:
+            raise SpaceError(f"the rule {rule} has the name of an option of {owner}", self.place, "choose another name")
+        if rule in known:
             raise SpaceError(f"the rule {rule} has the name of a word", self.place, "choose another name")
 
     def _check_words(self, rule: str, node: Node, bound: frozenset[str]) -> None:

@@ -110,7 +110,9 @@ def _write_word(node: Node) -> str:
     if scope:
         inner = ",".join(text(kid) for kid in node.kids[count:])
         written += f"[{scope}({inner})]" if inner else f"[{scope}]"
-    return f"{written}({','.join(args)})" if args else written
+    if args:
+        return f"{written}({','.join(args)})"
+    return "N()" if written == "N" else written  # a bare N is a size
 
 
 def _write_split(node: Node) -> str:
