@@ -1,6 +1,7 @@
 # make search   find a Pareto front on handwritten digits, from nothing but Python and make
 # make test     the whole test suite              (make test ARGS="tests/language -k parse" for a part)
 # make lint     ruff and mypy
+# make fuzz     100,000 texts through parser, checker, costs, keys and spaces (METAMIXER_FUZZ_SEED=1 for others)
 # make bench    every benchmark with its bar
 #
 # The environment is made again only when pyproject.toml or constraints.txt changes.
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: search test lint bench clean
+.PHONY: search test lint fuzz bench clean
 .DEFAULT_GOAL := search
 
 search: $(RUN)
@@ -27,6 +28,9 @@ lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(DEV)
+	METAMIXER_FUZZ_INPUTS=100000 $(BIN)/python -m pytest -q -n 0 tests/properties/test_fuzz.py $(ARGS)
 
 bench: $(DEV)
 	@failed=0; for file in benchmarks/*.py; do \

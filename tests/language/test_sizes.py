@@ -49,7 +49,7 @@ def test_hundreds_of_copies_are_drawn():
 
 
 def test_thousands_of_copies_are_refused_for_what_they_are():
-    with pytest.raises(SpaceError, match=r"no number of repetitions|copies"):
+    with pytest.raises(SpaceError, match="counts lie between 0 and 1000"):
         Space({"a": "each({lin|gelu},100000)"}, "a").size(8, (8, 8))
 
 

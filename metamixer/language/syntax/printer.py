@@ -49,7 +49,7 @@ def _write(node: Node) -> str:
     if op in SIGN:
         level = LEVEL[op]
         first = _at_least(kids[0], level if op == "read" else level + 1)
-        rest = [_stage(kid) if op == "read" else _at_least(kid, level + 1) for kid in kids[1:]]
+        rest = [_behind(kid) if op == "read" else _at_least(kid, level + 1) for kid in kids[1:]]
         return SIGN[op].join([first, *rest])
     if op == "sum":
         written = _at_least(kids[0], LEVEL["sum"] + 1)
@@ -100,6 +100,11 @@ def domain_of(choice: Node) -> tuple[int | str, ...]:
 def _stage(node: Node) -> str:
     """A stage or a place: a word, a choice or a union stands bare, anything else in parentheses."""
     return text(node) if node.op in ("word", "choice", "group") else f"({text(node)})"
+
+
+def _behind(node: Node) -> str:
+    """A stage behind ``->``: what is no word or choice stands in braces, as the only alternative."""
+    return text(node) if node.op in ("word", "choice", "range") else f"{{{text(node)}}}"
 
 
 def _write_word(node: Node) -> str:
