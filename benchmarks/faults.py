@@ -129,7 +129,7 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     _wrap(tables, "_insert_values", at("a row half written"), None)
     _wrap(DefaultDialect, "do_commit", at("before a commit"), at("after a commit"))
     _wrap(tables, "finish", at("result written, state not"), None)
-    _wrap(driver.Driver, "_end", at("trained, not told"), at("told"))
+    _wrap(driver.Driver, "_finish", at("trained, not told"), at("told"))
     _wrap(driver.Driver, "epoch", None, at("an epoch"))
 
 
@@ -139,8 +139,8 @@ def run(arguments: dict[str, Any]) -> None:
 
     if arguments["point"] is not None:
         _set_points(arguments["point"], arguments["count"], arguments["dispatcher"] == "inline")
-    study = Study.load(arguments["file"], arguments["overrides"])
-    Study(study.config, arguments["runs"], arguments["name"]).run(arguments["dispatcher"])
+    study = Study.load(arguments["file"], arguments["overrides"], arguments["runs"], arguments["name"])
+    study.run(arguments["dispatcher"])
 
 
 def nursery() -> None:

@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamixer import record
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial, front
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ STARTS = 12
 SEEDS = 3
 FRESH = 1_000_000  # behind the seeds of the searches
 ARMS = {
-    "known-cost, stopping": ("search.sampler=known-cost", "stopping.rule=halving"),
-    "known-cost": ("search.sampler=known-cost", "stopping.rule=none"),
-    "tpe": ("search.sampler=tpe", "stopping.rule=none"),
+    "known-cost, stopping": ("search.sampler=known-cost", "pruning.rule=successive-halving"),
+    "known-cost": ("search.sampler=known-cost", "pruning.rule=none"),
+    "tpe": ("search.sampler=tpe", "pruning.rule=none"),
 }
 OURS, PLAIN, RIVAL = ARMS
 WHOLE = f"all of {RIVAL}"
@@ -143,7 +144,7 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
         there = [row for row in record.read(options.runs / name) if row.kind == "searched"]
         sentences = {row.key or "": row.sentence for row in there} | sentences
     named = f"search.start={json.dumps(list(sentences.values()))}"
-    settings = ("search.sampler=random", "stopping.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
+    settings = ("search.sampler=random", "pruning.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
     search(options, name, len(sentences), (*settings, named))
 
 
@@ -201,7 +202,7 @@ def steps(rows: Sequence[Trial], more: Callable[[Trial], Iterable[int]] = nothin
         if row.state == "complete":
             complete.append(row)
         values = [(one.accuracy or 0.0, one.flops) for one in complete]
-        best = [complete[i].number for i in front.non_dominated(values)]
+        best = [complete[i].number for i in front.efficient(values)]
         both = dict.fromkeys([*best, *more(row)])
         taken = dict(zip(MEASURES, (row.clock or 0.0, processor, epochs), strict=True))
         found.append(Step(taken, tuple(keys[n] for n in best), tuple(keys[n] for n in both)))
@@ -255,7 +256,7 @@ def scored(
 
     def worth(step: Step) -> float:
         keys = step.front if observed else step.recommended
-        return front.hypervolume([points[key] for key in keys], reference) / whole
+        return hypervolume([points[key] for key in keys], reference, ACCURACY_FLOPS) / whole
 
     volumes = {arm: [worth(step) for step in found] for arm, found in searches.items()}
     target = volumes[RIVAL][-1]

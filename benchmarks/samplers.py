@@ -37,7 +37,7 @@ from pathlib import Path
 
 import optuna
 
-from metamixer.record.front import hypervolume, non_dominated
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume, non_dominated
 from metamixer.search.samplers import EvolutionSampler, KnownCostSampler
 
 BAR = 36  # median unique evaluations of known-cost to 99 % of the hypervolume
@@ -99,7 +99,7 @@ class Table:
             ]
             for code in codes
         ]
-        return hypervolume(points, (0.0, 1.0))
+        return hypervolume(points, (0.0, 1.0), ACCURACY_FLOPS)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def run_botorch(table: Table, seed: int, number: int) -> Run:
 def _unseen(every: list[str], chosen: list[int], values: list[list[float]], rng: random.Random) -> list[int]:
     """Codes that differ from one of the front in a letter, and 400 others; none that was evaluated."""
     number = {code: i for i, code in enumerate(every)}
-    front = [chosen[i] for i in non_dominated([(accuracy, -negative) for accuracy, negative in values])]
+    front = [chosen[i] for i in non_dominated([(accuracy, -negative) for accuracy, negative in values], ACCURACY_FLOPS)]
     near = {
         number[canonical(every[i][:at] + letter + every[i][at + 1 :])]
         for i in front

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from metamixer.compile.modules import Env, SourcesOf, Store, put_back
 from metamixer.compile.plan import Path, Plan, chunk
+from metamixer.compile.reads import Env, SourcesOf, put_back
+from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Score
 from metamixer.words.precision import widened
@@ -19,11 +18,11 @@ class Chunked(nn.Module):
     """A causal read whose scores fade with distance at a fixed rate, or not at all: linear in the tokens.
 
     With chunks of c tokens, c x c scores are formed within each; what the chunks before contribute is kept as one
-    matrix (channels of a key x channels of a value) a head. Source: Lightning Attention, arXiv 2401.04658; rule 3.5 of
-    the algebra says for which stages it is the same sum.
+    matrix (channels of a key x channels of a value) a head. Source: Lightning Attention, arXiv 2401.04658;
+    docs/algebra.md#values-first says for which stages it is the same sum.
     """
 
-    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Ties) -> None:
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None

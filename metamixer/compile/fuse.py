@@ -37,7 +37,8 @@ from metamixer.language.syntax.nodes import Node, X, chain, joined, total, word
 from metamixer.language.syntax.printer import text
 
 if TYPE_CHECKING:
-    from metamixer.compile.modules import Network, Share, Weights
+    from metamixer.compile.modules import Network
+    from metamixer.compile.weights import Share, Weights
 
 Path = tuple[int, ...]
 Held = Mapping[Path, "Weights | Share"]

@@ -23,7 +23,7 @@ class Plan:
         order: ``staged`` (stage by stage, scores first), ``fused`` (scaled dot-product attention in one kernel),
             ``masked`` (the same over all tokens with a mask, where a small neighbourhood is meant: more products in a
             faster kernel; what counts is ``staged``), ``values first`` (sums over values before queries are read;
-            attention-systems.md 3.5), ``chunked`` (the same of what came before, in chunks of tokens), ``grouped``
+            docs/algebra.md#values-first), ``chunked`` (the same of what came before, in chunks of tokens), ``grouped``
             (fused, for each group of tokens that share their slots), or ``looked up`` (the one slot that counts follows
             from the query: its values are fetched and summed over the heads).
         match: the stage that makes the scores, with its path below the read.

@@ -1,8 +1,8 @@
 """MACs, parameters, elementwise work and activations by one recursion over the checked sentence.
 
-Counting rules (design.md section 4): ``macs`` are multiply-accumulates of matrix products and convolutions for one
-input in the planned order, over their full support (zero padding and window slots included); norms, activations,
-gates, pooling and sums count 0 there and are listed as ``elementwise``. FLOPs are 2 x MACs.
+Counting rules (docs/counting.md): ``macs`` are multiply-accumulates of matrix products and convolutions for one input
+in the planned order, over their full support (zero padding and window slots included); norms, activations, gates,
+pooling and sums count 0 there and are listed as ``elementwise``. FLOPs are 2 x MACs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Derived attributes of an architecture (attention-systems.md 3.12), by one recursion over the checked sentence.
+"""Derived attributes of an architecture, by one recursion over the checked sentence.
 
-The walk itself is in `metamixer.explore.walk`.
+docs/algebra.md#derived-attributes says what they are; the walk itself is in `metamixer.explore.walk`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Attributes:
             and reads all of the memory, and no value of a memory is used elsewhere; there is one.
         coefficients: kinds of coefficients in sums over tokens: ``dynamic`` (made from the input), ``static``.
         weights: what is known of them: ``convex`` (positive, with sum 1), ``positive``, ``signed``.
-        linear: whether every read of scores over all tokens can sum its values first (attention-systems.md 3.5);
+        linear: whether every read of scores over all tokens can sum its values first (docs/algebra.md#values-first);
             None without such a read.
     """
 

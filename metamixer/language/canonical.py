@@ -1,4 +1,4 @@
-"""Canonical form and key (syntax.md 6): one text for all spellings of one architecture.
+"""Canonical form and key (docs/language.md#canonical-form): one text for all spellings of one architecture.
 
 It keeps function, weights, MACs and resolution behaviour. Powers, macros and scopes are written out, sizes are
 numbers, heads and supports stand at the reads that use them, sums and products are sorted, bindings that share

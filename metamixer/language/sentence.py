@@ -77,7 +77,7 @@ class Sentence:
         return tree
 
     def key(self, channels: int | None = None, grid: tuple[int, ...] | None = None, context: Given = None) -> str:
-        """Hash of the canonical form (syntax.md, section 6): equal for equal architectures.
+        """Hash of the canonical form (docs/language.md#canonical-form): equal for equal architectures.
 
         With an input type sizes are numbers. Without one they stay symbolic: abbreviations are written out where no
         size needs the input, and laws that ask for numbers or types are not applied, so that some equal architectures

@@ -7,49 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from metamixer.pareto import ACCURACY_FLOPS, non_dominated
 from metamixer.record.trial import Trial
 
 VERDICTS = ("dominated", "not dominated", "undecided")
 
 
-def non_dominated(points: ArrayLike) -> NDArray[np.intp]:
-    """Indices of the points that no other point dominates, by rising flops.
-
-    Args:
-        points: (n, 2) array of (accuracy, flops): the first is maximised, the second minimised. A point dominates
-            another when it is no worse in both and better in one; equal points do not dominate each other.
-    """
+def efficient(points: ArrayLike) -> list[int]:
+    """Indices of the (accuracy, flops) points that no other dominates, by rising flops."""
     array = np.asarray(points, dtype=float).reshape(-1, 2)
-    order = np.lexsort((-array[:, 0], array[:, 1]))
-    keep: list[int] = []
-    best = -np.inf
-    for index in order:
-        accuracy, flops = array[index]
-        if accuracy > best:
-            best = accuracy
-            keep.append(index)
-        elif keep and accuracy == best and flops == array[keep[-1], 1]:
-            keep.append(index)
-    return np.array(keep, dtype=np.intp)
-
-
-def hypervolume(points: ArrayLike, reference: Sequence[float]) -> float:
-    """Exact area dominated by points and bounded by a reference point, in accuracy x flops.
-
-    Args:
-        points: (n, 2) array of (accuracy, flops).
-        reference: (accuracy, flops) worse than what counts; points outside it add nothing.
-    """
-    floor, ceiling = float(reference[0]), float(reference[1])
-    array = np.asarray(points, dtype=float).reshape(-1, 2)
-    array = array[(array[:, 0] > floor) & (array[:, 1] < ceiling)]
-    if not len(array):
-        return 0.0
-    front = array[non_dominated(array)]
-    steps = np.append(front[1:, 1], ceiling) - front[:, 1]
-    return float(np.sum((front[:, 0] - floor) * steps))
+    return sorted(non_dominated(array, ACCURACY_FLOPS).tolist(), key=lambda index: array[index, 1])
 
 
 @dataclass(frozen=True)
@@ -98,7 +67,7 @@ def summary(trials: Iterable[Trial]) -> list[Point]:
             seeds[trial.replicate_of].append(trial.accuracy)
     searched = [trial for trial in firsts if trial.searched]
     means = {trial.number: float(np.mean(seeds[trial.number])) for trial in firsts}
-    front = {searched[i].number for i in non_dominated([(means[trial.number], trial.flops) for trial in searched])}
+    front = {searched[i].number for i in efficient([(means[trial.number], trial.flops) for trial in searched])}
     spread = _pooled([seeds[trial.number] for trial in firsts])
 
     def error(number: int) -> float:
@@ -164,7 +133,7 @@ def unconfirmed(trials: Iterable[Trial], confirm: int, recommended: Iterable[int
         for number in members & set(accuracy):
             more = [r.accuracy for r in replicates[number].values() if r.state == "complete" and r.accuracy is not None]
             accuracy[number] = float(np.mean([accuracy[number], *more]))
-        front = {firsts[i].number for i in non_dominated([(accuracy[trial.number], trial.flops) for trial in firsts])}
+        front = {firsts[i].number for i in efficient([(accuracy[trial.number], trial.flops) for trial in firsts])}
         entered = (front | asked) - members
         if not entered:
             return []

@@ -17,7 +17,7 @@ from typing import Any
 from metamixer.errors import RecordError
 from metamixer.record import location as storage
 from metamixer.record.location import Storage
-from metamixer.record.trial import STATES, Trial, to_trial
+from metamixer.record.trial import FORMAT, STATES, Trial, to_trial
 
 
 def read(path: str | Path) -> list[Trial]:
@@ -40,7 +40,10 @@ def trials(place: Storage) -> list[Trial]:
     Raises:
         RecordError: As `read`.
     """
-    with _reading(place) as (query, study):
+    with asking(place) as (query, study):
+        of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND key = 'settings'"
+        for (text,) in query(of_study, {"study": study}):
+            check_format(json.loads(text), place)
         found = query(
             "SELECT t.number, t.state, a.value_json FROM trials t LEFT JOIN trial_user_attributes a"
             " ON a.trial_id = t.trial_id AND a.key = 'trial' WHERE t.study_id = :study ORDER BY t.number",
@@ -61,18 +64,34 @@ def settings(path: str | Path) -> dict[str, Any]:
         RecordError: There is no such record, it is locked or out of reach, or it is something else.
     """
     place = storage.find(path)
-    with _reading(place) as (query, study):
+    with asking(place) as (query, study):
         found = query(
             "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = :study", {"study": study}
         )
         attributes = {key: json.loads(text) for key, text in found}
     if "settings" not in attributes:
         raise not_a_record(place)
+    check_format(attributes["settings"], place)
     return {
         **attributes["settings"],
         "fingerprints": attributes.get("fingerprints", {}),
         "references": attributes.get("references", {}),
     }
+
+
+def check_format(settings: dict[str, Any], place: Storage) -> None:
+    """See that a record with these settings was written as it is read.
+
+    Raises:
+        RecordError: Another version of metamixer wrote it.
+    """
+    found = settings.get("format", FORMAT)
+    if found != FORMAT:
+        raise RecordError(
+            f"the record was written by another version of metamixer (format {found}; this one has {FORMAT})",
+            place=str(place),
+            advice="use the version that wrote it, or give the run another name (--name)",
+        )
 
 
 def not_a_record(place: Storage, detail: str = "it holds no metamixer study") -> RecordError:
@@ -89,7 +108,7 @@ _Query = Callable[[str, dict[str, Any]], Iterable[Any]]
 
 
 @contextmanager
-def _reading(place: Storage) -> Iterator[tuple[_Query, int]]:
+def asking(place: Storage) -> Iterator[tuple[_Query, int]]:
     """A way to ask the database, and the study's number in it."""
     with _file(place.file) if place.file is not None else _database(place) as query:
         named = "SELECT s.study_id FROM studies s" + (" WHERE s.study_name = :name" if place.url is not None else "")

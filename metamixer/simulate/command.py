@@ -49,7 +49,7 @@ class Runs:
             "shares": [c.share[-1] for c in self.curves],
             "share by model": self.median(self.models),
             "trainings": statistics.median(c.trainings[-1] for c in self.curves),
-            "stopped": statistics.median(sum(row.stopped for row in s.rows) for s in self.searches),
+            "stopped": statistics.median(sum(trial.stopped for trial in s.trials) for s in self.searches),
             "epochs": statistics.median(c.epochs[-1] for c in self.curves),
             "seconds": statistics.median(s.seconds for s in self.searches),
             "proposing": statistics.median(s.proposing for s in self.searches),

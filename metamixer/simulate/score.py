@@ -17,6 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from metamixer.errors import RecordError
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial, front
 from metamixer.search.samplers import Parts, Sentences
 from metamixer.simulate.run import Simulated, order
@@ -58,7 +59,7 @@ class Scale:
         low, high, cheap, dear = self.bounds
         better, cost = (high - low) or 1.0, (dear - cheap) or 1.0
         scaled = [((a - low) / better, (f - cheap) / cost) for a, f in points]
-        return front.hypervolume(scaled, (0.0, 1.0)) if scaled else 0.0
+        return hypervolume(scaled, (0.0, 1.0), ACCURACY_FLOPS)
 
 
 def unseen(simulated: Simulated, entry: Entry, seen: int) -> float:
@@ -71,7 +72,7 @@ def recommended(rows: Iterable[Trial]) -> list[tuple[Trial, int]]:
     """The front of the means that were observed: its rows, and how many seeds of each were seen."""
     firsts, values = _observed(rows)
     known = [row for key, row in firsts.items() if row.kind == "searched"]
-    members = front.non_dominated([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
+    members = front.efficient([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
     return [(known[i], len(values[known[i].key or ""])) for i in members]
 
 
@@ -113,7 +114,7 @@ def curve(simulated: Simulated, scale: Scale) -> Curve:
     worth: dict[tuple[int, ...], float] = {}
     trained = epochs = 0
     for number, when in simulated.ends:
-        row = simulated.rows[number]
+        row = simulated.trials[number]
         ended.append(row)
         trained += row.kind == "searched"
         epochs += row.epochs or 0
@@ -137,7 +138,7 @@ def by_model(simulated: Simulated, scale: Scale) -> float | None:
     """The share of the front that the sampler's own model recommends in the end, None for samplers without one."""
     if simulated.recommended is None:
         return None
-    return _worth(simulated, scale, simulated.rows, simulated.recommended)
+    return _worth(simulated, scale, simulated.trials, simulated.recommended)
 
 
 def believed(
@@ -157,9 +158,9 @@ def believed(
     ended = 0
     for number in after if after is not None else [len(simulated.ends)]:
         for at, _ in simulated.ends[ended:number]:
-            model.see(simulated.rows[at])
+            model.see(simulated.trials[at])
         ended = number
-        seen = [simulated.rows[at] for at, _ in simulated.ends[:number]]
+        seen = [simulated.trials[at] for at, _ in simulated.ends[:number]]
         found.trainings.append(whole.trainings[number - 1])
         found.epochs.append(whole.epochs[number - 1])
         found.seconds.append(whole.seconds[number - 1])
@@ -170,7 +171,7 @@ def believed(
 def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Trial], members: Iterable[int]) -> float:
     """The share of a front that was recommended after these rows."""
     _, values = _observed(rows)
-    keys = {simulated.rows[number].key or "" for number in members}
+    keys = {simulated.trials[number].key or "" for number in members}
     entries = [(simulated.table.by_key[key], len(values[key])) for key in sorted(keys)]
     return scale.share([(unseen(simulated, entry, n), float(entry.flops)) for entry, n in entries])
 
@@ -178,7 +179,7 @@ def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Trial], members: I
 def ceiling(table: Table, seed: int) -> float:
     """What perfect knowledge of all seeds is worth when it is scored by all seeds but one: the noise's upper limit."""
     scale = Scale(table)
-    members = front.non_dominated([(entry.accuracy, entry.flops) for entry in table.entries])
+    members = front.efficient([(entry.accuracy, entry.flops) for entry in table.entries])
     nobody = Simulated(table, seed, [], [], 0.0)
     chosen = [table.entries[i] for i in members]
     return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
@@ -189,7 +190,7 @@ def everything(table: Table, seed: int) -> float:
     scale = Scale(table)
     nobody = Simulated(table, seed, [], [], 0.0)
     seen = [(order(table, entry, seed)[0].accuracy, float(entry.flops)) for entry in table.entries]
-    chosen = [table.entries[i] for i in front.non_dominated(seen)]
+    chosen = [table.entries[i] for i in front.efficient(seen)]
     return scale.share([(unseen(nobody, entry, 1), float(entry.flops)) for entry in chosen])
 
 

@@ -262,7 +262,7 @@ class Maximum(Aggregation):
 
 
 def predicted(given: Field | Score, memory: Memory, ctx: Context) -> Score:
-    """A field of heads * slots channels read as coefficients (attention-systems.md 3.1, the closure rule)."""
+    """A field of heads * slots channels read as coefficients (docs/algebra.md#the-closure-rule)."""
     heads = given.heads if isinstance(given, Score) else ctx.heads
     field = Field(given.grid, given.channels, given.extra)
     parts = []

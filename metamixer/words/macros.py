@@ -1,4 +1,4 @@
-"""Words that abbreviate: they mean their expansion (syntax.md 7, attention-systems.md 3.3)."""
+"""Words that abbreviate: they mean their expansion (docs/language.md#abbreviations)."""
 
 from __future__ import annotations
 

@@ -442,7 +442,7 @@ def _axis(length: int, k: int, s: int, d: int, edge: str) -> list[list[int]]:
 def _positions(length: int, k: int, s: int, d: int, edge: str) -> list[list[int]]:
     """For each position of one axis where its k candidates lie, outside the axis too.
 
-    attention-systems.md 2.1, #28/#56: positions p of a residue class share leaders in groups of s.
+    docs/algebra.md#neighbourhoods: positions p of a residue class share leaders in groups of s.
     """
     rows = []
     for position in range(length):

@@ -1,6 +1,6 @@
 """The read: a query meets keys, an activation turns the match into coefficients, the coefficients aggregate values.
 
-    o[i, c] = sum_j  nu( sigma( S[h(c), i, j] ) ) * v[P(i, j), c]          (attention-systems.md 3.1)
+    o[i, c] = sum_j  nu( sigma( S[h(c), i, j] ) ) * v[P(i, j), c]          (docs/algebra.md#the-read)
 
 ``dot`` makes the match (``conv`` and ``had`` stand beside it in files of their own), ``mm`` aggregates; ``->`` runs
 the stages one after the other without rebinding ``x``. Keys and values may come from several memories side by side

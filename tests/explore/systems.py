@@ -1,4 +1,4 @@
-"""The mixers of 59 systems (attention-systems.md 3.9) at sizes that a Jacobian can be taken of."""
+"""The mixers of published systems (docs/algebra.md) at sizes that a Jacobian can be taken of."""
 
 from __future__ import annotations
 

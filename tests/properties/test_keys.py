@@ -1,4 +1,6 @@
-"""Equal architectures share a key, unequal ones never do (syntax.md 6): random sentences, respelled and changed.
+"""Equal architectures share a key, unequal ones never do: random sentences, respelled and changed.
+
+docs/language.md#canonical-form says what makes them equal.
 
 A respelling keeps the architecture: other names, other orders where the order does not matter, other groupings, neutral
 parts, abbreviations written out. A change may or may not keep it; where the key stays, everything else must.

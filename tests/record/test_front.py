@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial
-from metamixer.record.front import hypervolume, non_dominated, summary, unconfirmed
+from metamixer.record.front import efficient, summary, unconfirmed
 
 points = st.lists(st.tuples(st.integers(0, 8).map(lambda a: a / 8), st.integers(1, 8)), max_size=24)
 
@@ -17,12 +18,12 @@ def row(number: int, accuracy: float | None, macs: int, kind: str = "searched", 
 
 
 @given(points)
-def test_non_dominated_is_what_its_definition_says(found: list[tuple[float, int]]) -> None:
+def test_efficient_points_are_what_its_definition_says(found: list[tuple[float, int]]) -> None:
     def dominates(p: tuple[float, int], q: tuple[float, int]) -> bool:
         return p[0] >= q[0] and p[1] <= q[1] and p != q
 
     expected = {i for i, p in enumerate(found) if not any(dominates(q, p) for q in found)}
-    indices = non_dominated(found)
+    indices = efficient(found)
     assert set(indices) == expected
     assert len(indices) == len(expected)
     assert [found[i][1] for i in indices] == sorted(found[i][1] for i in indices)
@@ -35,13 +36,13 @@ def test_hypervolume_equals_optunas(found: list[tuple[float, int]], reference: t
 
     inside = [(-a, f) for a, f in found if a > reference[0] and f < reference[1]]
     expected = compute_hypervolume(np.array(inside, float), np.array([-reference[0], reference[1]])) if inside else 0.0
-    assert hypervolume(found, reference) == pytest.approx(expected, abs=1e-12)
+    assert hypervolume(found, reference, ACCURACY_FLOPS) == pytest.approx(expected, abs=1e-12)
 
 
 def test_hypervolume_by_hand() -> None:
-    assert hypervolume([(0.9, 10), (0.5, 5), (0.4, 8)], (0.1, 20)) == pytest.approx(0.8 * 10 + 0.4 * 5)
-    assert hypervolume([(0.1, 5), (0.9, 20)], (0.1, 20)) == 0.0
-    assert hypervolume(np.empty((0, 2)), (0.1, 20)) == 0.0
+    assert hypervolume([(0.9, 10), (0.5, 5), (0.4, 8)], (0.1, 20), ACCURACY_FLOPS) == pytest.approx(0.8 * 10 + 0.4 * 5)
+    assert hypervolume([(0.1, 5), (0.9, 20)], (0.1, 20), ACCURACY_FLOPS) == 0.0
+    assert hypervolume(np.empty((0, 2)), (0.1, 20), ACCURACY_FLOPS) == 0.0
 
 
 def test_the_front_is_that_of_the_means_over_searched_architectures() -> None:

@@ -166,7 +166,7 @@ def test_mlflow_reads_a_run_for_every_trial(load: Load, monkeypatch: pytest.Monk
     client = MlflowClient(f"file:{study.path / 'mlflow'}")
     experiment = client.get_experiment_by_name("small")
     assert experiment is not None
-    runs = {run.data.tags["metamixer.row"]: run for run in client.search_runs([experiment.experiment_id])}
+    runs = {run.data.tags["metamixer.trial"]: run for run in client.search_runs([experiment.experiment_id])}
     assert sorted(map(int, runs)) == [row.number for row in rows]
     assert len(client.search_runs([experiment.experiment_id])) == len(rows)
     for row in rows:

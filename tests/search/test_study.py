@@ -162,7 +162,7 @@ def test_failures_are_rows_with_a_reason_and_count(load: Load) -> None:
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metamixer.search.driver.PRIOR_REFUSALS", 150)
+    monkeypatch.setattr("metamixer.search.schedule.PRIOR_REFUSALS", 150)
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -341,7 +341,7 @@ def test_no_weights_are_lost_while_the_front_is_confirmed(load: Load, monkeypatc
     study.run("inline")
     rows = record.read(study.path)
     firsts = [row for row in rows if row.kind == "searched"]
-    first_front = {firsts[i].number for i in front.non_dominated([(row.accuracy, row.flops) for row in firsts])}
+    first_front = {firsts[i].number for i in front.efficient([(row.accuracy, row.flops) for row in firsts])}
     members = {point.number for point in front.summary(rows) if point.on_front}
     assert first_front - members
     assert {row.number for row in firsts if row.weights} == members
@@ -370,7 +370,7 @@ def test_what_the_model_recommends_is_confirmed(load: Load, monkeypatch: pytest.
         ((replicates, numbers),) = asked
         trained = [row for row in rows if row.kind == "searched"]
         points = [(row.accuracy or 0.0, row.flops) for row in trained]
-        observed = {trained[i].number for i in front.non_dominated(points)}
+        observed = {trained[i].number for i in front.efficient(points)}
         assert not replicates
         assert {row.replicate_of for row in rows if row.kind == "replicate"} >= {*(numbers or ()), *observed}
         if not set(numbers or ()) <= observed:
@@ -420,7 +420,7 @@ def test_baselines_are_those_of_the_task_unless_named(file: Path) -> None:
 
     text = file.read_text()
     file.write_text(text[: text.index("[baselines]")])
-    study = Study(Study.load(file, ["study.budget=1", "study.confirm=1"]).config, file.parent / "runs")
+    study = Study.load(file, ["study.budget=1", "study.confirm=1"], file.parent / "runs")
     study.run("inline")
     names = [row.name for row in record.read(study.path) if row.kind == "baseline"]
     assert names == catalog.names("digits-hard")
@@ -455,9 +455,9 @@ def test_what_a_study_names_must_be_there(load: Load) -> None:
 
 
 def test_without_ray_trials_run_inline_and_it_says_so(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metamixer.search.execution import ray_tune as dispatch_ray
+    from metamixer.search.execution import dispatcher
 
-    monkeypatch.setattr(dispatch_ray, "find_spec", lambda name: None)
+    monkeypatch.setattr(dispatcher, "find_spec", lambda name: None)
     lines: list[str] = []
     study = load("study.budget=2", "study.confirm=1")
     assert study.run(view=Lines(lines.append)).trained == 2
@@ -465,7 +465,7 @@ def test_without_ray_trials_run_inline_and_it_says_so(load: Load, monkeypatch: p
     with pytest.raises(StudyError, match="Ray is not installed"):
         study.run("ray")
     monkeypatch.setattr("platform.system", lambda: "Windows")
-    assert dispatch_ray.unavailable() == "Ray is not supported on Windows"
+    assert dispatcher.unavailable() == "Ray is not supported on Windows"
 
 
 def test_ctrl_c_within_a_trial_leaves_its_row_to_be_run_again(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ def test_nas_bench_macro() -> None:
     found = read(NAS_BENCH_MACRO)
     # Facts of the file: Su et al. 2021, and counted with other code.
     assert (len(found.entries), found.seeds, found.epochs) == (3969, 3, 1)
-    members = front.non_dominated([(entry.accuracy, entry.flops) for entry in found.entries])
+    members = front.efficient([(entry.accuracy, entry.flops) for entry in found.entries])
     cheapest, best = found.entries[members[0]], found.entries[members[-1]]
     assert (cheapest.key, round(cheapest.cost["macs"] / 1e6, 2)) == ("00000000", 7.71)
     assert (best.key, round(best.accuracy, 4)) == ("22212220", 0.9313)

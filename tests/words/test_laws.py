@@ -1,4 +1,4 @@
-"""Laws of the algebra (attention-systems.md 3.4, 3.8) and identities of vision mixers, as numbers.
+"""Laws of the algebra (docs/algebra.md#operators-as-reads) and identities of vision mixers, as numbers.
 
 Two sentences are one function once the weights of one are put into the other: unchanged and in reading order, or as
 the law says.

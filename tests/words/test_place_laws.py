@@ -1,4 +1,4 @@
-"""Laws of places (attention-systems.md 3.4, 3.8), as numbers: two sentences, one function with the same weights."""
+"""Laws of places (docs/algebra.md#neighbourhoods), as numbers: two sentences, one function with the same weights."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Slots(NamedTuple):
 class Score(NamedTuple):
     """Coefficients of every token over its slots, for each head.
 
-    Over banks alone a score is a field of ``heads * slots`` channels (attention-systems.md 3.1, the closure rule), in
+    Over banks alone a score is a field of ``heads * slots`` channels (docs/algebra.md#the-closure-rule), in
     memory ``(B, *grid, heads * slots)``; otherwise it lies in memory as ``(B, heads, tokens, slots)``.
 
     Attributes:

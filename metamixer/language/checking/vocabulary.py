@@ -116,7 +116,7 @@ class Word:
     additive: ClassVar[bool] = False  # adds to scores what does not depend on the input
     selects: ClassVar[bool] = False  # a comparison of numbers decides what is kept: results jump where two are equal
     stays: ClassVar[bool] = False  # a bound value that is not put in place where it is used once
-    marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: values may be summed first (rule 3.5)
+    marginal: ClassVar[bool] = False  # diag(a) S diag(b) + alpha of scores S: docs/algebra.md#values-first
 
     spectral: ClassVar[bool] = False  # reads spectra, so that it may stand inside @fft
 

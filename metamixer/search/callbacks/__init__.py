@@ -1,8 +1,9 @@
 """Showing a search in other programs: TensorBoard, MLflow, Weights & Biases, or a program of your own.
 
 A study names what it wants, `[search] callbacks = ["tensorboard"]`. A callback is a class, made known by an entry point
-of the group `metamixer.callbacks`. It is fed from the record: every row that has ended is handed over, those of earlier
-lives of the driver first, so what it shows is whole whatever was killed, and what it has shown must not show twice.
+of the group `metamixer.callbacks`. It is fed from the record: every trial that has ended is handed over, those of
+earlier lives of the driver first, so what it shows is whole whatever was killed, and what it has shown must not show
+twice.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ class Callback(Protocol):
     def start(self, run: Path, settings: Mapping[str, Any]) -> None:
         """A driver begins. `run` is the run's folder, `settings` are those of `metamixer.record.reading.settings`."""
 
-    def ended(self, row: Trial) -> None:
-        """A row has ended: trained, failed, stopped early or refused; once in a driver's life, by rising number."""
+    def ended(self, trial: Trial) -> None:
+        """A trial has ended: trained, failed, stopped early or refused; once in a driver's life, by rising number."""
 
     def close(self) -> None:
         """The driver ends."""
 
 
 class Feed:
-    """Hands the rows of a record to callbacks as they end. One that fails is left out from then on, and said so."""
+    """Hands the trials of a record to callbacks as they end. One that fails is left out from then on, and said so."""
 
     def __init__(self, callbacks: Mapping[str, Callback], say: Callable[[str], None]) -> None:
         self._callbacks = dict(callbacks)
@@ -50,13 +51,13 @@ class Feed:
         """A driver begins."""
         self._each(methodcaller("start", run, settings))
 
-    def show(self, rows: Sequence[Trial]) -> None:
+    def show(self, trials: Sequence[Trial]) -> None:
         """Hand over what has ended since the last call."""
-        waiting = [*self._open, *range(self._seen, len(rows))] if self._callbacks else []
-        self._seen, self._open = len(rows), []
+        waiting = [*self._open, *range(self._seen, len(trials))] if self._callbacks else []
+        self._seen, self._open = len(trials), []
         for number in waiting:
-            if rows[number].finished:
-                self._each(methodcaller("ended", rows[number]))
+            if trials[number].finished:
+                self._each(methodcaller("ended", trials[number]))
             else:
                 self._open.append(number)
 
@@ -78,7 +79,7 @@ def make(names: Sequence[str]) -> dict[str, Callback]:
 
     Raises:
         StudyError: There is none of a name, or it cannot be imported.
-        ResourceError: What it shows its rows in is not installed.
+        ResourceError: What it shows its trials in is not installed.
     """
     offered = {**{point.name: point for point in entry_points(group=GROUP)}, **_SHIPPED}
     return {name: _make(name, offered) for name in names}
@@ -107,8 +108,8 @@ def _make(name: str, offered: Mapping[str, EntryPoint]) -> Callback:
     return callback
 
 
-def numbers(row: Trial) -> dict[str, float]:
-    """What a row measured, by name."""
-    found = {"accuracy": row.accuracy, "loss": row.loss, "seconds": row.seconds, "epochs": row.epochs}
-    costs = {"mflops": row.flops / 1e6, "params": row.cost["params"]} if row.cost else {}
+def numbers(trial: Trial) -> dict[str, float]:
+    """What a trial measured, by name."""
+    found = {"accuracy": trial.accuracy, "loss": trial.loss, "seconds": trial.seconds, "epochs": trial.epochs}
+    costs = {"mflops": trial.flops / 1e6, "params": trial.cost["params"]} if trial.cost else {}
     return {name: float(value) for name, value in {**found, **costs}.items() if value is not None}

@@ -19,7 +19,7 @@ from metamixer.record import Trial
 from metamixer.search import samplers
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.proposals.proposer import Costed, over
-from metamixer.search.storage.trial_store import Ledger, Parameters
+from metamixer.search.storage.trial_store import Parameters, TrialStore
 
 if TYPE_CHECKING:
     from metamixer.language import Space
@@ -87,15 +87,15 @@ def find(
     return list(found.values())
 
 
-def take_over(ledger: Ledger, rows: Sequence[Trial], space: Space, task: Task) -> None:
+def take_over(store: TrialStore, rows: Sequence[Trial], space: Space, task: Task) -> None:
     """Write what `find` found into a record whose search has not begun; what is there already stays as it is."""
-    there = {row.source: row.number for row in ledger.rows}
+    there = {row.source: row.number for row in store.trials}
     places: dict[int, int] = {}
     for row in rows:
         if row.source not in there:
             parameters = _parameters(space, task, row) if row.kind == "imported" else None
             of = None if row.replicate_of is None else places[row.replicate_of]
-            there[row.source] = ledger.add(replace(row, replicate_of=of), parameters).number
+            there[row.source] = store.add(replace(row, replicate_of=of), parameters).number
         places[row.number] = there[row.source]
 
 

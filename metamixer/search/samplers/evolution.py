@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from metamixer.pareto import non_dominated, ranks
 from metamixer.search.samplers.core.observations import Observation, Supports, values_of
-from metamixer.search.samplers.core.pareto import crowding, non_dominated, ranks
+from metamixer.search.samplers.core.pareto import crowding
 from metamixer.search.samplers.core.variation import Candidate, Draws, crossed, fresh, mutated
 
 ARCHIVE = 20  # architectures that may become parents
@@ -63,7 +64,7 @@ class Evolution:
     def _order(self, observed: Sequence[Observation]) -> list[int]:
         """The archive: indices, best first."""
         points = values_of(observed, self.objectives)
-        rank = ranks(points)
+        rank = ranks(points, "min")
         order: list[int] = []
         for front in range(int(rank.max()) + 1):
             members = np.flatnonzero(rank == front)
@@ -76,4 +77,4 @@ class Evolution:
         """Indices of the observations that none other dominates, as they were observed."""
         eligible = [i for i, item in enumerate(observed) if item.eligible]
         points = values_of([observed[i] for i in eligible], self.objectives)
-        return [eligible[i] for i in non_dominated(points)]
+        return [eligible[i] for i in non_dominated(points, "min")]

@@ -52,8 +52,25 @@ it stands on 1,500.
 In plain Optuna the same two are `metamixer.search.samplers.KnownCostSampler` and `EvolutionSampler`, for any
 objective that is written as code:
 
-    sampler = KnownCostSampler(known={1: lambda params: macs_of(params)}, seed=0)   # objective index -> function
-    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+```python
+import optuna
+
+from metamixer.search.samplers import KnownCostSampler
+
+
+def macs(params):
+    return params["width"] ** 2 * params["depth"]
+
+
+def objective(trial):
+    width, depth = trial.suggest_int("width", 8, 64), trial.suggest_int("depth", 1, 4)
+    return (width * depth) ** 0.5, macs(trial.params)
+
+
+sampler = KnownCostSampler(known={1: macs}, seed=0)  # the objective with index 1 is this function of the parameters
+study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+study.optimize(objective, n_trials=20)
+```
 
 There names, domains and conditions are those that trials have shown. The first trial is random; a name that no trial
 had is drawn at random when it is asked for; an alternative is tried once before it is known what it asks for. A

@@ -15,7 +15,7 @@ import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.trial import Trial, TrialState
 
-from metamixer.record.front import hypervolume
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.search.samplers import EvolutionSampler, KnownCostSampler
 from metamixer.search.samplers.core.features import Distances, of_tree, suffixes
 from metamixer.search.samplers.core.variation import Candidate, crossed, mutated
@@ -66,7 +66,7 @@ def study_of(sampler: BaseSampler, trials: int, noise: float = 0.0) -> optuna.St
 
 
 def volume(study: optuna.Study) -> float:
-    return hypervolume([trial.values for trial in study.trials], (0.4, 1000.0))
+    return hypervolume([trial.values for trial in study.trials], (0.4, 1000.0), ACCURACY_FLOPS)
 
 
 def test_it_beats_random_search_on_a_conditional_space() -> None:

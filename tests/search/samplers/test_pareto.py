@@ -1,37 +1,16 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 
-from metamixer.record import front
+from metamixer.pareto import hypervolume
 from metamixer.search.samplers.core.pareto import (
     Exact,
     boxes,
     crowding,
     expected_improvement,
-    hypervolume,
-    non_dominated,
-    ranks,
 )
 from metamixer.search.samplers.core.surrogate import Believed, Posterior, Warp, fit, inner
-
-
-def dominates(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool((a <= b).all() and (a < b).any())
-
-
-@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
-def test_ranks_peel_front_after_front(objectives: int) -> None:
-    points = np.random.default_rng(objectives).integers(0, 5, (60, objectives)).astype(float)  # with equal points
-    left = set(range(len(points)))
-    for rank in range(int(ranks(points).max()) + 1):
-        best = {i for i in left if not any(dominates(points[j], points[i]) for j in left)}
-        assert set(np.flatnonzero(ranks(points) == rank)) == best
-        left -= best
-    assert not left
-    assert set(non_dominated(points)) == set(np.flatnonzero(ranks(points) == 0))
 
 
 def test_ends_of_a_front_are_the_least_crowded() -> None:
@@ -39,21 +18,6 @@ def test_ends_of_a_front_are_the_least_crowded() -> None:
     assert np.isinf(found[[0, 3]]).all()
     assert found[1] == pytest.approx(1.5 / 4 + 2.5 / 4)
     assert found[2] == pytest.approx(3 / 4 + 2 / 4)
-
-
-def test_hypervolume_is_that_of_two_objectives_and_of_inclusion_and_exclusion() -> None:
-    rng = np.random.default_rng(0)
-    points = rng.random((30, 2)) * 1.2
-    assert hypervolume(points, (1.0, 1.0)) == pytest.approx(
-        front.hypervolume([(1 - x, y) for x, y in points], (0.0, 1.0))
-    )
-    for objectives in (3, 4):
-        points = rng.random((7, objectives))
-        expected = 0.0
-        for count in range(1, 8):
-            for some in itertools.combinations(points, count):
-                expected += (-1) ** (count + 1) * np.prod(1 - np.max(some, axis=0))
-        assert hypervolume(points, np.ones(objectives)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("objectives", [1, 2, 3])
@@ -65,11 +29,11 @@ def test_expected_gain_is_the_mean_gain_of_samples(objectives: int, floor: float
     uncertain = Believed(warp, rng.normal(0.2, 0.4, 4), np.array([0.1, 0.4, 0.8, 1e-9]))
     known = [Exact(rng.random(4)) for _ in range(objectives - 1)]
     found = expected_improvement([uncertain, *known], boxes(points, reference))
-    before = hypervolume(points, reference)
+    before = hypervolume(points, reference, "min")
     samples = warp.median(uncertain.mean[:, None] + uncertain.deviation[:, None] * rng.standard_normal((4, 1500)))
     for i in range(4):
         exact = [belief.values[i] for belief in known]
-        gains = [hypervolume([*points, [sample, *exact]], reference) - before for sample in samples[i]]
+        gains = [hypervolume([*points, [sample, *exact]], reference, "min") - before for sample in samples[i]]
         assert found[i] == pytest.approx(np.mean(gains), abs=4 * np.std(gains) / 1500**0.5 + 1e-5)
 
 

@@ -22,7 +22,7 @@ from metamixer.search.configuration import SAMPLERS, Limits
 from metamixer.search.proposals.proposer import Proposer
 from metamixer.search.samplers import named
 from metamixer.search.seeds import derived
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -58,11 +58,11 @@ def see_one(found: Proposer) -> None:
 def shown(study: Study, sampler: str) -> Proposer:
     """A proposer that was shown a record."""
     found = Proposer(study._space(), TASK, study.config.limits, sampler, study.config.search.startup, 0)
-    ledger = Ledger(study.path / "study.db", {}, {})
-    for row in ledger.rows:
+    store = TrialStore(study.path / "study.db", {}, {})
+    for row in store.trials:
         if row.kind in ("searched", "rejected"):
-            found.add(row, ledger.parameters(row.number))
-    ledger.close()
+            found.add(row, store.parameters(row.number))
+    store.close()
     return found
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from metamixer import record, tasks
 from metamixer.language import Space, parse
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial
-from metamixer.record.front import hypervolume
 from metamixer.search.configuration import Limits
 from metamixer.search.proposals.proposer import Proposer
 from metamixer.search.samplers.core.variation import crossed, mutated, within
@@ -70,7 +70,7 @@ def search(space: Space, sampler: str, seed: int, trainings: int, limits: Limits
 
 
 def volume(rows: list[Trial]) -> float:
-    return hypervolume([(row.accuracy, row.flops) for row in rows], REFERENCE)
+    return hypervolume([(row.accuracy, row.flops) for row in rows], REFERENCE, ACCURACY_FLOPS)
 
 
 @pytest.fixture
@@ -170,12 +170,12 @@ def test_a_proposal_says_what_it_was_made_of_and_baselines_and_replicates_teach(
     rows = record.read(study.path)
     assert {row.kind for row in rows} >= {"searched", "baseline", "replicate"}
 
-    from metamixer.search.storage.trial_store import Ledger
+    from metamixer.search.storage.trial_store import TrialStore
 
-    ledger = Ledger(study.path / "study.db", {}, {})
+    store = TrialStore(study.path / "study.db", {}, {})
     trained = [row for row in rows if row.kind == "searched"]
-    notes = [ledger.parameters(row.number).notes["derivation"] for row in trained]
-    ledger.close()
+    notes = [store.parameters(row.number).notes["derivation"] for row in trained]
+    store.close()
     assert [note["source"] for note in notes[:4]] == ["start"] * 4
     # the baseline was trained first and is learned from
     assert [note["observed"] for note in notes[4:]] == [5, 6, 7, 8, 9]
@@ -187,7 +187,7 @@ def test_a_proposal_says_what_it_was_made_of_and_baselines_and_replicates_teach(
     found = Proposer(study._space(), TASK, study.config.limits, "known-cost", 4, 0, reference=REFERENCE)
     for row in rows:
         if row.kind == "searched":
-            found.add(row, ledger.parameters(row.number))
+            found.add(row, store.parameters(row.number))
         else:
             found.beside(row)
     assert found._own is not None

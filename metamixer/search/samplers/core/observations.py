@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from metamixer.search.samplers.core.pareto import Floats, ranks
+from metamixer.pareto import ranks
+from metamixer.search.samplers.core.pareto import Floats
 from metamixer.search.samplers.core.variation import Candidate
 
 
@@ -64,7 +65,7 @@ def subset(observed: Sequence[Observation], objectives: int, most: int) -> list[
     """Indices of at most so many: half of them the best by rank, the others spread evenly over the rest."""
     if len(observed) <= most:
         return list(range(len(observed)))
-    order = np.argsort(ranks(values_of(observed, objectives)), kind="stable")
+    order = np.argsort(ranks(values_of(observed, objectives), "min"), kind="stable")
     best, rest = order[: most // 2], np.sort(order[most // 2 :])
     spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).round().astype(int)]
     return sorted({*best.tolist(), *spread.tolist()})

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from metamixer.pareto import non_dominated, ranks
 from metamixer.search.samplers.core.duration import expected_seconds
 from metamixer.search.samplers.core.features import Distances
 from metamixer.search.samplers.core.observations import Observation, Supports, subset
@@ -25,8 +26,6 @@ from metamixer.search.samplers.core.pareto import (
     Floats,
     boxes,
     expected_improvement,
-    non_dominated,
-    ranks,
 )
 from metamixer.search.samplers.core.surrogate import NOISE, Believed, Posterior, Warp, fit
 from metamixer.search.samplers.core.variation import Candidate, Draws, crossed, fresh, mutated
@@ -196,8 +195,8 @@ class KnownCost:
         if len(begun) < self.settings.startup or len(observed) < 2:
             return self._spread(begun, taken, draws, rng)
         model = self.model(observed, pending)
-        parents = [model.candidates[i].choices for i in np.flatnonzero(ranks(model.points) <= 1)]
-        front = [model.candidates[i].choices for i in non_dominated(model.points)]
+        parents = [model.candidates[i].choices for i in np.flatnonzero(ranks(model.points, "min") <= 1)]
+        front = [model.candidates[i].choices for i in non_dominated(model.points, "min")]
         settings = self.settings
         pool = _Pool(taken if settings.unseen else lambda key: False)
         pool.fill(settings.draws, lambda: fresh(draws, rng))
@@ -248,7 +247,7 @@ class KnownCost:
         if len(observed) < 2:
             return eligible
         beliefs = self.model(observed).at([observed[i].candidate for i in eligible])
-        return [eligible[i] for i in non_dominated(_centres(beliefs))]
+        return [eligible[i] for i in non_dominated(_centres(beliefs), "min")]
 
     def _reference(self, model: Modelled, pool: Sequence[Candidate]) -> Floats:
         if self.reference is not None:

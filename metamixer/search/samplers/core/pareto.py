@@ -1,4 +1,4 @@
-"""Fronts of any number of objectives, all minimised: ranks, crowding, and the expected gain of hypervolume."""
+"""Fronts of any number of objectives, all minimised: crowding, and the expected gain of hypervolume."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from metamixer.pareto import non_dominated
 
 Floats = NDArray[np.float64]
 
@@ -37,43 +39,6 @@ class Exact(NamedTuple):
 
     def below(self, bounds: Floats) -> Floats:
         return np.maximum(0.0, np.where(np.isneginf(bounds), -np.inf, bounds)[None, :] - self.values[:, None])
-
-
-def ranks(points: ArrayLike) -> NDArray[np.intp]:
-    """The front each point belongs to, 0 for those that no other dominates (Deb et al. 2002, non-dominated sorting).
-
-    Args:
-        points: (n, objectives), minimised. Equal points do not dominate each other.
-    """
-    array = np.asarray(points, dtype=float)
-    found = np.full(len(array), -1, dtype=np.intp)
-    left = np.arange(len(array))
-    rank = 0
-    while len(left):
-        front = non_dominated(array[left])
-        found[left[front]] = rank
-        left = np.delete(left, front)
-        rank += 1
-    return found
-
-
-def non_dominated(points: ArrayLike) -> NDArray[np.intp]:
-    """Indices of the points that no other point dominates."""
-    array = np.asarray(points, dtype=float)
-    if not len(array):
-        return np.zeros(0, dtype=np.intp)
-    if array.shape[1] == 2:  # one pass over the points by the first objective
-        order = np.lexsort((array[:, 1], array[:, 0]))
-        best = np.minimum.accumulate(array[order, 1])
-        previous = np.concatenate([[np.inf], best[:-1]])
-        same = np.concatenate([[False], (np.diff(array[order], axis=0) == 0).all(axis=1)])
-        keep = array[order, 1] < previous
-        for i in np.flatnonzero(same):  # equal points stand and fall together
-            keep[i] = keep[i - 1]
-        return np.sort(order[keep])
-    no_worse = (array[:, None, :] <= array[None, :, :]).all(axis=2)
-    better = (array[:, None, :] < array[None, :, :]).any(axis=2)
-    return np.flatnonzero(~(no_worse & better).any(axis=0))
 
 
 def crowding(points: ArrayLike) -> Floats:
@@ -107,7 +72,7 @@ def boxes(points: ArrayLike, reference: ArrayLike) -> Boxes:
     bound = np.asarray(reference, dtype=float)
     array = np.asarray(points, dtype=float).reshape(-1, len(bound))
     array = array[(array < bound).all(axis=1)]
-    array = thinned(array[non_dominated(array)])
+    array = thinned(array[non_dominated(array, "min")])
     lower, upper = _slabs(array, bound)
     return Boxes(np.array(lower).reshape(-1, len(bound)), np.array(upper).reshape(-1, len(bound)))
 
@@ -121,7 +86,7 @@ def _slabs(front: Floats, bound: Floats) -> tuple[list[list[float]], list[list[f
     edges = [-np.inf, *levels.tolist(), float(bound[-1])]
     for low, high in pairwise(edges):
         inside = front[front[:, -1] <= low, :-1]
-        below, above = _slabs(inside[non_dominated(inside)], bound[:-1])
+        below, above = _slabs(inside[non_dominated(inside, "min")], bound[:-1])
         lower += [[*box, low] for box in below]
         upper += [[*box, high] for box in above]
     return lower, upper
@@ -148,21 +113,3 @@ def expected_improvement(beliefs: Sequence[Belief], region: Boxes) -> Floats:
         gain = gain * (below[:, high] - below[:, low])
     assert not isinstance(gain, float)
     return np.maximum(gain, 0.0).sum(axis=1)
-
-
-def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
-    """Exact volume dominated by points and bounded by a reference point, any number of objectives (small fronts).
-
-    Args:
-        points: (n, objectives), minimised; those beyond the reference point add nothing.
-        reference: one bound an objective.
-    """
-    bound = np.asarray(reference, dtype=float)
-    array = np.asarray(points, dtype=float).reshape(-1, len(bound))
-    array = array[(array < bound).all(axis=1)]
-    if not len(array):
-        return 0.0
-    corner = array.min(axis=0)
-    lower, upper = _slabs(array[non_dominated(array)], bound)
-    sizes = np.maximum(0.0, np.minimum(upper, bound) - np.maximum(lower, corner))
-    return float(np.prod(bound - corner) - np.prod(sizes, axis=1).sum())
