@@ -88,7 +88,7 @@ def test_a_space_that_fits_nothing_says_rule_column_and_reason(rules, said):
 
 
 def test_a_name_that_is_an_option_is_refused_as_one():
-    with pytest.raises(SpaceError, match="zero has the name of an option of N"):
+    with pytest.raises(SpaceError, match="zero has the name of a word, an option of N"):
         Space({"zero": "lin"}, "zero")
 
 

@@ -386,7 +386,7 @@ class Space:
             message = f"no sentence of the space fits {contexts[0].x}: {flaw.why}"
             shown = pointed(self.rules[flaw.rule], at[0], message) if at else message
             look = f"look at: {text(flaw.node)}"
-            raise SpaceError(shown, self._where(flaw.rule), f"{flaw.advice}; {look}" if flaw.advice else look)
+            raise SpaceError(shown, self._where(flaw.rule), f"{look}\n{flaw.advice}" if flaw.advice else look)
         return ends
 
     def _offence(self, node: Node, contexts: tuple[Any, ...], rule: str) -> Offence:
@@ -443,7 +443,9 @@ class Space:
             raise SpaceError(f"{rule} cannot be the name of a rule", self.place, "use small letters, digits and _")
         owner = next((w.name for w in known.values() if rule in getattr(w, "flags", ())), None)
         if owner and rule not in known:
-            raise SpaceError(f"the rule {rule} has the name of an option of {owner}", self.place, "choose another name")
+            raise SpaceError(
+                f"the rule {rule} has the name of a word, an option of {owner}", self.place, "choose another name"
+            )
         if rule in known:
             raise SpaceError(f"the rule {rule} has the name of a word", self.place, "choose another name")
 
