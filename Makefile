@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help search test lint bench docs clean
+.PHONY: help search test lint bench docs screenshots clean
 .DEFAULT_GOAL := search
 
 help: ## this list
@@ -35,6 +35,9 @@ bench: $(DEV) ## every benchmark with its bar
 
 docs: $(DEV) ## the documents as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+screenshots: $(DEV) ## pictures of the dashboard for the documents, of a real run
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

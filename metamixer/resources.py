@@ -1,4 +1,4 @@
-"""Where the files lie that metamixer ships: search spaces, studies, recorded tables, the dashboard.
+"""Where the files lie that metamixer ships: search spaces, studies, recorded tables.
 
 In a source checkout they are top-level folders of the repository; a wheel carries them inside the package, below
 `metamixer/_shipped/`.
@@ -11,10 +11,10 @@ from typing import Literal
 
 from metamixer.errors import ResourceError
 
-Kind = Literal["search_spaces", "studies", "tables", "dashboards"]
+Kind = Literal["search_spaces", "studies", "tables"]
 
 _PACKAGE = Path(__file__).resolve().parent
-_SINGULAR = {"search_spaces": "search space", "studies": "study", "tables": "table", "dashboards": "dashboard"}
+_SINGULAR = {"search_spaces": "search space", "studies": "study", "tables": "table"}
 _ENDINGS = {"tables": ".jsonl.xz"}  # all others end in .toml
 
 

@@ -144,7 +144,11 @@ def test_the_wheel_carries_sources_and_shipped_files(wheel, repository):
     for path in PACKAGE.rglob("*"):
         if path.is_file() and not any(part in str(path) for part in hidden):
             assert path.relative_to(PACKAGE.parent).as_posix() in inside
-    for kind in ("search_spaces", "studies", "dashboards"):
+    page = [
+        path for path in (repository / "dashboards").rglob("*") if path.is_file() and "__pycache__" not in str(path)
+    ]
+    assert {f"metamixer/{path.relative_to(repository).as_posix()}" for path in page} <= inside
+    for kind in ("search_spaces", "studies"):
         shipped = [path for path in (repository / kind).rglob("*") if path.is_file() and "__pycache__" not in str(path)]
         assert shipped
         for path in shipped:
@@ -161,12 +165,16 @@ def test_the_wheel_works_away_from_the_sources(wheel, tmp_path):
         "print(resources.find('studies', 'digits'))\n"
         "print(resources.find('search_spaces', 'digits'))\n"
         "print(mm.Space.load(resources.find('search_spaces', 'digits')).name)\n"
+        "from metamixer.dashboards import page\n"
+        "print(page.STATIC, len(page.script()) > 10_000)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(site)}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    study, space, name = done.stdout.split()
+    study, space, name, static, whole = done.stdout.split()
+    assert Path(static) == (site / "metamixer" / "dashboards" / "static").resolve()
+    assert whole == "True"
     assert Path(study) == site / "metamixer" / "_shipped" / "studies" / "digits.toml"
     assert Path(space) == site / "metamixer" / "_shipped" / "search_spaces" / "digits.toml"
     assert name == "digits"

@@ -141,8 +141,8 @@ def run(options: SearchOptions) -> int:
         0; 1 when nothing was trained successfully; 130 when Ctrl-C ended it.
     """
     from metamixer import record
+    from metamixer.dashboards.offline import write
     from metamixer.record import front
-    from metamixer.report.page import write
     from metamixer.search.execution.interrupt import EXIT_CODE
     from metamixer.search.progress import view
     from metamixer.search.study import Study

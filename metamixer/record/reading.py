@@ -40,7 +40,7 @@ def trials(place: Storage) -> list[Trial]:
     Raises:
         RecordError: As `read`.
     """
-    with _reading(place) as (query, study):
+    with asking(place) as (query, study):
         of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND key = 'settings'"
         for (text,) in query(of_study, {"study": study}):
             check_format(json.loads(text), place)
@@ -64,7 +64,7 @@ def settings(path: str | Path) -> dict[str, Any]:
         RecordError: There is no such record, it is locked or out of reach, or it is something else.
     """
     place = storage.find(path)
-    with _reading(place) as (query, study):
+    with asking(place) as (query, study):
         found = query(
             "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = :study", {"study": study}
         )
@@ -108,7 +108,7 @@ _Query = Callable[[str, dict[str, Any]], Iterable[Any]]
 
 
 @contextmanager
-def _reading(place: Storage) -> Iterator[tuple[_Query, int]]:
+def asking(place: Storage) -> Iterator[tuple[_Query, int]]:
     """A way to ask the database, and the study's number in it."""
     with _file(place.file) if place.file is not None else _database(place) as query:
         named = "SELECT s.study_id FROM studies s" + (" WHERE s.study_name = :name" if place.url is not None else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 CURVE = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 
 
-def report(record: Path, as_json: bool, png: Path | None = None) -> int:
-    """Build a run's page again, and a PNG of its front if asked for.
+def report(record: Path, as_json: bool, write: Callable[[Path], Path], png: Path | None = None) -> int:
+    """Build a run's page again, and a PNG of its front if asked for; ``write`` makes the page and says where.
 
     Returns:
         0; 1 when no architecture has finished training, so that the page has no front.
     """
     from metamixer.record import run
-    from metamixer.report import figure, image, page
+    from metamixer.report import figure, image
 
-    written = page.write(record)
+    written = write(record)
     read = run.load(record)
     if png is not None:
         image.png(figure.front(read.points, read.failed, read.references, f"metamixer: {read.name}", read.stopped), png)

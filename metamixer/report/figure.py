@@ -23,15 +23,6 @@ ACCURACY_AXIS = "validation accuracy (mean over seeds ± standard error)"
 VERDICT_SYMBOLS = {"dominated": "square-open", "undecided": "square-open-dot", "not dominated": "square"}
 DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot")
 
-# What every figure is shown with. plotly.js 4 offers to upload charts unless it is told not to.
-CONFIG = {
-    "showSendToCloud": False,
-    "displaylogo": False,
-    "responsive": True,
-    "modeBarButtonsToRemove": ["lasso2d", "select2d"],
-    "toImageButtonOptions": {"format": "svg", "filename": "metamixer"},
-}
-
 
 def front(
     points: Sequence[Point],

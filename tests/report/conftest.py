@@ -12,7 +12,6 @@ import pytest
 
 import metamixer as mm
 from metamixer.record import FORMAT, Trial
-from metamixer.report.page import write
 from metamixer.search.storage.trial_store import TrialStore
 
 CHANNELS, GRID, CLASSES = 1, (8, 8), 10
@@ -137,9 +136,3 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         store.close()
     return folder
-
-
-@pytest.fixture(scope="session")
-def page(run_folder: Path) -> Path:
-    """Its page."""
-    return write(run_folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import metamixer as mm
+from metamixer.dashboards.offline import write
 from metamixer.errors import LanguageError, RecordError, UserError
 from metamixer.record import read
 from metamixer.report import image
@@ -129,7 +130,7 @@ def test_a_trial_beside_another_and_beside_a_catalogue_entry(
 def test_report_writes_the_page(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = run_folder / "report.html"
     page.unlink(missing_ok=True)
-    assert report(record=run_folder / "study.db", as_json=True) == 0
+    assert report(record=run_folder / "study.db", as_json=True, write=write) == 0
     document = json.loads(capsys.readouterr().out)
     assert Path(document["report"]) == page.resolve()
     assert page.is_file()
@@ -145,5 +146,5 @@ def test_without_a_browser_the_advice_is_to_install_one(
     monkeypatch.setattr(image, "MAC", tmp_path / "nowhere")
     monkeypatch.setattr(image, "_has_kaleido", lambda: False)
     with pytest.raises(UserError, match="no browser") as raised:
-        report(record=run_folder / "study.db", as_json=False, png=tmp_path / "front.png")
+        report(record=run_folder / "study.db", as_json=False, write=write, png=tmp_path / "front.png")
     assert "apt install chromium" in str(raised.value)

@@ -44,6 +44,23 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
     Raises:
         LanguageError: the text is no sentence; the message shows line, column and a caret.
     """
+    node, build = _parsed(source, place)
+    return node, build.spans
+
+
+def occurrences(source: str) -> tuple[Node, list[tuple[int, int, Node]]]:
+    """The node of a sentence, and begin, end and node of every phrase as often as it is written, inner ones first.
+
+    ``parse_node`` tells the first place of each node alone, since equal phrases are one node.
+
+    Raises:
+        LanguageError: as ``parse_node``.
+    """
+    node, build = _parsed(source, None)
+    return node, build.places
+
+
+def _parsed(source: str, place: str | None) -> tuple[Node, _Build]:
     try:
         tree = _parser().parse(source)
         build = _Build()
@@ -61,7 +78,7 @@ def parse_node(source: str, place: str | None = None) -> tuple[Node, Spans]:
             place,
             f"{nodes.DEEPEST} levels are the limit; write repetition as e^4",
         )
-    return node, build.spans
+    return node, build
 
 
 def pointed(source: str, at: int, message: str) -> str:
@@ -98,10 +115,12 @@ class _Build(Transformer_NonRecursive):
     def __init__(self) -> None:
         super().__init__()
         self.spans: Spans = {}
+        self.places: list[tuple[int, int, Node]] = []
 
     def _at(self, meta: Any, node: Node) -> Node:
         if not meta.empty:
             self.spans.setdefault(node, (meta.start_pos, meta.end_pos))
+            self.places.append((meta.start_pos, meta.end_pos, node))
         return node
 
     def start(self, meta: Any, kids: list[Any]) -> Node:
