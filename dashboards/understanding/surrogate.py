@@ -1,7 +1,8 @@
 """What a model of the recorded trainings expects of architectures that were not trained, with their joint uncertainty.
 
-The model is the search's own Gaussian process (`metamixer.search.samplers.core.gaussian_process`): of the transformed error, over
-features of the derivation, of the words, and of the costs. Fitting it takes about a second for some hundred trainings.
+The model is the search's own Gaussian process (`metamixer.search.samplers.core.gaussian_process`): of the transformed
+error, over features of the derivation, of the words, and of the costs. Fitting it takes about a second for some hundred
+trainings.
 The search needs expectations of single architectures; differences between them need their covariance, which is here.
 """
 
