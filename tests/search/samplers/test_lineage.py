@@ -52,7 +52,7 @@ def test_parents_are_earlier_trials_that_a_child_is_made_of(load: Load, file: Pa
     assert {trial.origin for trial in trials if trial.kind in ("baseline", "replicate")} == {None}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "nsga2", "random"])
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_other_samplers_have_no_parents(load: Load, sampler: str) -> None:
     study = load(*SHORT, f"search.sampler={sampler}")
     study.run("inline")
