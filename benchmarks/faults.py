@@ -268,7 +268,7 @@ def told(rows: list[Any]) -> list[tuple[Any, ...]]:
         "accuracy",
         "seed",
         "replicate_of",
-        "replicate",
+        "seed_index",
     )
     return [tuple(getattr(row, field) for field in fields) for row in rows]
 

@@ -2,8 +2,8 @@
 
 The model is the search's own Gaussian process (`metamixer.search.samplers.core.gaussian_process`): of the transformed
 error, over features of the derivation, of the words, and of the costs. Fitting it takes about a second for some hundred
-trainings.
-The search needs expectations of single architectures; differences between them need their covariance, which is here.
+trainings. The search needs expectations of single architectures; differences between them need their covariance, which
+is here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Surrogate:
         rows: features of the trainings, one matrix a family.
         columns: of each family, token -> column.
         scales: mean squared distance of each family, which distances are measured in.
-        process: fitted to them.
+        process: the fitted process.
         targets: transformed errors of the trainings.
     """
 

@@ -55,10 +55,10 @@ class SearchOptions:
     @property
     def overrides(self) -> list[str]:
         """`section.key=value` of the study: those of `--set`, then those of the options, which win."""
-        from metamixer.search.configuration import override
+        from metamixer.search.overrides import write
 
         given = {key: getattr(self, option) for option, key in _KEYS.items()}
-        return [*self.settings, *(override(key, value) for key, value in given.items() if value is not None)]
+        return [*self.settings, *(write(key, value) for key, value in given.items() if value is not None)]
 
     @property
     def command_line(self) -> str:

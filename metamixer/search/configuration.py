@@ -24,6 +24,7 @@ from metamixer.data.section import DataSection, rooted
 from metamixer.errors import ResourceError, StudyError
 from metamixer.record import location as storages
 from metamixer.search import budget as budgets
+from metamixer.search.overrides import apply
 from metamixer.search.samplers import registry
 from metamixer.training.recipe import Recipe
 
@@ -273,11 +274,8 @@ def parse(document: dict[str, Any], overrides: Sequence[str] = (), text: str = "
 
     Relative paths of data begin at the working directory; `load` has put those of a file beside it.
     """
-    document, given = deepcopy(document), {}
-    for assignment in overrides:
-        path, value = _override(assignment)
-        _put(document, path, value, assignment)
-        given[path] = assignment
+    document = deepcopy(document)
+    given = apply(document, overrides)
     _require_one_task(document, text, file)
     if isinstance(document.get("data"), dict):
         document["data"] = rooted(document["data"], Path.cwd())
@@ -304,36 +302,6 @@ def to_json(config: StudyConfig) -> dict[str, Any]:
     document = config.model_dump(mode="json")
     document["search"]["time_limit"] = config.time_limit
     return document
-
-
-def override(key: str, value: str | int | float) -> str:
-    """An override as `load` takes it: `section.key=value`, whatever characters the value has."""
-    return f"{key}={tomli_w.dumps({'value': value}).partition('=')[2].strip()}"
-
-
-def _override(text: str) -> tuple[tuple[str, ...], Any]:
-    name, equals, value = text.partition("=")
-    path = tuple(part.strip() for part in name.split("."))
-    if not equals or len(path) < 2 or not all(path):
-        raise StudyError(
-            f"cannot read the override {text!r}", place="--set", advice="write section.key=value: training.epochs=3"
-        )
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise StudyError(f"the override {text!r} is not a text in UTF-8", place="--set")
-    try:
-        # More than one line could say more than one key.
-        return path, tomllib.loads(f"v = {value}")["v"] if "\n" not in value.strip() else value.strip()
-    except (ValueError, RecursionError):
-        return path, value.strip()
-
-
-def _put(document: dict[str, Any], path: tuple[str, ...], value: Any, override: str) -> None:
-    table = document
-    for part in path[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise StudyError(f"{part} is not a section", place=f"--set {override}")
-    table[path[-1]] = value
 
 
 def _require_one_task(document: dict[str, Any], text: str, file: str) -> None:
