@@ -22,6 +22,7 @@ from metamixer.language.spaces.choice import Choice, Choose, Value
 from metamixer.language.spaces.membership import Astray, Derivation
 from metamixer.language.spaces.number import Number, plus
 from metamixer.language.spaces.outcomes import Outcome, Reach
+from metamixer.language.spaces.path import ChoicePath
 from metamixer.language.spaces.plan import Drawer, Ruled
 from metamixer.language.spaces.productive import unending
 from metamixer.language.spaces.sampling import Drawing
@@ -370,8 +371,8 @@ class Space:
             params.append(cost.params)
             within += all(getattr(cost, name) <= bound for name, bound in (limits or {}).items())
             for name, value in drawn.choices.items():
-                rule, _, number = name.rsplit("/", 1)[-1].partition("#")
-                values.setdefault(f"{rule.split('~')[0].split('[')[0]}#{number}", Counter())[value] += 1
+                path = ChoicePath.parse(name)
+                values.setdefault(f"{path.rules[-1]}#{path.number}", Counter())[value] += 1
         return Profile(draws, len(keys), tuple(sorted(macs)), tuple(sorted(params)), within, values)
 
     def _root(self, channels: int, grid: tuple[int, ...], context: Given) -> tuple[Node, tuple[Any, ...]]:
