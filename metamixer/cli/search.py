@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from metamixer.cli.program import Json, Overrides, Runs, command
+from metamixer.search.samplers import registry
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,7 +86,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How to propose: known-cost, evolution, tpe, nsga2, gp, random; by default as the study says.",
+            help=f"How to propose: {', '.join(registry.SHIPPED)}, a plug-in's, or your own as package.module:Class;"
+            " by default as the study says.",
         ),
     ] = None,
     budget: Annotated[

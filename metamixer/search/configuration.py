@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from metamixer import resources
 from metamixer.data.section import DataSection, rooted
@@ -24,9 +25,9 @@ from metamixer.errors import ResourceError, StudyError
 from metamixer.record import location as storages
 from metamixer.search import budget as budgets
 from metamixer.search.overrides import apply
+from metamixer.search.samplers import registry
 from metamixer.training.recipe import Recipe
 
-SAMPLERS = ("random", "nsga2", "tpe", "gp", "known-cost", "evolution")
 Keep = Literal["front", "all", "none"]
 
 # Beyond these a number is a slip: no study of this kind needs more, and what follows from it may never end.
@@ -101,14 +102,16 @@ class Limits(_Section):
 class SearchSection(_Section):
     """How proposals are made and where they are trained."""
 
-    sampler: Literal["random", "nsga2", "tpe", "gp", "known-cost", "evolution"] = "known-cost"
+    sampler: Annotated[
+        str, Field(description=f"{', '.join(registry.SHIPPED)}, a plug-in's, or your own as package.module:Class")
+    ] = registry.DEFAULT
     startup: Annotated[
         int,
         Field(
             ge=1, le=budgets.MAX_TRAININGS, description="finished trials before the sampler takes over from prior draws"
         ),
     ] = 12
-    start: Annotated[
+    initial_points: Annotated[
         tuple[str, ...],
         Field(description="what the search begins with: catalogue entries, trials of runs (digits#12), sentences"),
     ] = ()
@@ -135,16 +138,29 @@ class SearchSection(_Section):
         "metamixer.training.evaluate:evaluate"
     )
     callbacks: Annotated[
-        tuple[str, ...], Field(description="where trials are shown too: tensorboard, mlflow, wandb, or your own")
+        tuple[str, ...],
+        Field(
+            description="where trials are shown too: tensorboard, mlflow, wandb, or your own as package.module:Class"
+        ),
     ] = ()
     references: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$", description="accuracies to print beside the best")] = (
         "metamixer.training.reference:reference_accuracies"
     )
 
-    @field_validator("start", mode="before")
+    @field_validator("initial_points", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, value: str) -> str:
+        try:
+            registry.PLUGINS.find(value)
+        except StudyError as error:
+            facts = {"message": error.message, "advice": error.advice}
+            raise PydanticCustomError("unknown_name", "{message}", facts) from None
+        return value
 
     @field_validator("gpus")
     @classmethod
@@ -326,6 +342,8 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         near = difflib.get_close_matches(str(first["input"]), known, n=1)
         advice = f"did you mean {near[0]}? " if near else ""
         return StudyError(f"unknown {path[-1]} {_short(first['input'])}", place, advice + f"one of: {', '.join(known)}")
+    if first["type"] == "unknown_name":
+        return StudyError(first["ctx"]["message"], place, first["ctx"]["advice"])
     if path == ("study", "budget"):
         if message.endswith("trains nothing"):
             return StudyError(message, place, "give study.budget (--budget) at least 1")

@@ -19,7 +19,8 @@ import numpy as np
 from metamixer.errors import RecordError
 from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial, front
-from metamixer.search.samplers import Parts, Sentences
+from metamixer.search.samplers.protocol import Parts, Setup
+from metamixer.search.samplers.sentences import known_cost
 from metamixer.simulate.run import Simulated, order
 from metamixer.simulate.space import parsed
 from metamixer.simulate.table import Entry, Table
@@ -153,12 +154,12 @@ def believed(
         parts: Of the model.
     """
     whole = curve(simulated, scale)
-    model = Sentences("known-cost", 0, lambda choose: None, lambda text: parsed(text).node, parts=parts)
+    model = known_cost(Setup(startup=0, parts=parts or Parts()), lambda text: parsed(text).node)
     found = Curve([], [], [], [])
     ended = 0
     for number in after if after is not None else [len(simulated.ends)]:
         for at, _ in simulated.ends[ended:number]:
-            model.see(simulated.trials[at])
+            model.observe(simulated.trials[at])
         ended = number
         seen = [simulated.trials[at] for at, _ in simulated.ends[:number]]
         found.trainings.append(whole.trainings[number - 1])

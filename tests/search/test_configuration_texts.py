@@ -18,6 +18,7 @@ from metamixer.errors import StudyError
 from metamixer.search import configuration, overrides
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.execution.dispatcher import Placement
+from metamixer.search.samplers import registry
 from metamixer.search.study import Study
 
 # Any character that UTF-8 can hold: emoji, quotes, control characters, those beyond U+FFFF.
@@ -53,7 +54,7 @@ STUDY = st.fixed_dictionaries(
     },
 )
 SEARCH = section(
-    sampler=st.sampled_from(configuration.SAMPLERS),
+    sampler=st.sampled_from(list(registry.SHIPPED)),
     startup=whole(1, 1000),
     start=st.lists(TEXT, max_size=3),
     workers=whole(1, 1000),

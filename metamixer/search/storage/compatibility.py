@@ -31,7 +31,7 @@ CHANGEABLE = {
     "search": {
         "sampler",
         "startup",
-        "start",
+        "initial_points",
         "workers",
         "threads",
         "gpus",
