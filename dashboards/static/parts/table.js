@@ -5,7 +5,7 @@ import { brief, decimal, h, put, replace } from "./dom.js";
 
 const ROW = 30; // pixels
 const TEXTS = { group: "state", sentence: "sentence", name: "name", reason: "reason", key: "key" };
-const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 62, mean: 84, error: 72, seeds: 58, params: 98 };
+const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 62, mean: 94, error: 72, seeds: 58, params: 98 };
 
 export const columnTitle = (name) => TEXTS[name] ?? MEASURES[name]?.title ?? name.replace(/^.*\//, "");
 export const allColumns = (columns) => [...Object.keys(TEXTS), ...Object.keys(MEASURES).filter((name) => name !== "number"), ...columns.choicesByUse()];
