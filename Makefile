@@ -33,11 +33,11 @@ bench: $(DEV) ## every benchmark with its bar
 		$(BIN)/python "$$file" --check || failed=1; \
 	done; exit $$failed
 
-screenshots: $(DEV) ## pictures of the dashboard, in docs/dashboard
-	$(BIN)/python docs/screenshots.py $(ARGS)
-
 docs: $(DEV) ## the documents as a site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+screenshots: $(DEV) ## pictures of the dashboard for the documents, of a real run
+	$(BIN)/python docs/screenshots.py $(ARGS)
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

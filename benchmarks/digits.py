@@ -62,7 +62,7 @@ START = 12
 LEVELS = (25, 50, 100, 200, 300)
 COUNTS = (12, 16, 20, 25, 30, 35, 40, 50, 60, 70, 80, 90, 100, 125, 150, 175, 200, 225, 250, 275, 300)
 WHOLE = Parts()
-HALVING = ("stopping.rule=halving",)
+HALVING = ("pruning.rule=successive-halving",)
 OURS, OPTUNA = "known-cost", ("random", "nsga2", "tpe", "gp")
 
 
@@ -103,7 +103,7 @@ ABLATION = (
     Method("  rules kernel alone", OURS, FEW, Parts(families=("rules", "known"))),
     Method("  repeats allowed", OURS, FEW, repeats=True),
     Method("  with early stopping", OURS, FEW, stopping=HALVING),
-    Method("  stopping without doubt", OURS, FEW, stopping=(*HALVING, "stopping.doubt=0")),
+    Method("  stopping without margin", OURS, FEW, stopping=(*HALVING, "pruning.margin=0")),
     Method("tpe", "tpe"),
     Method("  repeats allowed", "tpe", repeats=True),
 )
@@ -150,7 +150,7 @@ def search(path: str, method: Method, seed: int) -> Found:
         counts = range(START, ended + 10, 10) if method.stopping else COUNTS
         own = score.believed(found, scale, [*(n for n in counts if n < ended), ended], method.parts)
     believed = own if method.sampler == OURS else score.believed(found, scale)
-    refused = sum(row.kind == "rejected" for row in found.rows)
+    refused = sum(trial.kind == "rejected" for trial in found.trials)
     return Found(own, observed, believed.share[-1], found.proposing / ended, refused)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metamixer.pareto import ACCURACY_FLOPS, non_dominated
 from metamixer.record import Trial
+from metamixer.record.front import efficient
 
 STATUSES = ("complete", "running", "stopped", "failed", "refused")
 KINDS = ("searched", "baseline", "replicate", "imported", "rejected")
@@ -85,11 +85,7 @@ def means(table: NDArray[Any]) -> NDArray[Any]:
     found["mean"][first], found["seeds"][first] = mean[first], seeds[first]
     found["error"][several] = error[several]
     ours = (first & searched).nonzero()[0]
-    front = (
-        ours[non_dominated(np.column_stack([mean[ours], 2 * table["macs"][ours]]), ACCURACY_FLOPS)]
-        if len(ours)
-        else ours
-    )
+    front = ours[efficient(np.column_stack([mean[ours], 2 * table["macs"][ours]]))] if len(ours) else ours
     found["front"][front] = 1
     for number in (first & baseline).nonzero()[0]:
         cheaper = front[table["macs"][front] <= table["macs"][number]]

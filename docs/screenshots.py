@@ -73,7 +73,7 @@ def photograph(runs: Path, out: Path, only: list[str]) -> None:
 
 
 def main() -> None:
-    """See the module."""
+    """Run a small search, if none is given, and take a picture of every page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "dashboard")

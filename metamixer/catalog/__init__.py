@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from metamixer.catalog.entries import Entry, find, get, names
+from metamixer.catalog.entries import Entry, find, for_images, get, names
 
-__all__ = ["Entry", "find", "get", "names"]
+__all__ = ["Entry", "find", "for_images", "get", "names"]

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Entry:
         peculiarities: what a reader of the paper would not expect.
         differs: what differs from the original, and why.
         original: of a system that is only one mixer here, the published figures of its whole network.
-        task: the task whose study trains it as a baseline, if any.
+        task: the task whose study trains it as a baseline, if any; `images` for data of about its grid.
         mixer: of a system in a common shell, its own phrase.
         shell: the name of that shell.
     """
@@ -163,6 +164,18 @@ def unsaid() -> tuple[Unsaid, ...]:
 def names(task: str | None = None) -> list[str]:
     """Names of all entries, or of the baselines of one task."""
     return [name for name, entry in entries().items() if task is None or entry.task == task]
+
+
+def for_images(grid: tuple[int, ...]) -> list[str]:
+    """Names of the baselines for images of a size: of the task `images`, those whose grid has about as many positions.
+
+    "About" is within a factor of two, so that width and patches suit the images; the head follows their classes.
+    """
+
+    def about(entry: Entry) -> bool:
+        return len(entry.grid) == len(grid) and 1 / 2 <= prod(entry.grid) / prod(grid) <= 2
+
+    return [name for name in names("images") if about(entries()[name])]
 
 
 def get(name: str) -> Entry:

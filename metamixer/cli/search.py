@@ -1,13 +1,77 @@
-"""`metamixer search`."""
+"""`metamixer search`: run a study and print its front."""
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from metamixer.cli.program import Json, Overrides, Runs, command
+from metamixer.search.samplers import registry
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from metamixer.record.front import Point
+    from metamixer.search.study import Outcome, Study
+
+Dispatcher = Literal["ray", "inline"]
+# Options that stand for a key of the study.
+_KEYS = {
+    "sampler": "search.sampler",
+    "budget": "study.budget",
+    "warm_start": "study.warm_start",
+    "workers": "search.workers",
+    "gpus": "search.gpus",
+    "address": "search.address",
+    "storage": "study.storage",
+}
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What `metamixer search` was given; None where an option was not."""
+
+    study: str
+    name: str | None = None
+    runs: Path = Path("runs")
+    settings: tuple[str, ...] = ()
+    sampler: str | None = None
+    budget: str | None = None
+    warm_start: str | None = None
+    dispatcher: Dispatcher | None = None
+    workers: int | None = None
+    gpus: float | None = None
+    address: str | None = None
+    storage: str | None = None
+    as_json: bool = False
+
+    @property
+    def overrides(self) -> list[str]:
+        """`section.key=value` of the study: those of `--set`, then those of the options, which win."""
+        from metamixer.search.overrides import write
+
+        given = {key: getattr(self, option) for option, key in _KEYS.items()}
+        return [*self.settings, *(write(key, value) for key, value in given.items() if value is not None)]
+
+    @property
+    def command_line(self) -> str:
+        """The command that runs or continues this search, for a shell."""
+        words = ["metamixer", "search", self.study]
+        words += ["--name", self.name] if self.name else []
+        words += ["--runs", str(self.runs)] if self.runs != Path("runs") else []
+        for setting in self.settings:
+            words += ["--set", setting]
+        for option in (*_KEYS, "dispatcher"):
+            value = getattr(self, option)
+            words += [f"--{option.replace('_', '-')}", str(value)] if value is not None else []
+        return shlex.join(words)
 
 
 @command(epilog="Example: metamixer search digits --name quick --set training.epochs=3 --budget 12")
@@ -22,7 +86,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How to propose: known-cost, evolution, tpe, nsga2, gp, random; by default as the study says.",
+            help=f"How to propose: {', '.join(registry.SHIPPED)}, a plug-in's, or your own as package.module:Class;"
+            " by default as the study says.",
         ),
     ] = None,
     budget: Annotated[
@@ -32,7 +97,7 @@ def search(
         str | None, typer.Option(metavar="RUN", help="An earlier run; what it trained is known and not trained again.")
     ] = None,
     dispatcher: Annotated[
-        Literal["ray", "inline"] | None,
+        Dispatcher | None,
         typer.Option(help="Trials on Ray workers, or one after another in this process; ray where it is installed."),
     ] = None,
     workers: Annotated[
@@ -50,22 +115,137 @@ def search(
     as_json: Json = False,
 ) -> int | None:
     """Search a space for its Pareto front; the same command again continues where it stopped."""
-    from metamixer.dashboards.offline import write
-    from metamixer.search.command import search
-
-    return search(
-        study=study,
-        name=name,
-        runs=runs,
-        overrides=overrides or [],
-        sampler=sampler,
-        budget=budget,
-        warm_start=warm_start,
-        dispatcher=dispatcher,
-        workers=workers,
-        gpus=gpus,
-        address=address,
-        storage=storage,
-        as_json=as_json,
-        write=write,
+    return run(
+        SearchOptions(
+            study=study,
+            name=name,
+            runs=runs,
+            settings=tuple(overrides or ()),
+            sampler=sampler,
+            budget=budget,
+            warm_start=warm_start,
+            dispatcher=dispatcher,
+            workers=workers,
+            gpus=gpus,
+            address=address,
+            storage=storage,
+            as_json=as_json,
+        )
     )
+
+
+def run(options: SearchOptions) -> int:
+    """Run or continue a study, write its report, and print the front.
+
+    Returns:
+        0; 1 when nothing was trained successfully; 130 when Ctrl-C ended it.
+    """
+    from metamixer import record
+    from metamixer.dashboards.offline import write
+    from metamixer.record import front
+    from metamixer.search.execution.interrupt import EXIT_CODE
+    from metamixer.search.progress import view
+    from metamixer.search.study import Study
+
+    study = Study.load(options.study, options.overrides, options.runs, options.name)
+    outcome = study.run(options.dispatcher, view(f"metamixer search {study.path.name}", options.as_json))
+    budget = study.config.budget
+    if outcome.state == "interrupted":
+        of = f"{outcome.trained} of {budget.amount:g}" if budget.unit == "trainings" else str(outcome.trained)
+        print(
+            f"stopped after {of} architectures; nothing is lost\ncontinue with: {options.command_line}",
+            file=sys.stderr if options.as_json else sys.stdout,
+        )
+        return EXIT_CODE
+    points = front.summary(record.read(study.path))
+    settings = record.settings(study.path)
+    report = Path(write(study.path))
+    if options.as_json:
+        print(json.dumps(_document(study, outcome, points, settings, report)))
+    else:
+        twice = replace(budget, amount=2 * (outcome.trained if budget.unit == "trainings" else budget.amount) or 1)
+        more = replace(options, budget=twice.text)
+        _print(study, outcome, points, settings, report, more.command_line)
+    return 0 if any(point.kind == "searched" for point in points) else 1
+
+
+def _document(
+    study: Study, outcome: Outcome, points: list[Point], settings: dict[str, Any], report: Path
+) -> dict[str, Any]:
+    from metamixer.record import location
+
+    def described(kind: str) -> list[dict[str, Any]]:
+        return [{**asdict(point), "flops": point.flops} for point in points if point.kind == kind]
+
+    return {
+        "study": study.path.name,
+        "run": str(study.path),
+        "record": str(location.find(study.path)),
+        "report": str(report),
+        **asdict(outcome),
+        "front": sorted((point for point in described("searched") if point["on_front"]), key=lambda p: p["flops"]),
+        "baselines": described("baseline"),
+        "references": settings["references"],
+    }
+
+
+def _print(
+    study: Study, outcome: Outcome, points: list[Point], settings: dict[str, Any], report: Path, more: str
+) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160  # sentences are long, and a file has no edge
+    table = _table(f"Front of {study.path.name}: validation accuracy against FLOPs (2 x MACs) of one input")
+    table.add_column("sentence", overflow="fold")
+    members = sorted((point for point in points if point.on_front), key=lambda point: point.flops)
+    for point in members:
+        table.add_row(*_cells(point), escape(point.sentence))
+    console.print(table)
+    baselines = sorted((point for point in points if point.kind == "baseline"), key=lambda point: point.flops)
+    if baselines:
+        table = _table("Published designs, same training; dominated: by the front, beyond one standard error")
+        table.add_column("name")
+        table.add_column("verdict")
+        for point in baselines:
+            table.add_row(*_cells(point), escape(point.name or ""), point.verdict or "")
+        console.print(table)
+    best = max(members, key=lambda point: point.accuracy, default=None)
+    if best is not None:
+        console.print(f"best: {_accuracy(best)} over {best.seeds} seeds (trial {best.number})")
+        for reference, accuracy in settings["references"].items():
+            word = "beaten" if best.accuracy > accuracy else "not beaten"
+            console.print(f"{reference} on the same images: {accuracy:.4f} ({word})", markup=False)
+    early = f" ({outcome.stopped} stopped early)" if outcome.stopped else ""
+    console.print(
+        f"{outcome.trained} architectures trained{early}, {outcome.failed} trials failed,"
+        f" {outcome.refused} proposals refused"
+    )
+    console.print(f"report: {report}", soft_wrap=True, markup=False)
+    console.print(f"go on:  {more}", soft_wrap=True, markup=False)
+
+
+def _table(title: str, columns: Sequence[str] = ("trial", "accuracy", "seeds", "MFLOPs", "parameters")) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _cells(point: Point) -> tuple[str, str, str, str, str]:
+    return (
+        str(point.number),
+        _accuracy(point),
+        str(point.seeds),
+        f"{point.flops / 1e6:.3f}",
+        f"{point.cost['params']:,}",
+    )
+
+
+def _accuracy(point: Point) -> str:
+    return f"{point.accuracy:.4f}" + (f" ± {point.error:.4f}" if point.error is not None else "")

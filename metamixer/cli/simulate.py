@@ -11,7 +11,7 @@ from metamixer.cli.program import Json, Overrides, command
 
 @command(
     epilog="Examples: metamixer simulate mine.jsonl.xz --sampler random --sampler tpe --budget 100 --paired 12;"
-    " metamixer simulate mine.jsonl.xz --set stopping.rule=halving --budget 900epochs"
+    " metamixer simulate mine.jsonl.xz --set pruning.rule=successive-halving --budget 900epochs"
 )
 def simulate(
     table: Annotated[
@@ -32,7 +32,7 @@ def simulate(
     overrides: Overrides = None,
     as_json: Json = False,
 ) -> int | None:
-    """Search a table of recorded trainings, in seconds: how good a sampler and a stopping rule are."""
+    """Search a table of recorded trainings, in seconds: how good a sampler and a pruning rule are."""
     from metamixer.simulate.command import simulate
 
     return simulate(

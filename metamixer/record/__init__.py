@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metamixer.record.reading import not_a_record, out_of_reach, read, settings, trials
+from metamixer.record.reading import check_format, not_a_record, out_of_reach, read, settings, trials
 from metamixer.record.trial import FIELDS, FORMAT, STATES, Trial, to_trial
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "FORMAT",
     "STATES",
     "Trial",
+    "check_format",
     "not_a_record",
     "out_of_reach",
     "read",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from metamixer.pareto import ACCURACY_FLOPS, non_dominated
 from metamixer.record.trial import Trial
@@ -14,9 +15,10 @@ from metamixer.record.trial import Trial
 VERDICTS = ("dominated", "not dominated", "undecided")
 
 
-def efficient(points: Sequence[tuple[float, float]]) -> list[int]:
+def efficient(points: ArrayLike) -> list[int]:
     """Indices of the (accuracy, flops) points that no other dominates, by rising flops."""
-    return sorted(non_dominated(points, ACCURACY_FLOPS).tolist(), key=lambda index: points[index][1])
+    array = np.asarray(points, dtype=float).reshape(-1, 2)
+    return sorted(non_dominated(array, ACCURACY_FLOPS).tolist(), key=lambda index: array[index, 1])
 
 
 @dataclass(frozen=True)

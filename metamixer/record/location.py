@@ -96,7 +96,7 @@ def elsewhere(folder: Path) -> Storage | None:
     try:
         study = tomllib.loads((folder / CONFIGURATION).read_text(encoding="utf-8"))["study"]
         return Storage(url=study["storage"], name=study["name"])
-    except (OSError, tomllib.TOMLDecodeError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):  # not there, not TOML, not a study
         return None
 
 

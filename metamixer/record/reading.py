@@ -17,7 +17,7 @@ from typing import Any
 from metamixer.errors import RecordError
 from metamixer.record import location as storage
 from metamixer.record.location import Storage
-from metamixer.record.trial import STATES, Trial, to_trial
+from metamixer.record.trial import FORMAT, STATES, Trial, to_trial
 
 
 def read(path: str | Path) -> list[Trial]:
@@ -41,6 +41,9 @@ def trials(place: Storage) -> list[Trial]:
         RecordError: As `read`.
     """
     with asking(place) as (query, study):
+        of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND key = 'settings'"
+        for (text,) in query(of_study, {"study": study}):
+            check_format(json.loads(text), place)
         found = query(
             "SELECT t.number, t.state, a.value_json FROM trials t LEFT JOIN trial_user_attributes a"
             " ON a.trial_id = t.trial_id AND a.key = 'trial' WHERE t.study_id = :study ORDER BY t.number",
@@ -68,11 +71,27 @@ def settings(path: str | Path) -> dict[str, Any]:
         attributes = {key: json.loads(text) for key, text in found}
     if "settings" not in attributes:
         raise not_a_record(place)
+    check_format(attributes["settings"], place)
     return {
         **attributes["settings"],
         "fingerprints": attributes.get("fingerprints", {}),
         "references": attributes.get("references", {}),
     }
+
+
+def check_format(settings: dict[str, Any], place: Storage) -> None:
+    """See that a record with these settings was written as it is read.
+
+    Raises:
+        RecordError: Another version of metamixer wrote it.
+    """
+    found = settings.get("format", FORMAT)
+    if found != FORMAT:
+        raise RecordError(
+            f"the record was written by another version of metamixer (format {found}; this one has {FORMAT})",
+            place=str(place),
+            advice="use the version that wrote it, or give the run another name (--name)",
+        )
 
 
 def not_a_record(place: Storage, detail: str = "it holds no metamixer study") -> RecordError:

@@ -1,15 +1,18 @@
 """How much a study may spend: a number of trainings, of epochs, or of hours.
 
-`40` or `"40 trainings"`, `"300epochs"`, `"2h"`. What was spent is read from the rows.
+`40` or `"40 trainings"`, `"300epochs"`, `"2h"`. What was spent is read from the trials.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 Unit = Literal["trainings", "epochs", "hours"]
+MAX_TRAININGS = 10**7
+LIMITS: dict[Unit, int] = {"trainings": MAX_TRAININGS, "epochs": 10**10, "hours": 10**6}
 _UNITS: dict[str, Unit] = {
     "": "trainings",
     "training": "trainings",
@@ -35,12 +38,18 @@ class Budget:
     unit: Unit
 
     def __str__(self) -> str:
-        return f"{self.amount:g} {self.unit}"
+        return f"{self._number} {self.unit}"
 
     @property
     def text(self) -> str:
         """As it is written in a study file or after `--budget`."""
-        return f"{self.amount:g}" + {"trainings": "", "epochs": "epochs", "hours": "h"}[self.unit]
+        return self._number + {"trainings": "", "epochs": "epochs", "hours": "h"}[self.unit]
+
+    @property
+    def _number(self) -> str:
+        """All digits and no exponent, so that it can be read again."""
+        digits = format(Decimal(repr(self.amount)), "f")
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
     def spent(self, trainings: int, epochs: int, hours: float) -> float:
         """How much of it is gone: searched architectures, their epochs, or hours that drivers ran."""
@@ -59,11 +68,13 @@ def parse(value: int | str) -> Budget:
     Raises:
         ValueError: It says none.
     """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", str(value).lower())
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", str(value).lower())
     unit = _UNITS.get(found.group(2)) if found else None
     if found is None or unit is None:
         raise ValueError("a budget is a number of trainings (40), epochs (300epochs) or hours (2h)")
     amount = float(found.group(1))
+    if amount > LIMITS[unit]:
+        raise ValueError(f"more than {LIMITS[unit]:,} {unit} are a slip")
     if unit != "hours" and amount != int(amount):
         raise ValueError(f"there are only whole {unit}")
     return Budget(amount, unit)

@@ -1,18 +1,25 @@
-"""Showing a search while it runs: one live panel in a terminal, plain lines elsewhere."""
+"""How far a search is, and showing it while it runs: one live panel in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from metamixer.record import Trial
+from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
+
+    from metamixer.search.configuration import StudyConfig
+    from metamixer.search.history import History
+    from metamixer.search.running import Running
+    from metamixer.search.schedule import Schedule
+    from metamixer.search.timing import Timing
 
 PANEL_SECONDS = 0.5
 
@@ -48,14 +55,85 @@ class Progress:
         return f"{self.trained} searched, {self.spent}" if self.spent else f"{self.trained} of {self.budget} searched"
 
 
-@dataclass(frozen=True)
-class Running:
-    """A trial on a worker: its last epoch's row, if any."""
+def measure(
+    config: StudyConfig,
+    history: History,
+    schedule: Schedule,
+    timing: Timing,
+    running: Sequence[Running],
+    workers: int,
+    folder: Path,
+) -> Progress:
+    """Counts, the front and an estimate of the time left.
 
-    row: Trial
-    since: float
-    worker: str | None
-    epoch: Mapping[str, float] | None
+    Args:
+        config: The study.
+        history: Its trials.
+        schedule: What is still to come.
+        timing: How long trials take.
+        running: Those that run.
+        workers: How many run at a time.
+        folder: The run's.
+    """
+    state, study, budget = history.state, config.study, config.budget
+    searched, ended = state.kinds["searched"], state.finished["searched"]
+    expected = _expected(config, history, schedule, timing, workers)
+    entered = set(state.front)
+    if study.seeds == 1:
+        entered |= state.replicated.keys() - state.baselines.values()
+    jobs = expected * study.seeds + len(schedule.baselines) * study.confirm
+    jobs += len(entered) * max(0, study.confirm - study.seeds)
+    jobs_done = ended + state.finished["baseline"] + state.finished["replicate"]
+    points = state.points
+    floor, ceiling = history.settings["reference_point"]
+    phase = "search"
+    if schedule.search_is_over and ended == searched:
+        phase = "confirm"
+    elif not searched and schedule.baselines:
+        phase = "baselines"
+    return Progress(
+        phase=phase,
+        trained=ended,
+        budget=expected,
+        jobs_done=jobs_done,
+        jobs=max(jobs, jobs_done),
+        failed=state.failed,
+        refused=state.kinds["rejected"],
+        running=tuple(running),
+        best=max((accuracy for accuracy, _ in points), default=None),
+        front=len(points),
+        hypervolume=hypervolume(points, (floor, ceiling), ACCURACY_FLOPS) / ((1 - floor) * ceiling),
+        disk=_size(folder),
+        seconds_left=None if timing.mean is None else timing.mean * max(0, jobs - jobs_done) / workers,
+        stopped=state.stopped,
+        spent="" if budget.unit == "trainings" else f"{schedule.spent:.3g} of {budget}",
+    )
+
+
+def _expected(config: StudyConfig, history: History, schedule: Schedule, timing: Timing, workers: int) -> int:
+    """How many architectures will have been trained when the budget is spent."""
+    budget, state = config.budget, history.state
+    searched = state.kinds["searched"]
+    if schedule.exhausted:
+        return searched
+    if budget.unit == "trainings":
+        return max(int(budget.amount), searched)
+    left = max(0.0, budget.amount - schedule.spent)
+    if budget.unit == "epochs":
+        ended = state.finished["searched"]
+        return searched + int(left / (state.epochs / ended if ended else config.training.epochs))
+    return searched + (int(left * 3600 * workers / timing.mean) if timing.mean else 0)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of a folder's files; workers write and rename some meanwhile."""
+    total = 0
+    for file in folder.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
 
 
 class View(Protocol):
@@ -184,23 +262,23 @@ def panel(now: Progress, title: str) -> RenderableType:
         f"{duration(now.seconds_left)} left" if now.seconds_left is not None else "",
         f"{now.stopped} stopped early" if now.stopped else "",
     )
-    rows = Table.grid(padding=(0, 2), expand=True)
-    rows.add_column(justify="right")
-    rows.add_column(justify="right")
-    rows.add_column(justify="right")
-    rows.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    for trial in now.running:
-        rows.add_row(str(trial.row.number), *_doing(trial), Text(trial.row.name or trial.row.sentence))
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column(justify="right")
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    for running in now.running:
+        table.add_row(str(running.trial.number), *_doing(running), Text(running.trial.name or running.trial.sentence))
     bar = ProgressBar(total=max(1, now.jobs), completed=now.jobs_done)
-    return Box(Group(counts, bar, rows), title=title, title_align="left", box=box.ROUNDED, subtitle="Ctrl-C to pause")
+    return Box(Group(counts, bar, table), title=title, title_align="left", box=box.ROUNDED, subtitle="Ctrl-C to pause")
 
 
-def _doing(trial: Running) -> tuple[str, str]:
-    if trial.worker is None:
+def _doing(running: Running) -> tuple[str, str]:
+    if running.worker is None:
         return "starting", ""
-    if trial.epoch is None:
-        return f"{time.monotonic() - trial.since:.0f} s", ""
-    return f"epoch {trial.epoch['epoch']:.0f}", f"{trial.epoch['validation_accuracy']:.4f}"
+    if running.epoch is None:
+        return f"{time.monotonic() - running.since:.0f} s", ""
+    return f"epoch {running.epoch['epoch']:.0f}", f"{running.epoch['validation_accuracy']:.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What becomes of a trial: the row that its worker's result makes of it, or that a driver which died left running."""
+"""How a trial ends: what its worker's result makes of it, and what of one that a driver which died left running."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 from metamixer.errors import ResourceError
 from metamixer.record import Trial
 
-# A row whose driver was killed three times while it ran is likely what kills them, as in the inline dispatcher.
+# A trial whose driver was killed three times while it ran is likely what kills them, as in the inline dispatcher.
 DRIVER_ATTEMPTS = 3
 
 
-def final(row: Trial, result: Mapping[str, Any], epochs: int, told: bool) -> Trial:
-    """The row of a trial that ended, well or not.
+def final(trial: Trial, result: Mapping[str, Any], epochs: int, told: bool) -> Trial:
+    """A trial that ended, well or not.
 
     Args:
-        row: As it ran, with what the driver knows of its worker, device, versions, seconds and weights.
+        trial: As it ran, with what the driver knows of its worker, device, versions, seconds and weights.
         result: What `evaluate` returned; where it says of these, it knows better.
         epochs: Of a whole training.
         told: Whether it was told to stop early.
@@ -35,13 +35,13 @@ def final(row: Trial, result: Mapping[str, Any], epochs: int, told: bool) -> Tri
     if told and state == "complete" and len(curve) < epochs:
         state = "pruned"  # it stopped as it was told, and calls that finished
     if state == "failed" and _disk_is_full(reason):
-        raise ResourceError(f"trial {row.number} found no room on its disk", reason, "make room, and start again")
+        raise ResourceError(f"trial {trial.number} found no room on its disk", reason, "make room, and start again")
     if state == "pruned":
         reason = f"stopped at epoch {len(curve)} of {epochs}"
     if state == "complete" and accuracy is None:
         state, reason = "failed", "nan"
     return replace(
-        row,
+        trial,
         state=state,
         reason=reason if state == "complete" else reason or "the worker gave no reason",
         accuracy=accuracy if state == "complete" else None,
@@ -49,29 +49,29 @@ def final(row: Trial, result: Mapping[str, Any], epochs: int, told: bool) -> Tri
         loss=loss if state != "pruned" else None,
         curve=curve,
         epochs=len(curve),
-        seconds=float(result.get("seconds") or row.seconds or 0.0),
+        seconds=float(result.get("seconds") or trial.seconds or 0.0),
         cpu_seconds=result.get("cpu_seconds"),
-        device=result.get("device", row.device),
-        versions=dict(result.get("versions") or row.versions),
+        device=result.get("device", trial.device),
+        versions=dict(result.get("versions") or trial.versions),
         traceback=result.get("traceback"),
-        weights=row.weights if state == "complete" else None,
+        weights=trial.weights if state == "complete" else None,
     )
 
 
-def found_running(row: Trial, clean: bool) -> Trial:
-    """A row that was running when its driver ended: final, or still running and to be run again.
+def found_running(trial: Trial, clean: bool) -> Trial:
+    """A trial that was running when its driver ended: final, or still running and to be run again.
 
     Args:
-        row: The row.
+        trial: As the record has it.
         clean: Whether that driver ended as it meant to.
     """
-    if row.key is None or row.kind == "rejected":
-        return replace(row, state="failed", kind="rejected", reason="cut off while it was proposed")
+    if trial.key is None or trial.kind == "rejected":
+        return replace(trial, state="failed", kind="rejected", reason="cut off while it was proposed")
     if clean:
-        return row
-    if row.attempts >= DRIVER_ATTEMPTS:
-        return replace(row, state="failed", reason=f"the search died {row.attempts} times while this trial ran")
-    return replace(row, attempts=row.attempts + 1)
+        return trial
+    if trial.attempts >= DRIVER_ATTEMPTS:
+        return replace(trial, state="failed", reason=f"the search died {trial.attempts} times while this trial ran")
+    return replace(trial, attempts=trial.attempts + 1)
 
 
 def _finite(value: Any) -> float | None:

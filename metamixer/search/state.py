@@ -1,4 +1,4 @@
-"""Where a record stands, kept up to date row by row: what is asked after every trial must not look at all rows."""
+"""What a search has so far, kept up to date trial by trial: what is asked after each must not look at all of them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from metamixer.record import Trial, front
 
 
-class Standing:
-    """Counts of a record, and the front of its searched architectures.
+class SearchState:
+    """Running aggregates of a record: counts, and the front of its searched architectures.
 
     Attributes:
-        kinds: Rows by kind, whatever their state.
-        finished: Rows that ended, by kind.
-        failed: Rows that failed.
-        stopped: Rows that were stopped early here, not in an earlier study.
-        open: Rows that are running, by number.
+        kinds: Trials by kind, whatever their state.
+        finished: Trials that ended, by kind.
+        failed: Trials that failed.
+        stopped: Trials that were stopped early here, not in an earlier study.
+        open: Trials that are running, by number.
         baselines: Numbers of baselines, by name.
         epochs: Epochs of searched architectures that ended, over their first seeds.
     """
 
-    def __init__(self, rows: Iterable[Trial] = ()) -> None:
+    def __init__(self, trials: Iterable[Trial] = ()) -> None:
         self.kinds: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
         self.failed = self.stopped = self.epochs = 0
@@ -34,55 +34,55 @@ class Standing:
         self._flops: dict[int, int] = {}
         self._front: list[int] = []
         self._moved = False
-        for row in rows:
-            self.put(row)
+        for trial in trials:
+            self.put(trial)
 
-    def put(self, row: Trial) -> None:
-        """Take a row in: when it is added, and once more when it has ended."""
-        if row.number not in self.open:
-            self.kinds[row.kind] += 1
-        if row.kind == "baseline":
-            self.baselines[row.name or ""] = row.number
-        if row.replicate_of is not None:
-            self._replicates[row.replicate_of].add(row.seed_index)
-        if not row.finished:
-            self.open[row.number] = row
+    def put(self, trial: Trial) -> None:
+        """Take a trial in: when it is added, and once more when it has ended."""
+        if trial.number not in self.open:
+            self.kinds[trial.kind] += 1
+        if trial.kind == "baseline":
+            self.baselines[trial.name or ""] = trial.number
+        if trial.replicate_of is not None:
+            self._replicates[trial.replicate_of].add(trial.seed_index)
+        if not trial.finished:
+            self.open[trial.number] = trial
             return
-        before = self.open.pop(row.number, row)
+        before = self.open.pop(trial.number, trial)
         self.kinds[before.kind] -= 1  # what was cut off while it was proposed is a proposal from now on
-        self.kinds[row.kind] += 1
-        self.finished[row.kind] += 1
-        self.failed += row.state == "failed"
-        self.stopped += row.stopped and row.kind == "searched"
-        if row.kind == "searched":
-            self.epochs += row.epochs or 0
-        if row.state == "complete" and row.accuracy is not None and row.cost is not None:
-            self._train(row)
+        self.kinds[trial.kind] += 1
+        self.finished[trial.kind] += 1
+        self.failed += trial.state == "failed"
+        self.stopped += trial.stopped and trial.kind == "searched"
+        if trial.kind == "searched":
+            self.epochs += trial.epochs or 0
+        if trial.state == "complete" and trial.accuracy is not None and trial.cost is not None:
+            self._train(trial)
 
-    def _train(self, row: Trial) -> None:
-        first = row.number if row.replicate_of is None else row.replicate_of
-        self._seeds[first].append(row.accuracy or 0.0)
-        if row.searched:
-            self._flops[row.number] = row.flops
-            self._front.append(row.number)
-            if not self._moved and len(self._seeds[row.number]) == 1:
+    def _train(self, trial: Trial) -> None:
+        first = trial.number if trial.replicate_of is None else trial.replicate_of
+        self._seeds[first].append(trial.accuracy or 0.0)
+        if trial.searched:
+            self._flops[trial.number] = trial.flops
+            self._front.append(trial.number)
+            if not self._moved and len(self._seeds[trial.number]) == 1:
                 # One more point among those that nothing dominated: what was dominated before stays so.
                 self._front = self._non_dominated(self._front)
                 return
         self._moved = True  # a mean has moved, and may set free what it dominated
 
     def replicates(self, number: int) -> set[int]:
-        """Which replicates of a row there are, running ones included."""
+        """Which replicates of a trial there are, running ones included."""
         return self._replicates.get(number, set())
 
     @property
     def replicated(self) -> Mapping[int, set[int]]:
-        """Rows that have replicates, running ones included."""
+        """Trials that have replicates, running ones included."""
         return self._replicates
 
     def spent_epochs(self, full: int) -> int:
         """Epochs of searched architectures, those that run with all that they may take."""
-        return self.epochs + full * sum(row.kind == "searched" for row in self.open.values())
+        return self.epochs + full * sum(trial.kind == "searched" for trial in self.open.values())
 
     @property
     def front(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""One search on a table: the driver, proposer and stopping rule of a real search, workers and clock simulated."""
+"""One search on a table: the driver, proposer and pruner of a real search, workers and clock simulated."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from metamixer.language import Sentence
 from metamixer.record import Trial
 from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.driver import Driver, Nothing
-from metamixer.search.proposals import initial_points as starting
-from metamixer.search.proposals.initial_points import Start
+from metamixer.search.driver import Driver, NoJob
+from metamixer.search.proposals import initial_points
+from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.samplers import Parts
 from metamixer.search.storage.trial_store import Parameters
@@ -43,29 +43,29 @@ class Clock:
         return self.now
 
 
-class Memory:
-    """A ledger that is gone when the search is over."""
+class MemoryStore:
+    """A store that is gone when the search is over."""
 
-    def __init__(self, settings: dict[str, Any], rows: Iterable[Trial] = ()) -> None:
+    def __init__(self, settings: dict[str, Any], trials: Iterable[Trial] = ()) -> None:
         self.settings = settings
         self.clean = True
-        self.rows: list[Trial] = list(rows)
+        self.trials: list[Trial] = list(trials)
         self._parameters: dict[int, Parameters] = {}
 
     def parameters(self, number: int) -> Parameters:
         return self._parameters.get(number, Parameters())
 
-    def add(self, row: Trial, parameters: Parameters | None = None) -> Trial:
-        row = replace(row, number=len(self.rows))
-        self.rows.append(row)
-        self._parameters[row.number] = parameters or Parameters()
-        return row
+    def add(self, trial: Trial, parameters: Parameters | None = None) -> Trial:
+        trial = replace(trial, number=len(self.trials))
+        self.trials.append(trial)
+        self._parameters[trial.number] = parameters or Parameters()
+        return trial
 
-    def finish(self, row: Trial) -> None:
-        self.rows[row.number] = row
+    def finish(self, trial: Trial) -> None:
+        self.trials[trial.number] = trial
 
-    def rewrite(self, row: Trial) -> None:
-        self.rows[row.number] = replace(row, state="running")
+    def rewrite(self, trial: Trial) -> None:
+        self.trials[trial.number] = replace(trial, state="running")
 
 
 @dataclass(frozen=True)
@@ -75,15 +75,15 @@ class Simulated:
     Attributes:
         table: What it ran on.
         seed: Its seed.
-        rows: Its record; `started`, `seconds` and `clock` in the table's time.
+        trials: Its record; `started`, `seconds` and `clock` in the table's time.
         ends: Trial numbers and times, in the order in which trainings ended.
         proposing: Real seconds that its proposals took.
-        recommended: Rows that the sampler holds for the front in the end, if it has a view of its own.
+        recommended: Trials that the sampler holds for the front in the end, if it has a view of its own.
     """
 
     table: Table
     seed: int
-    rows: list[Trial]
+    trials: list[Trial]
     ends: list[tuple[int, float]]
     proposing: float
     recommended: list[int] | None = None
@@ -96,7 +96,7 @@ class Simulated:
     @property
     def epochs(self) -> int:
         """Epochs that all trainings took."""
-        return sum(row.epochs or 0 for row in self.rows)
+        return sum(trial.epochs or 0 for trial in self.trials)
 
 
 def study(table: Table, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -121,7 +121,7 @@ def study(table: Table, overrides: Sequence[str] = ()) -> StudyConfig:
     most = max(config.study.confirm, config.study.seeds)
     if most > table.seeds:
         raise StudyError(f"the table has {table.seeds} seeds of each architecture, not {most}", "study.confirm")
-    kept = {"study": config.study.model_copy(update={"keep": "none"}), "stopping": config.stopping}
+    kept = {"study": config.study.model_copy(update={"keep": "none"}), "pruning": config.pruning}
     return config.model_copy(update=kept)
 
 
@@ -152,7 +152,7 @@ def run(
         table: What is searched.
         config: See `study`.
         workers: Trials at a time.
-        first: What is trained first, behind what `search.start` names; see `beginning`.
+        first: What is trained first, behind what `search.initial_points` names; see `beginning`.
         repeats: Architectures that were trained are not refused, but trained again on their next seed.
         parts: Of the sampler `known-cost`.
     """
@@ -180,12 +180,12 @@ def run(
         parts=parts,
         per_second=config.budget.unit == "hours",
     )
-    ledger = Memory({"reference_point": table.header["reference_point"]})
-    starts = starting.find(search.start, space, task, config.limits, Path("runs"), price=price)
-    starts += [Start(entry.key, entry.choices, Costed(entry.sentence, entry.key, entry.cost)) for entry in first]
-    driver = Driver(config, ledger, proposer, {}, Path(os.devnull), workers=workers, clock=clock, starts=starts)
+    store = MemoryStore({"reference_point": table.header["reference_point"]})
+    starts = initial_points.find(search.initial_points, space, task, config.limits, Path("runs"), price=price)
+    starts += [InitialPoint(entry.key, entry.choices, Costed(entry.sentence, entry.key, entry.cost)) for entry in first]
+    driver = Driver(config, store, proposer, {}, Path(os.devnull), clock=clock, starts=starts)
     trainings: dict[int, Training] = {}
-    coming: list[tuple[float, int, int]] = []  # when, which row, which epoch is over
+    coming: list[tuple[float, int, int]] = []  # when, which trial, which epoch is over
     ends: list[tuple[int, float]] = []
     begun: Counter[str] = Counter()
     proposing = 0.0
@@ -194,17 +194,17 @@ def run(
             before = time.perf_counter()
             job = driver.next_job()
             proposing += time.perf_counter() - before
-            if isinstance(job, Nothing):
+            if isinstance(job, NoJob):
                 break
-            row = ledger.rows[int(job["number"])]
-            key = row.key or ""
+            trial = store.trials[int(job["number"])]
+            key = trial.key or ""
             drawn = order(table, table.by_key[key], seed)
-            training = trainings[row.number] = drawn[(row.seed_index + begun[key]) % len(drawn)]
-            begun[key] += row.kind == "searched" and repeats
-            driver.started(row.number, "simulated")
-            heapq.heappush(coming, (clock.now + training.curve["seconds"][0], row.number, 1))
+            training = trainings[trial.number] = drawn[(trial.seed_index + begun[key]) % len(drawn)]
+            begun[key] += trial.kind == "searched" and repeats
+            driver.started(trial.number, "simulated")
+            heapq.heappush(coming, (clock.now + training.curve["seconds"][0], trial.number, 1))
         if not coming:
-            return Simulated(table, seed, ledger.rows, ends, proposing, proposer.recommend())
+            return Simulated(table, seed, store.trials, ends, proposing, proposer.recommend())
         clock.now, number, epoch = heapq.heappop(coming)
         training = trainings[number]
         curve = training.rows()[:epoch]

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from metamixer.errors import TaskError
-from metamixer.tasks.task import Arrays, Task
+from metamixer.tasks.task import Arrays, Part, Task
 
 ORIGINALS = 1797
 SPLIT = (1000, 500, 297)
@@ -72,7 +72,8 @@ def warped(images: np.ndarray, warp: Warp) -> np.ndarray:
     return (looks + noise).astype(np.float32)
 
 
-def _load(warp: Warp | None) -> Arrays:
+def _parts(warp: Warp | None) -> list[Part]:
+    """Training, validation and test part."""
     from sklearn.datasets import load_digits
 
     source = load_digits()
@@ -84,13 +85,21 @@ def _load(warp: Warp | None) -> Arrays:
         )
     images = source.images / 8.0 - 1.0
     looks = images[:, None].astype(np.float32) if warp is None else warped(images, warp)
-    copies = looks.shape[1]
     labels = source.target.astype(np.int64)
     # Copies of one original stand side by side.
-    x_train, x_val, x_test = (looks[part].reshape(-1, *images.shape[1:], 1) for part in split())
-    y_train, y_val, y_test = (np.repeat(labels[part], copies) for part in split())
-    groups = None if warp is None else np.repeat(split()[0].astype(np.int64), copies)
-    return Arrays(x_train, y_train, x_val, y_val, x_test, y_test, groups)
+    return [
+        Part(looks[part].reshape(-1, *images.shape[1:], 1), np.repeat(labels[part], looks.shape[1])) for part in split()
+    ]
+
+
+def _load(warp: Warp | None) -> Arrays:
+    train, val, _ = _parts(warp)
+    groups = None if warp is None else np.repeat(split()[0].astype(np.int64), warp.copies)
+    return Arrays(train.x, train.y, val.x, val.y, groups)
+
+
+def _load_test(warp: Warp | None) -> Part:
+    return _parts(warp)[2]
 
 
 def _fingerprint(warp: Warp | None) -> str:
@@ -110,6 +119,7 @@ DIGITS_HARD = Task(
     classes=10,
     fingerprint=_fingerprint(Warp()),
     load=partial(_load, Warp()),
+    load_test=partial(_load_test, Warp()),
     description="scikit-learn's handwritten digits, each warped four times",
 )
 
@@ -120,5 +130,6 @@ DIGITS = Task(
     classes=10,
     fingerprint=_fingerprint(None),
     load=partial(_load, None),
+    load_test=partial(_load_test, None),
     description="scikit-learn's handwritten digits as they are; nearly saturated",
 )

@@ -10,8 +10,10 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from metamixer.errors import TaskError
+from metamixer.tasks import stored
 from metamixer.tasks.digits import DIGITS, DIGITS_HARD
 from metamixer.tasks.task import Task
 
@@ -29,6 +31,8 @@ def names() -> list[str]:
 def get(name: str) -> Task:
     """The task of this name: a shipped one, one of the entry-point group `metamixer.tasks`, or `package.module:OBJECT`.
 
+    `stored:FOLDER` is the task of a folder that `[data]` of a study was decoded to.
+
     Raises:
         TaskError: There is none, or what the name leads to cannot be imported or is no `Task`.
     """
@@ -37,6 +41,8 @@ def get(name: str) -> Task:
     offered = _offered()
     if name in offered:
         return _checked(name, offered[name].load, f"entry point {offered[name].value}")
+    if name.startswith("stored:"):
+        return stored.find(Path(name.removeprefix("stored:")))
     if ":" in name:
         return _checked(name, lambda: _dotted(name), f"{name} as package.module:OBJECT")
     known = names()
@@ -46,6 +52,15 @@ def get(name: str) -> Task:
         place=f"known tasks: {', '.join(known)}",
         advice=f"did you mean {near[0]!r}?" if near else "a task of your own is named as package.module:OBJECT",
     )
+
+
+def of(document: dict[str, Any]) -> Task:
+    """The task of a job, `job["task"]`, as `Task.document` wrote it: by its name, or with the folder of its arrays.
+
+    Raises:
+        TaskError: There is none of this name.
+    """
+    return stored.task(document) if document.get("stored") else get(document["name"])
 
 
 def _offered() -> dict[str, EntryPoint]:

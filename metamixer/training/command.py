@@ -33,7 +33,9 @@ def task(name: str, noise: bool, as_json: bool) -> int:
         arrays = what.data()
         references = reference_accuracies(name)
     measured = _measured(name, sentences, progress) if noise else None
-    sizes = {"train": len(arrays.y_train), "validation": len(arrays.y_val), "test": len(arrays.y_test)}
+    sizes = {"train": len(arrays.y_train), "validation": len(arrays.y_val)}
+    if what.load_test is not None:
+        sizes["test"] = len(what.test().y)
     if as_json:
         print(
             json.dumps(

@@ -13,26 +13,19 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from metamixer.tasks import Task, get
-from metamixer.training import weights
+from metamixer.tasks import Task, of
+from metamixer.training import checkpoint, weights
+from metamixer.training.loop import Checkpoint, Failed, Limits, Row, train
 from metamixer.training.recipe import Recipe
 
-Row = dict[str, float]
 Builder = Callable[[str, Task], nn.Module]
-
-_VALIDATION_BATCH = 500
-
-
-class _Failed(Exception):  # noqa: N818 - says how a trial ends; never leaves this module
-    """The trial ends here as failed, for the reason given."""
 
 
 def network(sentence: str, task: Task) -> nn.Module:
@@ -51,13 +44,17 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     """Train the job's sentence and return its validation accuracy, or why there is none.
 
     Args:
-        job: `sentence` (without the head), `task` {"name"}, `training` (the fields of `Recipe`), `seed`; optional
-            `threads` (1), `device` ("cpu"), `time_limit` (seconds from the call, looked at before every batch; None
-            for none), `weights` (where to write them; None for nowhere). Other keys are left alone.
+        job: `sentence` (without the head), `task` (`Task.document()`), `training` (the fields of `Recipe`), `seed`;
+            optional `threads` (1), `device` ("cpu"), `time_limit` (seconds from the call, looked at before every batch;
+            None for none), `weights` (where to write them; None for nowhere), `checkpoint` (None, or {"path",
+            "seconds"}: after an epoch, but not more often than every so many seconds, all that is needed to continue is
+            written there; a job that finds it continues, with the numbers it would have had; gone when it ends). Other
+            keys are left alone.
         report: Called after every epoch with its row: `epoch` (from 1), `train_loss` (label smoothing included) and
             `train_accuracy`, both means over the epoch's batches, taken while the weights change, `validation_loss`
-            (plain cross-entropy, nats) and `validation_accuracy`, and `seconds` since the call. Returning False ends
-            the training there, as stopped. An exception of its own is the caller's and passes through.
+            (plain cross-entropy, nats) and `validation_accuracy`, and `seconds` of training so far. Returning False
+            ends the training there, as stopped. Epochs of a checkpoint are reported again. An exception of its own is
+            the caller's and passes through.
         builder: Makes the network of a sentence for a task.
 
     Returns:
@@ -79,7 +76,7 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
             except StopIteration as end:
                 stopped = end.value
                 break
-            except _Failed as failure:
+            except Failed as failure:
                 reason = str(failure)
                 break
             except Exception as error:
@@ -89,6 +86,8 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
             curve.append(row)
             # Outside of the try: what the caller raises here is not the trial's failure.
             stop = report(dict(row)) is False
+    if job.get("checkpoint"):
+        checkpoint.remove(job["checkpoint"]["path"])
     if reason == "out of memory" and torch.cuda.is_available():
         torch.cuda.empty_cache()  # the worker lives on and trains the next trial
     return {
@@ -111,7 +110,7 @@ def versions() -> dict[str, str]:
 
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "numpy": np.__version__,
         "cuda": torch.version.cuda or "none",
         "metamixer": __version__,
@@ -119,108 +118,50 @@ def versions() -> dict[str, str]:
 
 
 def _training(job: dict[str, Any], builder: Builder, start: float) -> Generator[Row, bool | None, bool]:
-    """Yields one row an epoch, then writes the weights. Sent True before the last epoch, it returns True at once."""
-    task = get(job["task"]["name"])
-    recipe = Recipe(**job["training"])
+    """Trains and yields one row an epoch, then writes the weights; returns whether it was stopped early."""
+    task, recipe, device = of(job["task"]), Recipe(**job["training"]), torch.device(job.get("device", "cpu"))
     limit = job.get("time_limit")
-    deadline = math.inf if limit is None else start + float(limit)
-    device = torch.device(job.get("device", "cpu"))
-    x, y, x_val, y_val = _tensors(task, str(device))
-    net = builder(job["sentence"], task).to(device)
-    batch = min(recipe.batch_size, len(x))
-    steps = len(x) // batch
-    optimizer = _optimizer(net, recipe)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=recipe.learning_rate,
-        total_steps=steps * recipe.epochs,
-        pct_start=recipe.warmup_share,
-        cycle_momentum=False,
-    )
-    # A generator of its own, so that trials of one seed see the same batches whatever their networks draw.
-    shuffle = torch.Generator().manual_seed(int(job["seed"]))
-    for epoch in range(1, recipe.epochs + 1):
-        net.train()
-        losses = hits = 0.0
-        order = torch.randperm(len(x), generator=shuffle).to(device)
-        for step in range(steps):
-            _in_time(deadline)
-            take = order[step * batch : (step + 1) * batch]
-            logits = _logits(net, x[take], task)
-            loss = F.cross_entropy(logits, y[take], label_smoothing=recipe.label_smoothing)
-            losses += _finite(loss)
-            hits += (logits.argmax(1) == y[take]).sum().item()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if recipe.gradient_clip:
-                nn.utils.clip_grad_norm_(net.parameters(), recipe.gradient_clip)
-            optimizer.step()
-            schedule.step()
-        validation_loss, validation_accuracy = _validate(net, x_val, y_val, task, deadline)
-        stop = yield {
-            "epoch": epoch,
-            "train_loss": losses / steps,
-            "train_accuracy": hits / (steps * batch),
-            "validation_loss": validation_loss,
-            "validation_accuracy": validation_accuracy,
-            "seconds": time.monotonic() - start,
-        }
-        if stop and epoch < recipe.epochs:
-            return True  # what was stopped early is not kept
-    if job.get("weights"):
+    limits = Limits(start, math.inf if limit is None else start + float(limit))
+    net = builder(job["sentence"], task)
+    keep = _checkpoint(job, task, recipe)
+    accuracy = 0.0
+    rows = train(net, task, recipe, int(job["seed"]), device, limits, keep)
+    stop: bool | None = None
+    while True:
+        try:
+            row = rows.send(stop)
+        except StopIteration as end:
+            stopped = bool(end.value)
+            break
+        accuracy = row["validation_accuracy"]
+        stop = yield row
+    if job.get("weights") and not stopped:
         about = {
             "sentence": job["sentence"],
             "task": task.name,
             "fingerprint": task.fingerprint,
             "seed": str(job["seed"]),
-            "accuracy": repr(validation_accuracy),
+            "accuracy": repr(accuracy),
         }
         weights.save(net, job["weights"], about)
-    return False
+    return stopped
 
 
-@torch.inference_mode()
-def _validate(net: nn.Module, x: Tensor, y: Tensor, task: Task, deadline: float) -> tuple[float, float]:
-    net.eval()
-    loss, hits = 0.0, 0
-    for some, classes in zip(x.split(_VALIDATION_BATCH), y.split(_VALIDATION_BATCH), strict=True):
-        _in_time(deadline)
-        logits = _logits(net, some, task)
-        loss += _finite(F.cross_entropy(logits, classes, reduction="sum"))
-        hits += int((logits.argmax(1) == classes).sum().item())
-    return loss / len(y), hits / len(y)
-
-
-def _logits(net: nn.Module, x: Tensor, task: Task) -> Tensor:
-    logits: Tensor = net(x).flatten(1)  # the head's mean leaves one token on the grid
-    if logits.shape != (len(x), task.classes):
-        raise ValueError(f"the network gives {tuple(logits.shape)}, not {(len(x), task.classes)} (images, classes)")
-    return logits
-
-
-def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW; scales, offsets and biases (one axis or none) are not decayed."""
-    parameters = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        betas=(recipe.beta1, recipe.beta2),
-        fused=parameters[0].device.type in ("cpu", "cuda"),
-    )
-
-
-@cache
-def _tensors(task: Task, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Training and validation part, whole, in the memory of the device; once per process."""
-    arrays = task.data()
-    x, y, x_val, y_val = (
-        torch.tensor(array, device=device) for array in (arrays.x_train, arrays.y_train, arrays.x_val, arrays.y_val)
-    )
-    return x, y, x_val, y_val
+def _checkpoint(job: dict[str, Any], task: Task, recipe: Recipe) -> Checkpoint | None:
+    """Where the trial is kept while it trains, if it is."""
+    asked = job.get("checkpoint")
+    if asked is None:
+        return None
+    of = {
+        "sentence": job["sentence"],
+        "task": task.fingerprint,
+        "training": recipe.model_dump(mode="json"),
+        "seed": int(job["seed"]),
+        "threads": int(job.get("threads", 1)),
+        "device": torch.device(job.get("device", "cpu")).type,
+        "versions": versions(),
+    }
+    return Checkpoint(Path(asked["path"]), float(asked.get("seconds", 0.0)), of)
 
 
 @contextmanager
@@ -239,18 +180,6 @@ def _isolated(seed: int, threads: int) -> Iterator[None]:
             random.setstate(before[0])
             np.random.set_state(before[1])
             torch.set_num_threads(before[2])
-
-
-def _finite(loss: Tensor) -> float:
-    value = loss.item()
-    if not math.isfinite(value):
-        raise _Failed("nan")
-    return value
-
-
-def _in_time(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise _Failed("time limit")
 
 
 def _lacks_memory(error: Exception) -> bool:

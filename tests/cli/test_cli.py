@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -133,10 +136,10 @@ def test_a_defect_keeps_its_traceback(monkeypatch):
 
 
 def test_options_reach_the_command(monkeypatch):
-    import metamixer.search.command
+    from metamixer.cli import search
 
-    seen = {}
-    monkeypatch.setattr(metamixer.search.command, "search", lambda **given: seen.update(given) or 1)
+    seen = []
+    monkeypatch.setattr(search, "run", lambda options: seen.append(options) or 1)
     line = [
         "search",
         "digits",
@@ -154,22 +157,50 @@ def test_options_reach_the_command(monkeypatch):
         "host:6379",
     ]
     assert CliRunner().invoke(cli.app, line).exit_code == 1
-    assert seen.pop("runs").name == "runs"
-    assert callable(seen.pop("write"))
-    assert seen == {
-        "study": "digits",
-        "name": None,
-        "overrides": ["a.b=1", "c=x"],
-        "sampler": None,
-        "budget": "0",
-        "warm_start": None,
-        "dispatcher": "ray",
-        "workers": None,
-        "gpus": 0.5,
-        "address": "host:6379",
-        "storage": None,
-        "as_json": False,
-    }
+    given = search.SearchOptions(
+        study="digits", settings=("a.b=1", "c=x"), budget="0", gpus=0.5, dispatcher="ray", address="host:6379"
+    )
+    assert seen == [given]
+    assert given.overrides == ["a.b=1", "c=x", 'study.budget="0"', "search.gpus=0.5", 'search.address="host:6379"']
+
+
+TEXTS = [
+    "plain",
+    "with blanks",
+    "'single' and \"double\"",
+    "back\\slash",
+    "\u00e9\u732b\U0001f600",
+    "$HOME `x` #3 ${Y}",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_printed_command_is_the_one_that_was_given(monkeypatch, text):
+    """A shell reads it back to the same options, whatever characters they have."""
+    from metamixer.cli import search
+
+    seen = []
+    monkeypatch.setattr(search, "run", lambda options: seen.append(options) or 0)
+    options = search.SearchOptions(
+        study=text,
+        name=text,
+        runs=Path(text),
+        settings=(f"study.space={text}", "training.epochs=3"),
+        sampler=text,
+        budget="1.5h",
+        warm_start=text,
+        dispatcher="inline",
+        workers=3,
+        gpus=0.25,
+        address=text,
+        storage=text,
+    )
+    assert CliRunner().invoke(cli.app, shlex.split(options.command_line)[1:]).exit_code == 0
+    assert seen == [options]
+    for override in options.overrides[2:]:
+        key, _, value = override.partition("=")
+        given = {"study.budget": "1.5h", "search.workers": 3, "search.gpus": 0.25}.get(key, text)
+        assert tomllib.loads(f"value = {value}")["value"] == given
 
 
 def test_a_grid_is_one_to_three_sizes():

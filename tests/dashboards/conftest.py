@@ -15,27 +15,27 @@ import pytest
 
 from metamixer.dashboards.runs import Runs
 from metamixer.record import Trial
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 
 from ..report.conftest import SETTINGS, add_trials
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def record(folder: Path, **settings: Any) -> Ledger:
+def record(folder: Path, **settings: Any) -> TrialStore:
     """A new record with every kind and state of trial; it is open, as that of a running search."""
-    ledger = Ledger(folder / "study.db", {**SETTINGS, **settings}, {"task": "f"})
-    add_trials(ledger)
-    return ledger
+    store = TrialStore(folder / "study.db", {**SETTINGS, **settings}, {"task": "f"})
+    add_trials(store)
+    return store
 
 
-def searched(ledger: Ledger, sentence: str, macs: int, accuracy: float | None, **more: Any) -> Trial:
+def searched(store: TrialStore, sentence: str, macs: int, accuracy: float | None, **more: Any) -> Trial:
     """Add a trial of the search; it runs where there is no accuracy."""
     cost = {"macs": macs, "params": macs // 20, "elementwise": macs // 50, "activations": macs // 40}
     trial = Trial(
         -1, "running", "searched", sentence=sentence, key=f"{macs:064x}", cost=cost, seed=1, started=time.time()
     )
-    trial = ledger.add(replace(trial, **more))
+    trial = store.add(replace(trial, **more))
     if accuracy is None:
         return trial
     curve = [
@@ -48,7 +48,7 @@ def searched(ledger: Ledger, sentence: str, macs: int, accuracy: float | None, *
         }
     ]
     done = replace(trial, state="complete", accuracy=accuracy, loss=0.2, curve=curve, epochs=1, seconds=1.0)
-    ledger.finish(done)
+    store.finish(done)
     return done
 
 
@@ -57,17 +57,17 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs that have ended: one with hostile texts, one of another seed of it."""
     folder = tmp_path_factory.mktemp("runs")
     for seed, name in ((7, HOSTILE), (8, "again")):
-        ledger = record(folder / name, study={**SETTINGS["study"], "name": name, "seed": seed})
-        broken = ledger.add(
+        store = record(folder / name, study={**SETTINGS["study"], "name": name, "seed": seed})
+        broken = store.add(
             Trial(-1, "running", "searched", sentence=HOSTILE, key="b" * 64, cost=None, name=HOSTILE, seed=1)
         )
-        ledger.finish(replace(broken, state="failed", reason=f"exception: {HOSTILE}", traceback=f"at {HOSTILE}"))
-        half = searched(ledger, "patch(2,32) >> res(norm >> ffn(3)) >> norm", 123_456, None)
+        store.finish(replace(broken, state="failed", reason=f"exception: {HOSTILE}", traceback=f"at {HOSTILE}"))
+        half = searched(store, "patch(2,32) >> res(norm >> ffn(3)) >> norm", 123_456, None)
         curve = [{"epoch": 1, "validation_accuracy": 0.7, "validation_loss": 0.9}]
-        ledger.finish(
+        store.finish(
             replace(half, state="pruned", reason="stopped at epoch 1 of 5", curve=curve, epochs=1, seconds=1.0)
         )
-        ledger.close()
+        store.close()
     return folder
 
 

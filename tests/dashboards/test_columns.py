@@ -17,7 +17,7 @@ from metamixer.dashboards.encode import column, decoded, pooled
 from metamixer.dashboards.view import View
 from metamixer.record import Trial, front, location
 from metamixer.record.feed import Feed
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 
 from ..report.conftest import SETTINGS
 from .conftest import record, searched
@@ -80,13 +80,13 @@ def test_texts_that_repeat_are_sent_once() -> None:
 
 def test_a_page_is_sent_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metamixer.dashboards.view.FRESH_SECONDS", 0.0)
-    ledger = record(tmp_path / "run")
+    store = record(tmp_path / "run")
     try:
         view = View(location.find(tmp_path / "run"), "run")
         view.refresh()
         first = view.since(-1)
         assert first["whole"]
-        assert first["rows"] == len(ledger.rows)
+        assert first["rows"] == len(store.trials)
         revision, generation = first["revision"], first["generation"]
 
         view.refresh()
@@ -94,7 +94,7 @@ def test_a_page_is_sent_only_what_changed(tmp_path: Path, monkeypatch: pytest.Mo
         assert nothing == {"revision": revision, "generation": generation}
         assert len(json.dumps(nothing)) < 200
 
-        running = searched(ledger, "patch(2,8) >> norm", 5_000, None)
+        running = searched(store, "patch(2,8) >> norm", 5_000, None)
         view.refresh()
         news = view.since(revision, generation)
         assert not news["whole"]
@@ -104,7 +104,7 @@ def test_a_page_is_sent_only_what_changed(tmp_path: Path, monkeypatch: pytest.Mo
 
         # One that ends on the front changes itself and those that it drives off the front.
         before = set(np.flatnonzero(view.table()[1]["front"]))
-        ledger.finish(replace(running, state="complete", accuracy=0.999, epochs=1))
+        store.finish(replace(running, state="complete", accuracy=0.999, epochs=1))
         view.refresh()
         last = view.since(news["revision"], generation)
         changed = set(decoded(last["index"]).tolist())
@@ -114,7 +114,7 @@ def test_a_page_is_sent_only_what_changed(tmp_path: Path, monkeypatch: pytest.Mo
         assert before - after
         assert view.since(-1)["rows"] == last["rows"]
     finally:
-        ledger.close()
+        store.close()
 
 
 def test_another_record_in_its_place_is_sent_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_another_record_in_its_place_is_sent_whole(tmp_path: Path, monkeypatch: 
     old = view.since(-1)
     for file in (tmp_path / "run").glob("study.db*"):
         file.rename(file.with_name(f"old-{file.name}"))
-    Ledger(tmp_path / "run" / "study.db", SETTINGS, {}).close()
+    TrialStore(tmp_path / "run" / "study.db", SETTINGS, {}).close()
     view.refresh()
     news = view.since(old["revision"], old["generation"])
     assert news["whole"]
@@ -134,10 +134,10 @@ def test_another_record_in_its_place_is_sent_whole(tmp_path: Path, monkeypatch: 
 
 
 def test_reading_holds_no_lock_and_writes_nothing(tmp_path: Path) -> None:
-    ledger = record(tmp_path / "run")
+    store = record(tmp_path / "run")
     try:
         feed = Feed(location.find(tmp_path / "run"))
-        assert len(feed.read().trials) == len(ledger.rows)
+        assert len(feed.read().trials) == len(store.trials)
         files = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.suffix != ".db-shm"}
         for _ in range(50):
             assert not feed.read()
@@ -150,21 +150,21 @@ def test_reading_holds_no_lock_and_writes_nothing(tmp_path: Path) -> None:
         writer.execute("ROLLBACK")
         writer.close()
     finally:
-        ledger.close()
+        store.close()
 
 
 def test_a_trial_that_runs_is_read_again_until_it_ends(tmp_path: Path) -> None:
-    ledger = record(tmp_path / "run")
+    store = record(tmp_path / "run")
     try:
         feed = Feed(location.find(tmp_path / "run"))
         feed.read()
-        trial = searched(ledger, "patch(2,8) >> norm", 5_000, None)
+        trial = searched(store, "patch(2,8) >> norm", 5_000, None)
         assert [t.state for t in feed.read().trials] == ["running"]
         assert not feed.read().trials
-        ledger.rewrite(replace(trial, worker="elsewhere"))
+        store.rewrite(replace(trial, worker="elsewhere"))
         assert [t.worker for t in feed.read().trials] == ["elsewhere"]
-        ledger.finish(replace(trial, state="complete", accuracy=0.5, epochs=1))
+        store.finish(replace(trial, state="complete", accuracy=0.5, epochs=1))
         assert [t.state for t in feed.read().trials] == ["complete"]
         assert not feed.read().trials
     finally:
-        ledger.close()
+        store.close()

@@ -289,7 +289,7 @@ def test_runs_over_each_other_become_a_band_of_seeds(open_tab: Open, served: Ser
 
 
 def test_news_arrive_within_two_seconds_and_keep_zoom_selection_and_hover(open_tab: Open, tmp_path: Path) -> None:
-    ledger = record(tmp_path / "live")
+    store = record(tmp_path / "live")
     server = serve(tmp_path)
     try:
         opened = open_tab(f"{server.address}/#query=contains+att")
@@ -303,10 +303,10 @@ def test_news_arrive_within_two_seconds_and_keep_zoom_selection_and_hover(open_t
         opened.page.focus("#plot")
         opened.page.keyboard.press("ArrowRight")
         hovered, before = opened.page.get_attribute("#card", "data-row"), opened.count()
-        trial = searched(ledger, "patch(2,24) >> res(norm >> att(lin,lin,lin)@h(4) >> lin) >> norm", 400_000, None)
+        trial = searched(store, "patch(2,24) >> res(norm >> att(lin,lin,lin)@h(4) >> lin) >> norm", 400_000, None)
         opened.page.wait_for_selector("button.chip:has-text('Running'):not([hidden])")
         begun = time.monotonic()
-        ledger.finish(replace(trial, state="complete", accuracy=0.93, epochs=1))
+        store.finish(replace(trial, state="complete", accuracy=0.93, epochs=1))
         opened.wait(f"document.querySelector('#table tr[data-row=\"{trial.number}\"]')?.textContent.includes('0.9300')")
         assert time.monotonic() - begun < 2.0
         assert opened.count()[0] == before[0] + 1
@@ -318,7 +318,7 @@ def test_news_arrive_within_two_seconds_and_keep_zoom_selection_and_hover(open_t
         assert opened.page.evaluate("document.activeElement.id") == "plot"
     finally:
         server.stop()
-        ledger.close()
+        store.close()
 
 
 def test_empty_folders_and_a_server_that_is_gone_say_what_to_do(open_tab: Open, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import tomllib
 import pytest
 from pages import REPOSITORY, Block, blocks, documents, given, prose, read
 
+import metamixer as mm
 from metamixer.language import Space
 from metamixer.search import configuration
 
@@ -76,7 +77,7 @@ def test_python_runs(document, tmp_path):
 
 
 SPACES = [block for block in ALL if block.language == "toml" and "rules" in tomllib.loads(block.text)]
-SECTIONS = set(configuration.StudyConfig.model_fields) | {"data"}
+SECTIONS = set(configuration.StudyConfig.model_fields)
 STUDIES = [block for block in ALL if block.language == "toml" and SECTIONS & set(tomllib.loads(block.text))]
 
 
@@ -91,8 +92,6 @@ def test_spaces_are_read_and_hold_networks(block: Block):
 def test_studies_are_accepted(block: Block):
     """Sections that an example leaves out are those of the study that ships."""
     shown = tomllib.loads(block.text)
-    if "data" in shown and "data" not in configuration.StudyConfig.model_fields:
-        pytest.skip("this version has no section [data]")
     whole = tomllib.loads(read("studies/digits.toml"))
     if "data" in shown:
         whole["study"].pop("task")
@@ -101,6 +100,24 @@ def test_studies_are_accepted(block: Block):
     resolved = configuration.parse(whole)
     for section, values in shown.items():
         assert set(values) <= set(type(getattr(resolved, section)).model_fields)
+    for point in shown.get("search", {}).get("start", ()):  # a catalogue entry, or a sentence of the space that ships
+        assert point in mm.catalog.names() or Space.load("digits").derivation(point, 1, (8, 8)).choices
+
+
+OVERRIDE = re.compile(r"--set (?:'([^']+)'|\"([^\"]+)\"|(\S+))")
+
+
+@pytest.mark.parametrize("document", documents())
+def test_overrides_on_command_lines_are_keys_of_a_study(document):
+    text = read(document).replace("`", " ")
+    shown = [next(filter(None, found.groups())) for found in OVERRIDE.finditer(text)]
+    for override in shown:
+        if "=" in override and not override.isupper() and "section.key" not in override:
+            study = tomllib.loads(read("studies/digits.toml"))
+            if override.startswith("data."):  # a study is of a task or of data
+                study["study"].pop("task")
+                study["data"] = {"train": "folder:images"}
+            configuration.parse(study, [override])
 
 
 def test_every_example_in_toml_is_a_space_a_study_or_a_package():

@@ -1,6 +1,6 @@
 """The sentences of the documents: they parse and check, and the tables that speak of them are right.
 
-A block marked `sentence` has a sentence a line. A table whose first column is called *sentence* (or *written*) says
+A block marked `sentence` has a sentence a line. A table whose first column is called *sentence* says
 what holds for each by its other columns; `INPUT` is what both are checked at unless a comment above the block, or a
 column *input*, says otherwise.
 """
@@ -26,7 +26,7 @@ TABLES = [
     pytest.param(rows, id=f"{document}:{line}")
     for document in documents()
     for line, rows in tables(document)
-    if rows and next(iter(rows[0])) in ("sentence", "written", "its sentence (one block or mixer)")
+    if rows and next(iter(rows[0])) == "sentence"
 ]
 Input = tuple[int, tuple[int, ...]]
 

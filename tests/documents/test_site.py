@@ -77,3 +77,10 @@ def test_the_reference_shows_every_public_name(site):
 
 def test_what_is_built_is_not_kept():
     assert "/build/" in read(".gitignore")
+
+
+def test_code_in_tables_shows_bars_as_they_are_written(site):
+    for page in ("language", "words", "guides/spaces"):
+        text = (site / f"{page}.html").read_text(encoding="utf-8")
+        assert not re.findall(r"<code>[^<]*\\\|[^<]*</code>", text)
+        assert re.search(r"<code>[^<]*(\||&#124;)[^<]*</code>", text)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from metamixer import record
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 STUDY = ("--budget", "2", "--set", "training.epochs=1", "--set", 'search.references=""')
@@ -74,7 +74,7 @@ def test_its_words_stand_beside_the_others(site, home, metamixer: Run):
     assert json.loads(printed.stdout)["derivations"] == 32
 
 
-@pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+@pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 def test_its_words_are_searched_by_workers_and_reported(site, home, metamixer: Run):
     done = metamixer("search", "study.toml", *STUDY, "--dispatcher", "ray", env=beside(site), cwd=home, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

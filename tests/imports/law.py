@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ class Law:
     def modules(self) -> dict[str, Path]:
         """Every module of the package by its name below `metamixer.`; the package itself is ``."""
         found = {}
-        for path in sorted(self.package.rglob("*.py")):
+        # In a checkout dashboards/ is a link, which rglob does not follow.
+        folders = [Path(folder) for folder, _, _ in os.walk(self.package, followlinks=True)]
+        for path in sorted(file for folder in folders for file in folder.glob("*.py")):
             parts = path.relative_to(self.package).with_suffix("").parts
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
         return found

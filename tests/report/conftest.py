@@ -1,4 +1,4 @@
-"""A small but whole run: every kind and state of row, written through the search's own ledger."""
+"""A small but whole run: every kind and state of row, written through the search's own store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import metamixer as mm
 from metamixer.record import FORMAT, Trial
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 
 CHANNELS, GRID, CLASSES = 1, (8, 8), 10
 ATTENTION = "res(norm >> att(lin,lin,lin)@h(4) >> lin)"
@@ -48,7 +48,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def add_trials(ledger: Ledger) -> None:
+def add_trials(store: TrialStore) -> None:
     """Architectures, baselines, more seeds of them, a failure and refused proposals."""
     rng = random.Random(3)
 
@@ -79,7 +79,7 @@ def add_trials(ledger: Ledger) -> None:
             curve.append({"epoch": epoch, "train_loss": loss * 0.9, "train_accuracy": accuracy + 0.01,
                           "validation_loss": loss, "validation_accuracy": accuracy, "seconds": 0.8})  # fmt: skip
         final = curve[-1]
-        ledger.finish(
+        store.finish(
             replace(added, state="complete", accuracy=final["validation_accuracy"], loss=final["validation_loss"],
                     curve=curve, seconds=4.2, device="cpu", versions={"torch": "2.13.0", "git": "0123abc"}, epochs=5)
         )  # fmt: skip
@@ -87,23 +87,23 @@ def add_trials(ledger: Ledger) -> None:
     firsts = []
     for i, sentence in enumerate(SENTENCES):
         choices = {"network#1": 2, "network/block/mixer#1": "att(lin,lin,lin)@h(4) >> lin", "network/block#2": i}
-        firsts.append(ledger.add(row(sentence, choices=choices)))
+        firsts.append(store.add(row(sentence, choices=choices)))
         finish(firsts[-1])
-    firsts += [ledger.add(replace(row(sentence), kind="baseline", name=name)) for name, sentence in BASELINES.items()]
+    firsts += [store.add(replace(row(sentence), kind="baseline", name=name)) for name, sentence in BASELINES.items()]
     for first in firsts[len(SENTENCES) :]:
         finish(first)
     for first in firsts[:4] + firsts[len(SENTENCES) :]:
         for replicate in (1, 2):
             finish(
-                ledger.add(
+                store.add(
                     replace(row(first.sentence), kind="replicate", replicate_of=first.number, seed_index=replicate)
                 )
             )
-    broken = ledger.add(row("patch(2,32) >> res(lin >> exp) >> norm"))
-    ledger.finish(
+    broken = store.add(row("patch(2,32) >> res(lin >> exp) >> norm"))
+    store.finish(
         replace(broken, state="failed", reason="nan", traceback="loss is nan </script><b>at</b> step 12", seconds=0.5)
     )
-    ledger.add(
+    store.add(
         replace(
             row("patch(1,64) >> res(norm >> ffn(9))^9 >> norm"),
             state="pruned",
@@ -111,7 +111,7 @@ def add_trials(ledger: Ledger) -> None:
             reason="macs over the limit",
         )
     )
-    ledger.add(
+    store.add(
         Trial(
             -1,
             "pruned",
@@ -120,19 +120,19 @@ def add_trials(ledger: Ledger) -> None:
             sentence="patch(2,32) >> att(lin,lin,lin)@h(3)",
         )
     )
-    ledger.add(
+    store.add(
         replace(row(SENTENCES[0]), state="pruned", kind="rejected", reason="duplicate of trial 0", duplicate_of=0)
     )
-    ledger.set_references({"logistic regression": 0.83, "15 nearest neighbours": 0.93, "RBF-SVM": 0.965})
+    store.set_references({"logistic regression": 0.83, "15 nearest neighbours": 0.93, "RBF-SVM": 0.965})
 
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run."""
     folder = tmp_path_factory.mktemp("runs") / "small"
-    ledger = Ledger(folder / "study.db", SETTINGS, {"task": "f"})
+    store = TrialStore(folder / "study.db", SETTINGS, {"task": "f"})
     try:
-        add_trials(ledger)
+        add_trials(store)
     finally:
-        ledger.close()
+        store.close()
     return folder

@@ -54,6 +54,6 @@ def load(file: Path) -> Callable[..., Study]:
     """`load("study.budget=3", name="x")`: the small study, its runs below the test's own folder."""
 
     def load(*overrides: str, name: str | None = None) -> Study:
-        return Study(Study.load(file, overrides).config, file.parent / "runs", name)
+        return Study.load(file, overrides, file.parent / "runs", name)
 
     return load

@@ -68,7 +68,7 @@ def test_a_budget_in_epochs_is_never_exceeded_and_can_be_raised(load: Load) -> N
 def test_what_early_stopping_saves_is_spent_on_more_architectures(load: Load) -> None:
     options = (*SHORT, "study.budget=90epochs", "training.epochs=9", "search.sampler=random")
     assert load(*options, name="full").run("inline").trained == 10
-    study = load(*options, "stopping.rule=halving", "stopping.first=1", "stopping.doubt=0", name="stopping")
+    study = load(*options, "pruning.rule=successive-halving", "pruning.first=1", "pruning.margin=0", name="stopping")
     assert study.run("inline").trained > 14
     epochs = [row.epochs or 0 for row in record.read(study.path) if row.kind == "searched"]
     assert 90 - 9 < sum(epochs) <= 90

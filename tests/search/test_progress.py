@@ -8,7 +8,8 @@ from rich.console import Console
 
 from metamixer.record import Trial
 from metamixer.search import progress
-from metamixer.search.progress import Progress, Running
+from metamixer.search.progress import Progress
+from metamixer.search.running import Running
 
 EPOCH = {"epoch": 4, "validation_accuracy": 0.81}
 NOW = Progress(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from metamixer.record import Trial, front
-from metamixer.search.state import Standing
+from metamixer.search.state import SearchState
 
 
 def rows_in_the_making(seed: int) -> list[list[Trial]]:
@@ -51,15 +51,15 @@ def rows_in_the_making(seed: int) -> list[list[Trial]]:
 @pytest.mark.parametrize("seed", range(8))
 def test_it_is_what_a_look_at_all_rows_says(seed: int) -> None:
     history = rows_in_the_making(seed)
-    standing = Standing()
+    state = SearchState()
     before: list[Trial] = []
     for rows in history:
         (changed,) = [row for row in rows if row.number >= len(before) or before[row.number] != row]
-        standing.put(changed)
+        state.put(changed)
         before = rows
         if len(rows) % 3 == 0:  # the front is looked at now and then, and grows unseen in between
             continue
-        for look in (standing, Standing(rows)):
+        for look in (state, SearchState(rows)):
             points = [point for point in front.summary(rows) if point.on_front]
             assert set(look.front) == {point.number for point in points}
             assert sorted(look.points) == sorted((point.accuracy, point.flops) for point in points)
@@ -78,7 +78,7 @@ def test_it_is_what_a_look_at_all_rows_says(seed: int) -> None:
 
 def test_what_was_cut_off_is_a_proposal_from_then_on() -> None:
     row = Trial(0, "running", "searched", cost={"macs": 1})
-    standing = Standing([row])
-    standing.put(replace(row, state="failed", kind="rejected"))
-    assert (standing.kinds["searched"], standing.kinds["rejected"]) == (0, 1)
-    assert standing.finished == {"rejected": 1}
+    state = SearchState([row])
+    state.put(replace(row, state="failed", kind="rejected"))
+    assert (state.kinds["searched"], state.kinds["rejected"]) == (0, 1)
+    assert state.finished == {"rejected": 1}

@@ -162,7 +162,7 @@ def test_failures_are_rows_with_a_reason_and_count(load: Load) -> None:
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metamixer.search.driver.PRIOR_REFUSALS", 150)
+    monkeypatch.setattr("metamixer.search.schedule.PRIOR_REFUSALS", 150)
 
 
 @pytest.mark.usefixtures("few_draws")
@@ -420,7 +420,7 @@ def test_baselines_are_those_of_the_task_unless_named(file: Path) -> None:
 
     text = file.read_text()
     file.write_text(text[: text.index("[baselines]")])
-    study = Study(Study.load(file, ["study.budget=1", "study.confirm=1"]).config, file.parent / "runs")
+    study = Study.load(file, ["study.budget=1", "study.confirm=1"], file.parent / "runs")
     study.run("inline")
     names = [row.name for row in record.read(study.path) if row.kind == "baseline"]
     assert names == catalog.names("digits-hard")
@@ -455,9 +455,9 @@ def test_what_a_study_names_must_be_there(load: Load) -> None:
 
 
 def test_without_ray_trials_run_inline_and_it_says_so(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    from metamixer.search.execution import ray_tune as dispatch_ray
+    from metamixer.search.execution import dispatcher
 
-    monkeypatch.setattr(dispatch_ray, "find_spec", lambda name: None)
+    monkeypatch.setattr(dispatcher, "find_spec", lambda name: None)
     lines: list[str] = []
     study = load("study.budget=2", "study.confirm=1")
     assert study.run(view=Lines(lines.append)).trained == 2
@@ -465,7 +465,7 @@ def test_without_ray_trials_run_inline_and_it_says_so(load: Load, monkeypatch: p
     with pytest.raises(StudyError, match="Ray is not installed"):
         study.run("ray")
     monkeypatch.setattr("platform.system", lambda: "Windows")
-    assert dispatch_ray.unavailable() == "Ray is not supported on Windows"
+    assert dispatcher.unavailable() == "Ray is not supported on Windows"
 
 
 def test_ctrl_c_within_a_trial_leaves_its_row_to_be_run_again(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,19 +17,19 @@ from metamixer.search.driver import Driver
 from metamixer.search.execution import inline as dispatch_inline
 from metamixer.search.execution.interrupt import Interrupt
 from metamixer.search.proposals.proposer import Costed, Proposer
-from metamixer.search.samplers import Parts, named
+from metamixer.search.samplers import Parts, optuna_samplers
 from metamixer.search.samplers.core import optimizer as engine
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 from metamixer.simulate import command, score
-from metamixer.simulate.run import Clock, Memory, Simulated, beginning, order, run, study
+from metamixer.simulate.run import Clock, MemoryStore, Simulated, beginning, order, run, study
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Table, write
 
-HALVING = ("stopping.rule=halving", "stopping.first=1", "stopping.doubt=0")
+HALVING = ("pruning.rule=successive-halving", "pruning.first=1", "pruning.margin=0")
 
 
 def searched(found: Simulated) -> list[Trial]:
-    return [row for row in found.rows if row.kind == "searched"]
+    return [row for row in found.trials if row.kind == "searched"]
 
 
 def told(rows: list[Trial]) -> list[tuple[object, ...]]:
@@ -40,7 +40,7 @@ def told(rows: list[Trial]) -> list[tuple[object, ...]]:
 def test_a_search_is_a_function_of_its_seed(table: Table, sampler: str) -> None:
     options = [f"search.sampler={sampler}", "study.budget=16"]
     first, again, other = (run(table, study(table, [*options, f"study.seed={seed}"]), 2) for seed in (0, 0, 1))
-    assert told(first.rows) == told(again.rows) != told(other.rows)
+    assert told(first.trials) == told(again.trials) != told(other.trials)
     assert (first.ends, first.seconds) == (again.ends, again.seconds)
     assert len(searched(first)) == 16
     for row in searched(first):
@@ -54,17 +54,17 @@ def test_a_search_is_a_function_of_its_seed(table: Table, sampler: str) -> None:
 def test_starting_points_are_proposed_first(table: Table, sampler: str) -> None:
     first, second = table.entries[7], table.entries[3]
     names = [first.sentence, f"x >> {second.sentence}"]  # the same network, written otherwise
-    options = [f"search.sampler={sampler}", "study.budget=8", f"search.start={names!r}"]
+    options = [f"search.sampler={sampler}", "study.budget=8", f"search.initial_points={names!r}"]
     found = run(table, study(table, options), 2)
     assert [row.key for row in searched(found)[:2]] == [first.key, second.key]
     assert searched(found)[0].choices == first.choices
     assert len(searched(found)) == 8
     with pytest.raises(StudyError, match="not in the space small"):
-        run(table, study(table, ["search.start=patch(2,12) >> norm"]))
+        run(table, study(table, ["search.initial_points=patch(2,12) >> norm"]))
 
 
 @pytest.mark.parametrize(
-    "options", [[], [*HALVING], [*HALVING, "study.confirm=3", "stopping.brackets=2"], [*HALVING, "stopping.doubt=1"]]
+    "options", [[], [*HALVING], [*HALVING, "study.confirm=3", "pruning.brackets=2"], [*HALVING, "pruning.margin=1"]]
 )
 def test_it_is_the_search_that_a_dispatcher_runs(
     table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
@@ -72,7 +72,7 @@ def test_it_is_the_search_that_a_dispatcher_runs(
     config = study(table, ["search.sampler=tpe", "search.startup=5", "study.budget=15", *options])
     simulated = run(table, config)
 
-    ledger = Ledger(tmp_path / "study.db", {"reference_point": table.header["reference_point"]}, {})
+    store = TrialStore(tmp_path / "study.db", {"reference_point": table.header["reference_point"]}, {})
     space: Any = Restricted(table)
 
     def price(drawn: Any, task: Any) -> Costed:
@@ -80,7 +80,7 @@ def test_it_is_the_search_that_a_dispatcher_runs(
         return Costed(entry.sentence, entry.key, entry.cost)
 
     def evaluate(job: dict[str, Any], report: Any) -> dict[str, Any]:
-        row = ledger.rows[job["number"]]
+        row = store.trials[job["number"]]
         curve = order(table, table.by_key[row.key or ""], 0)[row.seed_index].rows()
         for epoch in curve:
             if report(epoch) is False:
@@ -89,11 +89,11 @@ def test_it_is_the_search_that_a_dispatcher_runs(
 
     monkeypatch.setitem(sys.modules, "looked_up", SimpleNamespace(evaluate=evaluate))
     proposer = Proposer(space, tasks.get("digits-hard"), config.limits, "tpe", 5, 0, price=price)
-    driver = Driver(config, ledger, proposer, {}, tmp_path)
+    driver = Driver(config, store, proposer, {}, tmp_path)
     dispatch_inline.dispatch(driver, "looked_up:evaluate", Interrupt(), lambda: None)
-    ledger.close()
-    assert told(simulated.rows) == told(ledger.rows)
-    assert any(row.stopped for row in ledger.rows) == bool(options)
+    store.close()
+    assert told(simulated.trials) == told(store.trials)
+    assert any(row.stopped for row in store.trials) == bool(options)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -129,30 +129,30 @@ def test_hours_are_those_of_the_clock_across_drivers(table: Table) -> None:
     assert 25 < len(searched(found)) < 60
     # A driver that starts again knows what the ones before had run, from the rows.
     clock = Clock()
-    ended = [row for row in found.rows if row.finished and (row.clock or 0.0) < limit / 2]
+    ended = [row for row in found.trials if row.finished and (row.clock or 0.0) < limit / 2]
     rows = [replace(row, number=i) for i, row in enumerate(ended)]
     space: Any = Restricted(table)
     proposer = Proposer(space, tasks.get("digits-hard"), config.limits, "random", 5, 0)
-    driver = Driver(config, Memory({}, rows), proposer, {}, Path("none"), clock=clock)
+    driver = Driver(config, MemoryStore({}, rows), proposer, {}, Path("none"), clock=clock)
     before = max(row.clock or 0.0 for row in rows)
-    assert driver.seconds == before > 0.3 * limit
+    assert driver.timing.seconds == before > 0.3 * limit
     clock.now = limit - before - 1
-    assert driver.budget.allows(driver.spent, 9)
+    assert config.budget.allows(driver.spent, 9)
     clock.now += 2
-    assert not driver.budget.allows(driver.spent, 9)
+    assert not config.budget.allows(driver.spent, 9)
 
 
 def test_early_stopping_finds_as_much_for_fewer_epochs(table: Table) -> None:
     scale = score.Scale(table)
-    shares: dict[str, list[float]] = {"none": [], "halving": []}
+    shares: dict[str, list[float]] = {"none": [], "successive-halving": []}
     for rule, found in shares.items():
         for seed in range(4):
-            options = [f"stopping.rule={rule}", "study.budget=180epochs", "search.sampler=random", f"study.seed={seed}"]
+            options = [f"pruning.rule={rule}", "study.budget=180epochs", "search.sampler=random", f"study.seed={seed}"]
             simulated = run(table, study(table, options), 2)
             assert simulated.epochs <= 180
             found.append(score.curve(simulated, scale).share[-1])
     # The curves of this table do not cross: what is ahead early is ahead in the end.
-    assert statistics.median(shares["halving"]) > statistics.median(shares["none"])
+    assert statistics.median(shares["successive-halving"]) > statistics.median(shares["none"])
 
 
 def test_scores_are_of_seeds_that_were_not_seen(table: Table) -> None:
@@ -179,7 +179,7 @@ def test_scores_are_of_seeds_that_were_not_seen(table: Table) -> None:
     assert score.by_model(found, scale) is None
     ours = run(table, study(table, ["study.budget=20", "search.sampler=known-cost"]))
     assert ours.recommended
-    assert {ours.rows[number].kind for number in ours.recommended} == {"searched"}
+    assert {ours.trials[number].kind for number in ours.recommended} == {"searched"}
     believed = score.by_model(ours, scale)
     assert believed is not None
     assert 0.5 < believed < 1.1
@@ -243,14 +243,14 @@ def test_the_first_generation_of_nsga2_is_what_the_search_begins_with(
     """Its parents are given architectures: they carry the generation that it counts by."""
     parents: list[set[tuple[object, ...]]] = []
 
-    class Watching(named._Nsga2):
+    class Watching(optuna_samplers._Nsga2):
         def get_parent_population(self, study: Any, generation: int) -> Any:
             found = super().get_parent_population(study, generation)
             if generation == 1:
                 parents.append({tuple(sorted(trial.params.items())) for trial in found})
             return found
 
-    monkeypatch.setattr(named, "_Nsga2", Watching)
+    monkeypatch.setattr(optuna_samplers, "_Nsga2", Watching)
     first = beginning(table, 6, 0)
     run(table, study(table, ["search.sampler=nsga2", "search.startup=6", "study.budget=8"]), first=first)
     assert parents
@@ -262,7 +262,7 @@ def test_repeats_are_trained_on_the_next_seed(table: Table, sampler: str) -> Non
     few = Table(table.header, table.entries[:10])
     config = study(few, [f"search.sampler={sampler}", "study.budget=16", "study.confirm=1", "search.startup=4"])
     found = run(few, config, repeats=True)
-    assert not [row for row in found.rows if row.kind == "rejected"]
+    assert not [row for row in found.trials if row.kind == "rejected"]
     seen: dict[str, list[float | None]] = {}
     for row in searched(found):
         seen.setdefault(row.key or "", []).append(row.accuracy)
@@ -271,7 +271,7 @@ def test_repeats_are_trained_on_the_next_seed(table: Table, sampler: str) -> Non
         drawn = [training.accuracy for training in order(few, few.by_key[key], 0)]
         assert accuracies == [drawn[i % 3] for i in range(len(accuracies))]
     # A front member counts with the mean of what was seen of it, and is scored by the rest.
-    for row, times in score.recommended(found.rows):
+    for row, times in score.recommended(found.trials):
         assert times == len(seen[row.key or ""])
 
 

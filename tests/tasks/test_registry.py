@@ -17,7 +17,7 @@ from metamixer.tasks.task import Arrays, Task
 def stripes() -> Arrays:
     x = np.random.RandomState(0).normal(size=(12, 4, 2)).astype(np.float32)
     y = (x.mean((1, 2)) > 0).astype(np.int64)
-    return Arrays(x[:6], y[:6], x[6:9], y[6:9], x[9:], y[9:])
+    return Arrays(x[:6], y[:6], x[6:9], y[6:9])
 
 
 STRIPES = Task("stripes", channels=2, grid=(4,), classes=2, fingerprint="1", load=stripes)
@@ -72,7 +72,7 @@ def test_a_task_named_by_module_is_found_in_the_working_directory(monkeypatch, t
 
 def test_data_of_another_shape_than_declared_is_refused():
     assert STRIPES.data().x_train.shape == (6, 4, 2)
-    with pytest.raises(TaskError, match=r"shape \(6, 4, 2\), not float32 of shape \(images, 4, 3\)"):
+    with pytest.raises(TaskError, match=r"shape \(6, 4, 2\), not float32 or uint8 of shape \(images, 4, 3\)"):
         replace(STRIPES, channels=3).data()
     with pytest.raises(TaskError, match="class numbers"):
         replace(STRIPES, classes=1).data()

@@ -17,7 +17,7 @@ _METRICS, _LETTERS = 1000, 6000
 class MLflow:
     """Writes to `MLFLOW_TRACKING_URI`; without one to the folder `mlflow` of the run.
 
-    A trial is known by its tag `metamixer.row`: what stands there already is left alone.
+    A trial is known by its tag `metamixer.trial`: what stands there already is left alone.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class MLflow:
         token = None
         while True:
             page = self._client.search_runs([self._experiment], page_token=token)
-            self._there |= {one.data.tags.get("metamixer.row", "") for one in page if one.info.end_time}
+            self._there |= {one.data.tags.get("metamixer.trial", "") for one in page if one.info.end_time}
             # A run that was cut off is not ended: it is written again.
             for one in page:
                 if not one.info.end_time:
@@ -48,26 +48,34 @@ class MLflow:
             if not token:
                 break
 
-    def ended(self, row: Trial) -> None:
-        if row.kind == "rejected" or str(row.number) in self._there:
+    def ended(self, trial: Trial) -> None:
+        if trial.kind == "rejected" or str(trial.number) in self._there:
             return
         Metric, Param, RunTag = (getattr(self._entities, name) for name in ("Metric", "Param", "RunTag"))
-        start = int(1000 * (row.started or 0))
-        tags = [RunTag("metamixer.row", str(row.number)), RunTag("kind", row.kind), RunTag("reason", row.reason or "")]
-        made = self._client.create_run(self._experiment, start_time=start, run_name=f"trial {row.number}")
+        start = int(1000 * (trial.started or 0))
+        tags = [
+            RunTag("metamixer.trial", str(trial.number)),
+            RunTag("kind", trial.kind),
+            RunTag("reason", trial.reason or ""),
+        ]
+        made = self._client.create_run(self._experiment, start_time=start, run_name=f"trial {trial.number}")
         metrics = [
             Metric(name, float(value), start + int(1000 * epoch.get("seconds", 0)), int(epoch["epoch"]))
-            for epoch in row.curve
+            for epoch in trial.curve
             for name, value in epoch.items()
             if name != "epoch"
         ]
-        metrics += [Metric(f"final_{name}", value, start, 0) for name, value in numbers(row).items()]
-        params = [Param("sentence", row.sentence[:_LETTERS]), Param("key", str(row.key)), Param("seed", str(row.seed))]
+        metrics += [Metric(f"final_{name}", value, start, 0) for name, value in numbers(trial).items()]
+        params = [
+            Param("sentence", trial.sentence[:_LETTERS]),
+            Param("key", str(trial.key)),
+            Param("seed", str(trial.seed)),
+        ]
         self._client.log_batch(made.info.run_id, metrics[:_METRICS], params, tags)
         for at in range(_METRICS, len(metrics), _METRICS):
             self._client.log_batch(made.info.run_id, metrics[at : at + _METRICS])
-        status = {"complete": "FINISHED", "pruned": "KILLED"}.get(row.state, "FAILED")
-        self._client.set_terminated(made.info.run_id, status, start + int(1000 * (row.seconds or 0)) + 1)
+        status = {"complete": "FINISHED", "pruned": "KILLED"}.get(trial.state, "FAILED")
+        self._client.set_terminated(made.info.run_id, status, start + int(1000 * (trial.seconds or 0)) + 1)
 
     def close(self) -> None:
         pass

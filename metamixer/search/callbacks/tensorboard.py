@@ -28,17 +28,17 @@ class TensorBoard:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._all = self._writer(str(self._folder))
 
-    def ended(self, row: Trial) -> None:
-        if row.kind == "rejected":
+    def ended(self, trial: Trial) -> None:
+        if trial.kind == "rejected":
             return
-        with self._writer(str(self._folder / f"trial_{row.number}")) as log:
-            for epoch in row.curve:
+        with self._writer(str(self._folder / f"trial_{trial.number}")) as log:
+            for epoch in trial.curve:
                 for name, value in epoch.items():
                     if name != "epoch":
                         log.add_scalar(name, value, int(epoch["epoch"]))
-            log.add_text("sentence", f"    {row.sentence}")
-        for name, value in numbers(row).items():
-            self._all.add_scalar(f"trials/{name}", value, row.number)
+            log.add_text("sentence", f"    {trial.sentence}")
+        for name, value in numbers(trial).items():
+            self._all.add_scalar(f"trials/{name}", value, trial.number)
         self._all.flush()
 
     def close(self) -> None:

@@ -41,14 +41,14 @@ class WandB:
         self._run.define_metric("*", step_metric="trial")
         self._there = set(self._run.summary.get("trials") or ())
 
-    def ended(self, row: Trial) -> None:
-        if row.kind == "rejected" or row.number in self._there:
+    def ended(self, trial: Trial) -> None:
+        if trial.kind == "rejected" or trial.number in self._there:
             return
-        names = [name for name in (row.curve[0] if row.curve else ()) if name != "epoch"]
-        curve = {f"curve/{name}": [epoch.get(name) for epoch in row.curve] for name in names}
-        about = {"trial": row.number, "kind": row.kind, "state": row.state, "sentence": row.sentence}
-        self._run.log({**about, **numbers(row), **curve})
-        self._there.add(row.number)
+        names = [name for name in (trial.curve[0] if trial.curve else ()) if name != "epoch"]
+        curve = {f"curve/{name}": [epoch.get(name) for epoch in trial.curve] for name in names}
+        about = {"trial": trial.number, "kind": trial.kind, "state": trial.state, "sentence": trial.sentence}
+        self._run.log({**about, **numbers(trial), **curve})
+        self._there.add(trial.number)
         self._run.summary["trials"] = sorted(self._there)
 
     def close(self) -> None:

@@ -6,10 +6,11 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def resolve(name: str) -> Callable[..., Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions where a trial is about to run: what its row says of one that returns nothing."""
+    """Versions where a trial is about to run: what is recorded of one that returns none itself."""
     found = {"python": platform.python_version()}
     for package in ("metamixer", "torch", "numpy"):
         try:
@@ -51,12 +52,16 @@ def versions() -> dict[str, str]:
 def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], bool | None]) -> dict[str, Any]:
     """The result of one trial. `evaluate` returns failures as data; one that raises all the same has failed, too.
 
+    Real numbers of any library are taken; a result, or a report of an epoch, that JSON cannot hold is a failure that
+    says which value it is.
+
     Raises:
         ResourceError: This process holds more than `job["memory_limit"]` before the trial begins.
     """
     start = time.monotonic()
     try:
-        return limited(evaluate, job, report)
+        result = limited(evaluate, job, lambda epoch: report(_mapping(epoch, "the report of an epoch")))
+        return _mapping(result, "the result of evaluate")
     except ResourceError:
         raise  # not the trial's fault
     except Exception as error:
@@ -68,3 +73,26 @@ def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any
             "versions": {"python": platform.python_version()},
             "traceback": traceback.format_exc(),
         }
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{place} is a {type(value).__name__}, not a dict")
+    return {str(key): _plain(item, f"{place}[{key!r}]") for key, item in value.items()}
+
+
+def _plain(value: Any, place: str) -> Any:
+    """What JSON can hold: Python's own numbers for those of NumPy or torch."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Mapping):
+        return _mapping(value, place)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item, place) for item in value]
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # an array or tensor of one number
+        return _plain(value.item(), place)
+    raise TypeError(f"{place} is a {type(value).__name__}, which a record cannot hold")

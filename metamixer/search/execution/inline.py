@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from metamixer.search.driver import Driver, Nothing
+from metamixer.search.driver import Driver, NoJob
 from metamixer.search.execution.evaluator import resolve, run, versions
 from metamixer.search.execution.interrupt import Interrupt
 
@@ -32,7 +32,7 @@ def dispatch(driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Calla
     while True:
         interrupt.check()
         job = driver.next_job()
-        if isinstance(job, Nothing):
+        if isinstance(job, NoJob):
             return
         number = int(job["number"])
         driver.started(number, worker, known)
@@ -40,10 +40,10 @@ def dispatch(driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Calla
 
         def report(epoch: dict[str, Any], number: int = number) -> bool:
             with interrupt.protected():
-                goes_on = driver.epoch(number, epoch)
+                continues = driver.epoch(number, epoch)
                 refresh()
             interrupt.check()
-            return goes_on
+            return continues
 
         with interrupt.anywhere():
             result = run(function, job, report)

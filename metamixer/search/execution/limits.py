@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from metamixer.errors import ResourceError
+from metamixer.search import processes
 
 LOOK_SECONDS = 0.1
 MEGABYTE = 2**20
@@ -20,17 +18,6 @@ MEGABYTE = 2**20
 
 class Exceeded(Exception):  # noqa: N818 - raised into a trial from beside it; never leaves this module
     """The process became larger than it may."""
-
-
-def held() -> int:
-    """Bytes of this process in memory; where the system tells only the most it ever held, that."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        import resource
-
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024
 
 
 class Watch:
@@ -55,9 +42,9 @@ class Watch:
         self._looking = threading.Thread(target=self._look, name="memory", daemon=True)
         if limit is None:
             return
-        if held() > limit * MEGABYTE:
+        if processes.memory() > limit * MEGABYTE:
             gc.collect()
-        if (now := held()) > limit * MEGABYTE:
+        if (now := processes.memory()) > limit * MEGABYTE:
             raise ResourceError(
                 f"a worker holds {now / MEGABYTE:,.0f} MB before its trial begins",
                 f"search.memory_limit = {limit:g}",
@@ -79,7 +66,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
-            now, most = held() / MEGABYTE, self.limit or 0.0
+            now, most = processes.memory() / MEGABYTE, self.limit or 0.0
             if now > most:
                 with self._lock:
                     if not self._end.is_set():

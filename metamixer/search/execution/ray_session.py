@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from metamixer.errors import ResourceError
-from metamixer.search.storage.lease import process_started
+from metamixer.search import processes
 
 _FOLDER = "metamixer-ray-"
 _ENVIRONMENT = {
@@ -160,7 +160,7 @@ def folder(where: str | None = None) -> Iterator[Path]:
     place = Path(where or tempfile.gettempdir())
     for left in place.glob(f"{_FOLDER}*"):
         pid = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if pid.isdigit() and process_started(int(pid)) is None:
+        if pid.isdigit() and processes.started(int(pid)) is None:
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=place, ignore_cleanup_errors=True) as made:
         yield Path(made)

@@ -3,28 +3,26 @@
 Tune is a dispatcher here: a searcher hands it the driver's jobs and tells the driver what came back; Tune's own files
 go to a temporary folder that is deleted. On a cluster the data set is put once into the object store, and weights come
 back with results: its machines need neither the data nor the run's folder.
+
+Imported only where Ray is there, and its environment is set, see `metamixer.search.execution.ray_session`.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
-import platform
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from metamixer import files, tasks
-from metamixer.errors import ResourceError, StudyError
-from metamixer.search.driver import Driver, Nothing
-from metamixer.search.execution import ray_session as cluster
-from metamixer.search.execution.devices import gpu_count
-from metamixer.search.execution.evaluator import Evaluate, resolve, run, versions
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from metamixer import files
+from metamixer.search.driver import Driver, NoJob
+from metamixer.search.execution import ray_worker
 from metamixer.search.execution.interrupt import Interrupt
-from metamixer.tasks import Arrays
+from metamixer.search.execution.ray_messages import KEY, Began, Ended, Epoch, Message, Refused
 
 # A worker looks at its time limit before every batch. One that is this much over it hangs, and is killed.
 GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
@@ -32,293 +30,222 @@ GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
 STARTUP_SECONDS = 300.0
 
 
-def unavailable() -> str | None:
-    """Why trials cannot run on Ray here, or None."""
-    if platform.system() == "Windows":
-        return "Ray is not supported on Windows"
-    return None if find_spec("ray") else "Ray is not installed"
-
-
 def dispatch(
     driver: Driver,
     evaluate: str,
     interrupt: Interrupt,
     refresh: Callable[[], None],
-    workers: int | None,
+    folder: Path,
+    workers: int,
     gpus: float,
-    address: str | None = None,
+    remote: bool,
 ) -> None:
-    """Run the driver's jobs on `workers` processes until there are none.
+    """Run the driver's jobs on `workers` processes of the Ray that was joined, until there are none.
 
     Args:
         driver: Says what to run.
         evaluate: `package.module:function`, resolved in the worker.
         interrupt: Ctrl-C.
         refresh: Called several times a second.
-        workers: Trials at a time; None for as many as the cluster holds now.
+        folder: For Tune's files.
+        workers: Trials at a time.
         gpus: GPUs of one trial: a fraction up to 1, or a whole number.
-        address: A running cluster, `host:port`; None to start Ray on this machine.
+        remote: Workers may be on other machines.
 
     Raises:
         Interrupted: Ctrl-C; workers are stopped, their trials stay in the record to be run again.
-        ResourceError: Ray cannot be started or joined, or has fewer resources than asked for.
+        UserError: What ended the search: a record that cannot be written, a trial that cannot run.
     """
-    threads = driver.config.search.threads
-    started = None if address else cluster.Local((workers or 1) * threads, gpu_count() if gpus else 0)
-    with cluster.joined(started, address) as (ray, folder):
-        workers = _room(ray, driver, workers, threads, gpus, address)
-        from ray import tune
-
-        searcher = _searcher(driver, evaluate, ray, remote=address is not None)
-        trial = _trial
-        if address is not None:
-            trial = tune.with_parameters(_trial, arrays=tasks.get(driver.config.study.task).data())
-        tuner = tune.Tuner(
-            tune.with_resources(trial, {"cpu": threads, "gpu": gpus}),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=_scheduler(searcher),
-                num_samples=-1,
-                max_concurrent_trials=workers,
-                reuse_actors=True,
-                trial_name_creator=_name,
-                trial_dirname_creator=_name,
-            ),
-            run_config=tune.RunConfig(
-                name="trials",
-                storage_path=str(folder / "tune"),
-                verbose=0,
-                callbacks=[_watch(driver, searcher, interrupt, refresh, ray)],
-                failure_config=tune.FailureConfig(max_failures=0),
-            ),
-        )
-        tuner.fit()
-
-
-def _room(ray: Any, driver: Driver, workers: int | None, threads: int, gpus: float, address: str | None) -> int:
-    """Trials at a time. A cluster may grow, so more may be asked of it than it holds now."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    # Node by node: a trial runs on one.
-    fit = sum(
-        min(int(node.get("CPU", 0) / threads), int(node.get("GPU", 0) / gpus) if gpus else sys.maxsize)
-        for node in nodes
+    trials = Trials(driver, evaluate, remote)
+    function = ray_worker.trial
+    if remote:
+        function = tune.with_parameters(function, arrays=ray_worker.in_memory(driver.task.data()))
+    tuner = tune.Tuner(
+        tune.with_resources(function, {"cpu": driver.config.search.threads, "gpu": gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=JobSearcher(trials),
+            scheduler=PruningScheduler(trials),
+            num_samples=-1,
+            max_concurrent_trials=workers,
+            reuse_actors=True,
+            trial_name_creator=_name,
+            trial_dirname_creator=_name,
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(folder / "tune"),
+            verbose=0,
+            callbacks=[Watch(trials, interrupt, refresh)],
+            failure_config=tune.FailureConfig(max_failures=0),
+        ),
     )
-    there = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU")}
-    if workers is None and fit == 0:
-        raise ResourceError(
-            f"no trial of {threads} CPUs and {gpus:g} GPUs fits on the cluster now",
-            place=f"{len(nodes)} nodes, {there['CPU']:g} CPUs, {there['GPU']:g} GPUs",
-            advice="start nodes, or say with --workers how many trials it will hold",
-        )
-    workers = workers or fit
-    if workers > fit:
-        if address is None and gpus:
-            raise ResourceError(f"{workers} workers of {gpus:g} GPUs do not fit; Ray sees {there['GPU']:g} GPUs")
-        if address is not None:
-            driver.say(f"the cluster holds {fit} of {workers} trials now; the others wait for nodes")
-    driver.workers = workers
-    return workers
-
-
-def _trial(config: dict[str, Any], arrays: Arrays | None = None) -> None:
-    """Runs in the worker: one job, its epochs and its result as reports.
-
-    Args:
-        config: `evaluate`, and `job` as JSON; its `weights` is a file of the driver's machine.
-        arrays: The task's data, on a cluster: views of the node's object store.
-    """
-    from ray import get_runtime_context, tune
-
-    def report(epoch: dict[str, Any]) -> None:
-        tune.report({"epoch_row": json.dumps(epoch)})
-
-    try:
-        evaluate = resolve(config["evaluate"])
-    except StudyError as error:
-        tune.report({"refused": pickle.dumps(error)})
-        return
-    tune.report(
-        {
-            "worker": f"{platform.node()}/{os.getpid()}",
-            "versions": json.dumps(versions()),
-            "node": get_runtime_context().get_node_id(),
-        }
-    )
-    job = json.loads(config["job"])
-    if arrays is None:
-        _outcome(_run(evaluate, job, report))
-        return
-    tasks.get(job["task"]["name"]).receive(arrays)
-    with cluster.folder() as folder:
-        file = folder / "weights"
-        result = _run(evaluate, {**job, "weights": str(file) if job["weights"] else None}, report)
-        _outcome(result, {"weights": file.read_bytes() if file.is_file() else None})
-
-
-def _run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
-    """The result of a trial; None if the driver was told that it cannot run here."""
-    from ray import tune
-
-    try:
-        return run(evaluate, job, report)
-    except ResourceError as error:
-        tune.report({"refused": pickle.dumps(error)})
-        return None
-
-
-def _outcome(result: dict[str, Any] | None, more: dict[str, Any] | None = None) -> None:
-    from ray import tune
-
-    if result is None:
-        return
-    tune.report({"outcome": json.dumps(result), **(more or {})})
-    if (result.get("reason") or "").startswith("memory limit"):
-        os._exit(0)  # what leaked stays in this process: the next trial gets another
+    tuner.fit()
 
 
 def _name(trial: Any) -> str:
     return str(trial.trial_id)
 
 
-def _searcher(driver: Driver, evaluate: str, ray: Any, remote: bool) -> Any:
-    from ray.tune.search import Searcher
+class Trials:
+    """Which of Tune's trials are which of the driver's, and what became of them.
 
-    class DriverSearcher(Searcher):
-        """Asks and tells the driver. Tune's snapshots hold nothing of it: the record is the only state.
+    Tune takes an exception of its callbacks for a failure of the trial. `trouble` keeps the first, to be raised where
+    it ends the search.
 
-        Tune takes an exception of these callbacks for a failure of the trial. `trouble` keeps it, to be raised where
-        it ends the search.
-        """
+    Args:
+        driver: Is asked for jobs, and told.
+        evaluate: What every job calls.
+        remote: Workers may be on other machines.
+    """
 
-        def __init__(self) -> None:
-            super().__init__()
-            self.numbers: dict[str, int] = {}
-            self.nodes: dict[str, str] = {}
-            self.weights: dict[str, Path] = {}
-            self.hung: set[str] = set()
-            self.stopped: set[str] = set()
-            self.trouble: Exception | None = None
+    def __init__(self, driver: Driver, evaluate: str, remote: bool) -> None:
+        self.driver = driver
+        self.numbers: dict[str, int] = {}
+        self.trouble: Exception | None = None
+        self._evaluate = evaluate
+        self._remote = remote
+        self._nodes: dict[str, str] = {}
+        self._weights: dict[str, Path] = {}
+        self._hung: set[str] = set()
+        self._pruned: set[str] = set()
 
-        def suggest(self, trial_id: str) -> Any:
-            if self.trouble is not None:
-                raise self.trouble
-            job = driver.next_job()
-            if job is Nothing.WAIT:
-                return None
-            if job is Nothing.DONE:
-                return Searcher.FINISHED
-            self.numbers[trial_id] = int(job["number"])
-            if job["weights"]:
-                self.weights[trial_id] = Path(job["weights"])
-            return {"evaluate": evaluate, "job": json.dumps(job)}
+    def next_config(self, trial_id: str) -> dict[str, Any] | NoJob:
+        """What `ray_worker.trial` is called with."""
+        self.raise_trouble()
+        job = self.driver.next_job()
+        if isinstance(job, NoJob):
+            return job
+        self.numbers[trial_id] = int(job["number"])
+        if job["weights"]:
+            self._weights[trial_id] = Path(job["weights"])
+        return {"evaluate": self._evaluate, "job": job}
 
-        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-            try:
-                self._hear(trial_id, result)
-            except Exception as error:
-                self.trouble = self.trouble or error
+    def raise_trouble(self) -> None:
+        """End the search with what went wrong in a callback, if anything did."""
+        if self.trouble is not None:
+            raise self.trouble
 
-        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-            try:
-                self._hear(trial_id, result or {})
-                if trial_id in self.numbers and self.trouble is None:
-                    self._lose(trial_id)
-            except Exception as trouble:
-                self.trouble = self.trouble or trouble
-
-        def _hear(self, trial_id: str, result: dict[str, Any]) -> None:
-            number = self.numbers.get(trial_id)
-            if number is None:
-                return
-            if "outcome" in result:
-                if result.get("weights") is not None:
-                    files.write(self.weights[trial_id], result.pop("weights"))
+    def hear(self, trial_id: str, message: Message | None) -> None:
+        """A message came, other than of an epoch."""
+        number = self.numbers.get(trial_id)
+        if number is None:
+            return
+        match message:
+            case Began(worker, node, versions):
+                self._nodes[trial_id] = node
+                self.driver.started(number, worker, versions)
+            case Ended(result, weights):
+                if weights is not None:
+                    files.write(self._weights[trial_id], weights)
                 del self.numbers[trial_id]
-                driver.finished(number, json.loads(result["outcome"]))
-            elif "refused" in result:
-                raise pickle.loads(result["refused"])
-            elif "worker" in result:
-                self.nodes[trial_id] = result["node"]
-                driver.started(number, result["worker"], json.loads(result["versions"]))
+                self.driver.finished(number, result)
+            case Refused():
+                raise message.raised()
 
-        def goes_on(self, trial_id: str, result: dict[str, Any]) -> bool:
-            """Tell the driver of an epoch; asked by the scheduler, which comes first."""
-            try:
-                number = self.numbers.get(trial_id)
-                if (
-                    number is not None
-                    and "epoch_row" in result
-                    and not driver.epoch(number, json.loads(result["epoch_row"]))
-                ):
-                    self.stopped.add(trial_id)
-            except Exception as error:
-                self.trouble = self.trouble or error
-            return trial_id not in self.stopped
+    def hear_epoch(self, trial_id: str, message: Message | None) -> bool:
+        """A message came; returns whether its trial is to continue."""
+        number = self.numbers.get(trial_id)
+        if number is not None and isinstance(message, Epoch) and not self.driver.epoch(number, message.measured):
+            self._pruned.add(trial_id)
+        return trial_id not in self._pruned
 
-        def _lose(self, trial_id: str) -> None:
-            number = self.numbers.pop(trial_id)
-            if trial_id in self.stopped:
-                driver.stopped(number)
-            elif trial_id in self.hung:
-                driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
-            elif remote and self.nodes.get(trial_id) in {n["NodeID"] for n in ray.nodes() if not n["Alive"]}:
-                driver.lost(number, "its node was lost", blamed=False)
-            else:
-                driver.lost(number, "the worker process was killed")
+    def lose(self, trial_id: str) -> None:
+        """Tune ended a trial of which no end was told."""
+        number = self.numbers.pop(trial_id, None)
+        if number is None:
+            return
+        if trial_id in self._pruned:
+            self.driver.stopped(number)
+        elif trial_id in self._hung:
+            self.driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
+        elif self._remote and self._nodes.get(trial_id) in {n["NodeID"] for n in ray.nodes() if not n["Alive"]}:
+            self.driver.lost(number, "its node was lost", blamed=False)
+        else:
+            self.driver.lost(number, "the worker process was killed")
 
-        def save(self, checkpoint_path: str) -> None:
-            pass
-
-        def restore(self, checkpoint_path: str) -> None:
-            pass
-
-        def __reduce__(self) -> tuple[Any, ...]:
-            return object, ()
-
-        def __deepcopy__(self, memo: Any) -> DriverSearcher:
-            return self
-
-    return DriverSearcher()
+    def kill(self, trial_id: str, actor: Any) -> None:
+        """End a worker that hangs."""
+        self._hung.add(trial_id)
+        ray.kill(actor)
 
 
-def _scheduler(searcher: Any) -> Any:
-    from ray.tune.schedulers import FIFOScheduler
+class JobSearcher(Searcher):
+    """Hands the driver's jobs to Tune. Tune's snapshots hold nothing of it: the record is the only state."""
 
-    class DriverScheduler(FIFOScheduler):
-        """Stops the trials that the driver does not let go on; the worker is used again at once."""
+    def __init__(self, trials: Trials) -> None:
+        super().__init__()
+        self._trials = trials
 
-        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-            return str(self.CONTINUE if searcher.goes_on(trial.trial_id, result) else self.STOP)
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        config = self._trials.next_config(trial_id)
+        if config is NoJob.COMPLETE:
+            return str(Searcher.FINISHED)
+        return None if isinstance(config, NoJob) else config
 
-        def __reduce__(self) -> tuple[Any, ...]:
-            return object, ()
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        try:
+            self._trials.hear(trial_id, result.get(KEY))
+        except Exception as error:
+            self._trials.trouble = self._trials.trouble or error
 
-    return DriverScheduler()
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        try:
+            self._trials.hear(trial_id, (result or {}).get(KEY))
+            if self._trials.trouble is None:
+                self._trials.lose(trial_id)
+        except Exception as trouble:
+            self._trials.trouble = self._trials.trouble or trouble
+
+    def save(self, checkpoint_path: str) -> None:
+        pass
+
+    def restore(self, checkpoint_path: str) -> None:
+        pass
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object, ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> JobSearcher:
+        return self
 
 
-def _watch(driver: Driver, searcher: Any, interrupt: Interrupt, refresh: Callable[[], None], ray: Any) -> Any:
-    from ray.tune import Callback
+class PruningScheduler(FIFOScheduler):
+    """Stops the trials that the driver prunes; the worker is used again at once. Tune asks it before the searcher."""
 
-    class Watch(Callback):
-        """Called several times a second by Tune's loop, in the driver."""
+    def __init__(self, trials: Trials) -> None:
+        super().__init__()
+        self._trials = trials
 
-        def __init__(self) -> None:
-            limit = driver.config.search.time_limit or 0.0
-            self.grace = GRACE_SECONDS + GRACE_SHARE * limit
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        continues = True
+        try:
+            continues = self._trials.hear_epoch(trial.trial_id, result.get(KEY))
+        except Exception as error:
+            self._trials.trouble = self._trials.trouble or error
+        return str(self.CONTINUE if continues else self.STOP)
 
-        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            interrupt.check()
-            if searcher.trouble is not None:
-                raise searcher.trouble
-            overdue = set(driver.overdue(self.grace, STARTUP_SECONDS))
-            for trial in trials if overdue else ():
-                actor = trial.temporary_state.ray_actor
-                if searcher.numbers.get(trial.trial_id) in overdue and actor is not None:
-                    searcher.hung.add(trial.trial_id)
-                    ray.kill(actor)
-            refresh()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object, ()
 
-        def __reduce__(self) -> tuple[Any, ...]:
-            return object, ()  # Tune pickles its arguments for a restore that never comes
 
-    return Watch()
+class Watch(tune.Callback):
+    """Called several times a second by Tune's loop, in the driver: Ctrl-C, what went wrong, workers that hang."""
+
+    def __init__(self, trials: Trials, interrupt: Interrupt, refresh: Callable[[], None]) -> None:
+        self._trials = trials
+        self._interrupt = interrupt
+        self._refresh = refresh
+        self._grace = GRACE_SECONDS + GRACE_SHARE * (trials.driver.config.time_limit or 0.0)
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._interrupt.check()
+        self._trials.raise_trouble()
+        overdue = set(self._trials.driver.overdue(self._grace, STARTUP_SECONDS))
+        for trial in trials if overdue else ():
+            actor = trial.temporary_state.ray_actor
+            if self._trials.numbers.get(trial.trial_id) in overdue and actor is not None:
+                self._trials.kill(trial.trial_id, actor)
+        self._refresh()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return object, ()  # Tune pickles its arguments for a restore that never comes

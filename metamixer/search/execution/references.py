@@ -6,9 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
+from metamixer.search.configuration import SearchSection
 from metamixer.search.execution.evaluator import resolve
+
+if TYPE_CHECKING:
+    from metamixer.search.storage.trial_store import TrialStore
+    from metamixer.tasks import Task
 
 
 class Computation:
@@ -50,6 +57,41 @@ class Computation:
         if not self.ended:
             self._process.kill()
         self._printed.result()
+
+
+class References:
+    """Reference accuracies that a record lacks, on their way into it.
+
+    Args:
+        function: `package.module:function`; empty for none.
+        task: What is classified. Data of a `[data]` section are given to a function of the user's as `stored:FOLDER`,
+            and not at all to the classifiers that ship, which take minutes on images.
+        store: The record.
+        say: Is told when the function fails.
+    """
+
+    def __init__(self, function: str, task: Task, store: TrialStore, say: Callable[[str], None]) -> None:
+        self._function, self._store, self._say = function, store, say
+        if task.stored is not None and function == SearchSection.model_fields["references"].default:
+            say("reference classifiers are not fitted to data of [data]: they would take minutes on images")
+            function = ""
+        name = task.name if task.stored is None else f"stored:{task.stored}"
+        self._computation = Computation(function, name) if function and not store.references else None
+
+    def poll(self) -> bool:
+        """Write them if they have come; returns whether nothing more is to come."""
+        if self._computation is not None and self._computation.ended:
+            computation, self._computation = self._computation, None
+            try:
+                self._store.set_references(computation.result())
+            except RuntimeError as error:
+                self._say(f"no reference accuracies: {self._function} failed: {error}")
+        return self._computation is None
+
+    def cancel(self) -> None:
+        """Wait for them no more."""
+        if self._computation is not None:
+            self._computation.cancel()
 
 
 if __name__ == "__main__":

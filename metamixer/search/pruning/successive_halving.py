@@ -1,9 +1,9 @@
-"""Asynchronous successive halving with two objectives: which trials go on at a rung.
+"""Asynchronous successive halving with two objectives: which trials are pruned at a rung.
 
 ASHA (Li et al. 2020) in its stopping form, ranked by non-domination and an epsilon-net (Schmucker et al. 2021): what a
-trial has at a rung is its error there, and its cost, which is known. Whom that leaves behind goes on all the same where
-the rung leaves doubt, see `Halving`. Rungs hold no state: who was where is read from the curves of the rows, so a
-search that is continued stops what it would have stopped.
+trial has at a rung is its error there, and its cost, which is known. What that leaves behind continues all the same
+while it may end on the front within a margin, see `SuccessiveHalving`. Rungs hold no state: who was where is read from
+the curves of the trials, so a search that is continued prunes what it would have pruned.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from metamixer.pareto import ACCURACY_FLOPS, non_dominated
 from metamixer.record import Trial
-from metamixer.search.pruning.extrapolation import Line, accuracy_at, lines, logarithm
+from metamixer.search.pruning.extrapolation import Extrapolation, accuracy_at, fit, logarithm
 from metamixer.search.seeds import derived
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ def rungs(epochs: int, first: int | None, reduction: int, bracket: int = 0) -> t
     return tuple(found)
 
 
-def goes_on(own: int, points: Sequence[tuple[float, float]], reduction: int) -> bool:
-    """Whether a trial goes on from a rung: nothing there dominates it, or it is among the best 1/`reduction`.
+def promoted(own: int, points: Sequence[tuple[float, float]], reduction: int) -> bool:
+    """Whether a trial continues beyond a rung: nothing there dominates it, or it is among the best 1/`reduction`.
 
     Args:
         own: Its place in `points`.
         points: (accuracy, flops) of all trials that reached the rung.
-        reduction: One of so many goes on. The first `reduction - 1` to arrive always do: there is nothing to compare.
+        reduction: One of so many continues. The first `reduction - 1` to arrive always do: there is nothing to compare.
 
     The best are taken by layers of non-dominated points. Where a layer does not fit whole, its points are taken by an
-    epsilon-net: the most accurate one, then always the one farthest from those taken. The first layer goes on even
+    epsilon-net: the most accurate one, then always the one farthest from those taken. The first layer continues even
     where it is larger than its share: a front is what is looked for, and with few trials most of a rung may be one.
     """
     if len(points) < reduction:
@@ -88,70 +88,77 @@ def _net(layer: NDArray[np.float64], every: NDArray[np.float64]) -> list[int]:
 
 
 def behind(
-    own: int, points: Sequence[tuple[float, float]], ends: Sequence[float | None], line: Line, doubt: float
+    own: int,
+    points: Sequence[tuple[float, float]],
+    ends: Sequence[float | None],
+    extrapolation: Extrapolation,
+    margin: float,
 ) -> bool:
-    """Whether a trial is expected to end dominated, by more than the rung leaves open.
+    """Whether a trial is expected to end dominated, by more than a margin.
 
     Args:
         own: Its place in `points`.
         points: (accuracy, flops) of all trials that reached the rung.
         ends: What they ended with, None where they have not.
-        line: From the rung to the end.
-        doubt: Standard deviations of what the line leaves open that are held to be possible.
+        extrapolation: From the rung to the end.
+        margin: Standard deviations of the extrapolation's residuals.
     """
     expected = [
-        line.at(1 - accuracy) if end is None else logarithm(1 - end)
+        extrapolation.log_error(1 - accuracy) if end is None else logarithm(1 - end)
         for (accuracy, _), end in zip(points, ends, strict=True)
     ]
     rivals = [e for i, e in enumerate(expected) if i != own and points[i][1] <= points[own][1]]
-    return bool(rivals) and expected[own] - min(rivals) > doubt * line.variance**0.5
+    return bool(rivals) and expected[own] - min(rivals) > margin * extrapolation.variance**0.5
 
 
-class Halving:
-    """The rule of a study, `[stopping]`: who goes on is read from the record and from what the running ones have told.
+class SuccessiveHalving:
+    """The pruner of a study, `[pruning]`: decided from the record and from what the running trials have reported.
 
-    A trial is stopped where successive halving leaves it behind and it is expected to end dominated all the same when
-    the rung is wrong by `doubt` standard deviations, see `behind`: what is stopped is lost for the front, and with a
-    sampler that proposes few bad ones a rung cannot tell which of the good ones is best. So nothing is stopped before
-    some trials have been trained to the end, unless `doubt` is 0.
+    A trial is pruned where successive halving leaves it behind and it is expected to end dominated even when the
+    extrapolation from its rung is wrong by `margin` standard deviations, see `behind`: what is pruned is lost for the
+    front, and with a sampler that proposes few bad ones a rung cannot tell which of the good ones is best. So nothing
+    is pruned before some trials have been trained to the end, unless `margin` is 0.
 
     Args:
         config: The study.
     """
 
     def __init__(self, config: StudyConfig) -> None:
-        self._rule, self._seed, self._epochs = config.stopping, config.study.seed, config.training.epochs
+        self._config, self._seed, self._epochs = config.pruning, config.study.seed, config.training.epochs
 
-    def goes_on(self, row: Trial, rows: Sequence[Trial], curves: Mapping[int, Sequence[Mapping[str, Any]]]) -> bool:
-        """Whether a trial that has ended an epoch goes on: it does where it is at no rung.
+    def should_prune(
+        self, trial: Trial, trials: Sequence[Trial], curves: Mapping[int, Sequence[Mapping[str, Any]]]
+    ) -> bool:
+        """Whether a trial that has ended an epoch is to be stopped; never away from a rung.
 
         Args:
-            row: The trial's. Only first trainings of searched architectures are ever stopped.
-            rows: The record.
+            trial: Only first trainings of searched architectures are ever stopped.
+            trials: The record.
             curves: Of the running trials so far, by number.
         """
-        if self._rule.rule == "none" or row.kind != "searched":
-            return True
-        epoch, bracket = len(curves[row.number]), self._bracket(row)
-        if epoch not in rungs(self._epochs, self._rule.first, self._rule.reduction, bracket):
-            return True
-        there: list[Trial] = []
+        config = self._config
+        if config.rule == "none" or trial.kind != "searched":
+            return False
+        epoch, bracket = len(curves[trial.number]), self._bracket(trial)
+        if epoch not in rungs(self._epochs, config.first, config.reduction, bracket):
+            return False
+        at_rung: list[Trial] = []
         points: list[tuple[float, float]] = []
-        for other in rows:
+        for other in trials:
             if not other.searched or other.state == "failed" or self._bracket(other) != bracket:
                 continue
             accuracy = accuracy_at(other.curve if other.finished else curves.get(other.number, ()), epoch)
             if accuracy is not None:
-                there.append(other)
+                at_rung.append(other)
                 points.append((accuracy, float(other.flops)))
-        own = next(i for i, other in enumerate(there) if other.number == row.number)
-        if goes_on(own, points, self._rule.reduction):
-            return True
-        if not self._rule.doubt:
+        own = next(i for i, other in enumerate(at_rung) if other.number == trial.number)
+        if promoted(own, points, config.reduction):
             return False
-        line = lines(there, [epoch]).get(epoch)
-        ends = [other.accuracy if other.state == "complete" else None for other in there]
-        return line is None or not behind(own, points, ends, line, self._rule.doubt)
+        if not config.margin:
+            return True
+        extrapolation = fit(at_rung, [epoch]).get(epoch)
+        ends = [other.accuracy if other.state == "complete" else None for other in at_rung]
+        return extrapolation is not None and behind(own, points, ends, extrapolation, config.margin)
 
-    def _bracket(self, row: Trial) -> int:
-        return derived(self._seed, "bracket", row.number) % self._rule.brackets
+    def _bracket(self, trial: Trial) -> int:
+        return derived(self._seed, "bracket", trial.number) % self._config.brackets

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metamixer.record import Trial
 from metamixer.search.configuration import Keep
-from metamixer.search.state import Standing
+from metamixer.search.state import SearchState
 
 
 class Weights:
@@ -26,30 +26,30 @@ class Weights:
         """Where those of a trial lie."""
         return self.folder / f"{number}.safetensors"
 
-    def tidy(self, rows: list[Trial], standing: Standing, unseeded: AbstractSet[int], final: bool) -> None:
+    def tidy(self, trials: list[Trial], state: SearchState, unseeded: AbstractSet[int], final: bool) -> None:
         """Delete those of what is dominated whatever the seeds that are still to come will say.
 
         Args:
-            rows: The record.
-            standing: What it amounts to.
+            trials: The record's.
+            state: Their aggregates.
             unseeded: Architectures that are still to be trained with further seeds.
             final: Whether the study is complete: what a trial left unfinished goes too.
         """
         if self.keep == "all" or not self.folder.is_dir():
             return
-        moving = {*unseeded, *(row.replicate_of for row in standing.open.values() if row.replicate_of is not None)}
-        baselines = set(standing.baselines.values())
-        kept = {*standing.front, *baselines}
+        moving = {*unseeded, *(trial.replicate_of for trial in state.open.values() if trial.replicate_of is not None)}
+        baselines = set(state.baselines.values())
+        kept = {*state.front, *baselines}
         moving -= baselines
         if moving:
-            kept |= {*moving, *standing.front_without(moving)}
+            kept |= {*moving, *state.front_without(moving)}
         for file in self.folder.iterdir():
             name = file.name.lstrip(".").partition(".")[0]
             unfinished = file.name.startswith(".")
             if not name.isdigit() or ".safetensors" not in file.name:
                 continue
             number = int(name)
-            row = rows[number] if number < len(rows) else None
-            wanted = number in standing.open or (row is not None and (number in kept or row.replicate_of in kept))
+            trial = trials[number] if number < len(trials) else None
+            wanted = number in state.open or (trial is not None and (number in kept or trial.replicate_of in kept))
             if not wanted or (final and unfinished):
                 file.unlink(missing_ok=True)

@@ -8,27 +8,30 @@ import inspect
 import sys
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamixer import record
+from metamixer.data.items import changes
 from metamixer.errors import StudyError
 from metamixer.search import budget
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.state import Standing
+from metamixer.search.state import SearchState
 
 if TYPE_CHECKING:
     from metamixer.language import Space
-    from metamixer.search.storage.trial_store import Ledger
+    from metamixer.search.storage.trial_store import TrialStore
     from metamixer.tasks import Task
 
 # What may be changed when a study is continued: how much is done and where, not what is measured. Spaces and tasks
 # are known by their content.
 CHANGEABLE = {
+    "data": {"broken", "cache", "memory_limit", "name"},
     "study": {"name", "storage", "budget", "warm_start", "seeds", "confirm", "keep", "space"},
     "search": {
         "sampler",
         "startup",
-        "start",
+        "initial_points",
         "workers",
         "threads",
         "gpus",
@@ -51,7 +54,7 @@ _CHANGED = {
 
 
 def fingerprints(config: StudyConfig, space: Space, task: Task) -> dict[str, str]:
-    """Hex of everything that a row's accuracy and cost depend on, by what it is of."""
+    """Hex of everything that a trial's accuracy and cost depend on, by what it is of."""
     return {
         "format": str(record.FORMAT),
         "task": task.fingerprint,
@@ -61,11 +64,11 @@ def fingerprints(config: StudyConfig, space: Space, task: Task) -> dict[str, str
     }
 
 
-def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> None:
-    """Let a record that is continued know what was changed. One without rows becomes this study's.
+def compare(store: TrialStore, settings: dict[str, Any], found: dict[str, str]) -> None:
+    """Let a record that is continued know what was changed. One without trials becomes this study's.
 
     Args:
-        ledger: The open record.
+        store: The open record.
         settings: What the study would be started with now, see `metamixer.record.reading.settings`.
         found: The fingerprints now.
 
@@ -73,38 +76,39 @@ def compare(ledger: Ledger, settings: dict[str, Any], found: dict[str, str]) -> 
         StudyError: The record is of another task, recipe, space, vocabulary or seed, or the budget is below what it
             has; the message says what differs.
     """
-    if not ledger.resumed:
+    if not store.resumed:
         return
-    if not ledger.rows:
-        ledger.restart(settings, found)
+    if not store.trials:
+        store.restart(settings, found)
         return
-    lines = _differences(ledger.settings, settings)
+    lines = _differences(store.settings, settings)
     for name, value in found.items():
         explained = any(line.startswith((f"{name}.", f"study.{name}:")) for line in lines)
-        if ledger.fingerprints.get(name) != value and not explained:
-            lines += _packages(ledger.settings, settings) if name == "words" else [_CHANGED[name]]
+        if store.fingerprints.get(name) != value and not explained:
+            told = {"words": _packages, "task": _data}.get(name)
+            lines += (told(store.settings, settings) if told else []) or [_CHANGED[name]]
     if lines:
         raise StudyError(
             "the record there is of another study",
-            place="\n".join([str(ledger.place), *lines]),
+            place="\n".join([str(store.place), *lines]),
             advice="give this one a name of its own (--name), or go back to what the record was started with",
         )
     asked = budget.parse(settings["study"]["budget"])
     # Hours that are over are no mistake: a study that is done is started again, and has nothing to do.
-    standing = Standing(ledger.rows)
-    spent = asked.spent(standing.kinds["searched"], standing.spent_epochs(settings["training"]["epochs"]), hours=0.0)
+    state = SearchState(store.trials)
+    spent = asked.spent(state.kinds["searched"], state.spent_epochs(settings["training"]["epochs"]), hours=0.0)
     if spent > asked.amount:
         has = f"{spent:g} architectures" if asked.unit == "trainings" else f"spent {spent:g} {asked.unit}"
         limit = f"{asked.amount:g}" if asked.unit == "trainings" else str(asked)
         raise StudyError(
             f"the record has {has}, more than the budget of {limit}",
-            place=str(ledger.place),
+            place=str(store.place),
             advice=f"give a budget of {budget.Budget(spent, asked.unit).text} or more (--budget), or another --name",
         )
     # The reference point stays: hypervolumes of one record are comparable.
-    settings = {**settings, "reference_point": ledger.settings["reference_point"]}
-    if ledger.settings != settings:
-        ledger.extend(settings)
+    settings = {**settings, "reference_point": store.settings["reference_point"]}
+    if store.settings != settings:
+        store.extend(settings)
 
 
 def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -113,7 +117,23 @@ def _packages(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     gone = [f"words: {name} ({', '.join(before[name])}) is not installed here" for name in before if name not in now]
     come = [f"words: {name} ({', '.join(now[name])}) was not installed then" for name in now if name not in before]
     lines = gone + come
-    return lines or [_CHANGED["words"]]
+    return lines
+
+
+def _data(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Why images differ, one line a reason: keys of `[data]`, and the images themselves."""
+    before, now = old.get("data"), new.get("data")
+    if not before or not now:
+        return []
+    lines = [
+        f"data.{key}: {before.get(key)} in the record, {now[key]} here"
+        for key in now
+        if key not in CHANGEABLE["data"] and before.get(key) != now[key]
+    ]
+    lines += [f"data: {line}" for line in changes(Path(old["task"]["stored"]), Path(new["task"]["stored"]))]
+    if old["task"]["description"] != new["task"]["description"]:
+        lines.append(f"data: {old['task']['description']} in the record, {new['task']['description']} here")
+    return lines
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

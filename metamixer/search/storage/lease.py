@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import RecordError
+from metamixer.search import processes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -49,7 +48,7 @@ class Lease:
         self._owner = {
             "host": platform.node(),
             "pid": os.getpid(),
-            "process_started": process_started(os.getpid()),
+            "process_started": processes.started(os.getpid()),
             "token": uuid.uuid4().hex,
         }
         self._stop = threading.Event()
@@ -170,23 +169,6 @@ class Lease:
         return all(held.get(key) == value for key, value in self._owner.items())
 
 
-def process_started(pid: int) -> str | None:
-    """When a process of this host started, in the words of the system; None where there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        if Path("/proc/self/stat").exists():
-            return None
-    else:
-        # The name in parentheses may hold blanks; the start time is field 22, the state field 3.
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    if platform.system() == "Windows":
-        return "unknown" if pid == os.getpid() else None
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
-
-
 def immediate(engine: Engine) -> Engine:
     """Make SQLite's transactions take the write lock when they begin, so that what they read stays true."""
     from sqlalchemy import event
@@ -204,7 +186,7 @@ def _alive(held: dict[str, Any], now: float) -> bool:
     fresh = now - held["renewed"] < STALE_SECONDS
     if held["host"] != platform.node() or platform.system() == "Windows":
         return fresh
-    return process_started(held["pid"]) == held["process_started"]
+    return processes.started(held["pid"]) == held["process_started"]
 
 
 def _now(db: Connection) -> float:

@@ -1,4 +1,4 @@
-"""Rows in Optuna's tables, each written in one transaction of a few statements.
+"""Trials in Optuna's tables, each written in one transaction of a few statements.
 
 Optuna's own `add_trial` asks the database four times for every parameter, and its `tell` is a transaction beside that
 of the attributes. What stands in the tables afterwards is the same: Optuna and its dashboard read it.
@@ -21,7 +21,7 @@ _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "runnin
 
 
 def number_to_id(db: Connection, study: int, number: int) -> int | None:
-    """The trial of a row's number, if it stands there."""
+    """The id of the trial of a number, if it stands there."""
     from optuna.storages._rdb.models import TrialModel
     from sqlalchemy import select
 
@@ -33,17 +33,17 @@ def number_to_id(db: Connection, study: int, number: int) -> int | None:
 def insert(
     db: Connection,
     study: int,
-    row: Trial,
+    trial: Trial,
     values: dict[str, Any],
     distributions: dict[str, BaseDistribution],
     notes: dict[str, Any],
 ) -> int:
-    """Write a new row with its parameters; returns its trial.
+    """Write a new trial with its parameters; returns its id.
 
     Args:
         db: A connection in a transaction.
         study: The study's number in the database.
-        row: The row; its number must be the next.
+        trial: The trial; its number must be the next.
         values: Parameters by name.
         distributions: Their domains.
         notes: What the sampler wants to keep, Optuna's system attributes.
@@ -56,70 +56,70 @@ def insert(
     trials: Any = models.TrialModel.__table__
     added = db.execute(
         into(trials).values(
-            number=row.number,
+            number=trial.number,
             study_id=study,
-            state=_STATES[row.state],
+            state=_STATES[trial.state],
             datetime_start=now,
-            datetime_complete=now if row.finished else None,
+            datetime_complete=now if trial.finished else None,
         )
     )
     key = added.inserted_primary_key
     assert key is not None  # one row, one key
-    trial = int(key[0])
+    trial_id = int(key[0])
     parameters = [
         {
-            "trial_id": trial,
+            "trial_id": trial_id,
             "param_name": name,
             "param_value": distributions[name].to_internal_repr(value),
             "distribution_json": distribution_to_json(distributions[name]),
         }
         for name, value in values.items()
     ]
-    written = [(models.TrialUserAttributeModel, "trial", document(row))]
+    written = [(models.TrialUserAttributeModel, "trial", document(trial))]
     written += [(models.TrialSystemAttributeModel, key, value) for key, value in notes.items()]
     if parameters:
         db.execute(into(models.TrialParamModel.__table__), parameters)
     for model, key, value in written:
-        db.execute(into(model.__table__).values(trial_id=trial, key=key, value_json=json.dumps(value)))
-    _insert_values(db, trial, row)
-    return trial
+        db.execute(into(model.__table__).values(trial_id=trial_id, key=key, value_json=json.dumps(value)))
+    _insert_values(db, trial_id, trial)
+    return trial_id
 
 
-def rewrite(db: Connection, trial: int, row: Trial) -> None:
-    """Write a row's document anew."""
+def rewrite(db: Connection, trial_id: int, trial: Trial) -> None:
+    """Write a trial's document anew."""
     from optuna.storages._rdb.models import TrialUserAttributeModel
     from sqlalchemy import update
 
     notes: Any = TrialUserAttributeModel.__table__
-    mine = (notes.c.trial_id == trial) & (notes.c.key == "trial")
-    db.execute(update(notes).where(mine).values(value_json=json.dumps(document(row))))
+    mine = (notes.c.trial_id == trial_id) & (notes.c.key == "trial")
+    db.execute(update(notes).where(mine).values(value_json=json.dumps(document(trial))))
 
 
-def finish(db: Connection, trial: int, row: Trial) -> None:
-    """Write what Optuna sees of a row's end: its state and, if complete, accuracy and FLOPs."""
+def finish(db: Connection, trial_id: int, trial: Trial) -> None:
+    """Write what Optuna sees of a trial's end: its state and, if complete, accuracy and FLOPs."""
     from optuna.storages._rdb.models import TrialModel
     from sqlalchemy import update
 
     trials: Any = TrialModel.__table__
-    mine = (trials.c.trial_id == trial) & (trials.c.state == "RUNNING")
-    ended = update(trials).where(mine).values(state=_STATES[row.state], datetime_complete=datetime.now())
+    mine = (trials.c.trial_id == trial_id) & (trials.c.state == "RUNNING")
+    ended = update(trials).where(mine).values(state=_STATES[trial.state], datetime_complete=datetime.now())
     if db.execute(ended).rowcount:  # none where the answer to an earlier try was lost
-        _insert_values(db, trial, row)
+        _insert_values(db, trial_id, trial)
 
 
-def document(row: Trial) -> dict[str, Any]:
-    """What is written of a row, beside its number and state."""
-    return {name: getattr(row, name) for name in record.FIELDS}
+def document(trial: Trial) -> dict[str, Any]:
+    """What is written of a trial, beside its number and state."""
+    return {name: getattr(trial, name) for name in record.FIELDS}
 
 
-def _insert_values(db: Connection, trial: int, row: Trial) -> None:
+def _insert_values(db: Connection, trial_id: int, trial: Trial) -> None:
     from optuna.storages._rdb.models import TrialValueModel
     from sqlalchemy import insert as into
 
-    if row.values is None:
+    if trial.values is None:
         return
     both = [
-        {"trial_id": trial, "objective": objective, "value": value, "value_type": "FINITE"}
-        for objective, value in enumerate(row.values)
+        {"trial_id": trial_id, "objective": objective, "value": value, "value_type": "FINITE"}
+        for objective, value in enumerate(trial.values)
     ]
     db.execute(into(TrialValueModel.__table__), both)

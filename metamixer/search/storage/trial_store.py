@@ -1,7 +1,7 @@
 """Writing a study's record: one Optuna study, in a SQLite file or in a database, opened by the driver alone.
 
-A row is written whole when it is added (one transaction), and once more when its trial ends. Nothing else is kept:
-`Ledger.rows` is what a driver that starts again reads back. A database that goes away is waited for.
+A trial is written whole when it is added (one transaction), and once more when it ends. Nothing else is kept:
+`TrialStore.trials` is what a driver that starts again reads back. A database that goes away is waited for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from metamixer import record
 from metamixer.errors import RecordError
 from metamixer.record import Trial
 from metamixer.record.location import ARGUMENTS, Storage
-from metamixer.search.storage import lease, tables
+from metamixer.search.storage import lease, schema, tables
 from metamixer.search.storage.lease import Lease, immediate
 
 if TYPE_CHECKING:
@@ -41,18 +41,18 @@ OBJECTIVES = ("accuracy", "flops")
 
 @dataclass(frozen=True)
 class Parameters:
-    """What Optuna's samplers see of a row: values by choice name, their domains, and the sampler's own notes."""
+    """What Optuna's samplers see of a trial: values by choice name, their domains, and the sampler's own notes."""
 
     values: dict[str, int | str] = field(default_factory=dict)
     distributions: dict[str, BaseDistribution] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-class Ledger:
+class TrialStore:
     """The open record of one study.
 
     Attributes:
-        rows: All rows, by number; a row's number is its place.
+        trials: All trials, by number; a trial's number is its place.
         settings: The configuration the study was started with, see `metamixer.record.reading.settings`.
         resumed: Whether the record was there before.
         clean: Whether the driver before ended as it meant to (False after a kill).
@@ -94,12 +94,15 @@ class Ledger:
                     study.set_user_attr("settings", settings)
                 notes = study.user_attrs
                 self.settings, self.fingerprints = notes["settings"], notes["fingerprints"]
+                record.check_format(self.settings, self.place)
                 self.references: dict[str, float] = notes.get("references", {})
                 trials = study.get_trials(deepcopy=False)
             except BaseException:
                 self.close()
                 raise
-        self.rows = [record.to_trial(t.number, record.STATES[t.state.name], t.user_attrs.get("trial")) for t in trials]
+        self.trials = [
+            record.to_trial(t.number, record.STATES[t.state.name], t.user_attrs.get("trial")) for t in trials
+        ]
         self._ids = {trial.number: trial._trial_id for trial in trials}
         self._parameters = {
             trial.number: Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
@@ -119,41 +122,41 @@ class Ledger:
             self._leasing.dispose()
 
     def parameters(self, number: int) -> Parameters:
-        """What a row was added with."""
+        """What a trial was added with."""
         return self._parameters[number]
 
-    def add(self, row: Trial, parameters: Parameters | None = None) -> Trial:
-        """Append a row in its state; its number is given here."""
+    def add(self, trial: Trial, parameters: Parameters | None = None) -> Trial:
+        """Append a trial in its state; its number is given here."""
         parameters = parameters or Parameters()
-        row = replace(row, number=len(self.rows))
+        trial = replace(trial, number=len(self.trials))
 
         def write(db: Connection, again: bool) -> int:
             if again:
                 # The connection may have gone between the server's commit and its answer.
-                there = tables.number_to_id(db, self._study, row.number)
+                there = tables.number_to_id(db, self._study, trial.number)
                 if there is not None:
                     return there
-            return tables.insert(db, self._study, row, parameters.values, parameters.distributions, parameters.notes)
+            return tables.insert(db, self._study, trial, parameters.values, parameters.distributions, parameters.notes)
 
-        self._ids[row.number] = self._write(write)
-        self._parameters[row.number] = parameters
-        self.rows.append(row)
-        return row
+        self._ids[trial.number] = self._write(write)
+        self._parameters[trial.number] = parameters
+        self.trials.append(trial)
+        return trial
 
-    def finish(self, row: Trial) -> None:
-        """Write a running row's final content and state; accuracy and FLOPs become Optuna's values if complete."""
+    def finish(self, trial: Trial) -> None:
+        """Write a running trial's final content and state; accuracy and FLOPs become Optuna's values if complete."""
 
         def write(db: Connection, again: bool) -> None:
-            tables.rewrite(db, self._ids[row.number], row)
-            tables.finish(db, self._ids[row.number], row)
+            tables.rewrite(db, self._ids[trial.number], trial)
+            tables.finish(db, self._ids[trial.number], trial)
 
         self._write(write)
-        self.rows[row.number] = row
+        self.trials[trial.number] = trial
 
-    def rewrite(self, row: Trial) -> None:
-        """Write the document of a row that is still running."""
-        self._write(lambda db, again: tables.rewrite(db, self._ids[row.number], row))
-        self.rows[row.number] = replace(row, state="running")
+    def rewrite(self, trial: Trial) -> None:
+        """Write the document of a trial that is still running."""
+        self._write(lambda db, again: tables.rewrite(db, self._ids[trial.number], trial))
+        self.trials[trial.number] = replace(trial, state="running")
 
     def set_references(self, accuracies: dict[str, float]) -> None:
         """Store the accuracies of reference classifiers on the same arrays."""
@@ -161,7 +164,7 @@ class Ledger:
         self._note("references", accuracies)
 
     def restart(self, settings: dict[str, Any], fingerprints: dict[str, str]) -> None:
-        """Begin anew as another study; only for a record without rows."""
+        """Begin anew as another study; only for a record without trials."""
         self.fingerprints = fingerprints
         self._note("fingerprints", fingerprints)
         self.set_references({})
@@ -270,7 +273,7 @@ def _sqlite(file: Path) -> RDBStorage:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "studies" not in tables:
         raise record.not_a_record(Storage(file=file))
-    storage = _made(f"sqlite:///{file}", {"connect_args": {"timeout": LOCK_SECONDS}})
+    storage = _made(Storage(file=file), f"sqlite:///{file}", {"connect_args": {"timeout": LOCK_SECONDS}})
     storage.engine.dispose()
     event.listen(storage.engine, "connect", _set_synchronous)
     return storage
@@ -279,20 +282,23 @@ def _sqlite(file: Path) -> RDBStorage:
 def _server(place: Storage) -> RDBStorage:
     """A database server. Connections are looked at before they are used: an idle one may have been closed."""
     place.engine().dispose()  # says what is wrong with the URL, or which driver is missing
-    return _made(place.address(), {"connect_args": ARGUMENTS, "pool_pre_ping": True})
+    return _made(place, place.address(), {"connect_args": ARGUMENTS, "pool_pre_ping": True})
 
 
-def _made(url: str, options: dict[str, Any]) -> RDBStorage:
+def _made(place: Storage, url: str, options: dict[str, Any]) -> RDBStorage:
     """Optuna's storage with its tables, which another driver may be making at the same moment."""
-    import optuna
     from optuna.exceptions import StorageInternalError
+    from sqlalchemy import create_engine
     from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    schema.check(create_engine(url, poolclass=NullPool, connect_args=options["connect_args"]), place)
 
     for left in reversed(range(MAKING_TRIES)):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return optuna.storages.RDBStorage(url, engine_kwargs=options)
+            storage = _tables(url, options)
+            schema.check_installed(storage.engine)
+            return storage
         except (SQLAlchemyError, StorageInternalError) as error:
             half_made = any(
                 isinstance(e, IntegrityError) or "already exists" in str(e) for e in (error, error.__cause__)
@@ -301,6 +307,19 @@ def _made(url: str, options: dict[str, Any]) -> RDBStorage:
                 raise
             time.sleep(0.1)
     raise AssertionError("the last try returns or raises")
+
+
+def _tables(url: str, options: dict[str, Any]) -> RDBStorage:
+    import optuna
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return optuna.storages.RDBStorage(url, engine_kwargs=options)
+    except RuntimeError as error:
+        if "version" in str(error):
+            schema.check_installed()  # it says that the tables, whose revision was seen, are not its own
+        raise
 
 
 def _engine(place: Storage) -> Engine:
@@ -337,5 +356,5 @@ def _trouble(place: Storage, error: Exception) -> RecordError:
 
 
 def running(sentence: str, key: str, cost: dict[str, int], **more: Any) -> Trial:
-    """A row that is about to be trained."""
+    """A trial that is about to be trained."""
     return Trial(number=-1, state="running", sentence=sentence, key=key, cost=cost, started=time.time(), **more)

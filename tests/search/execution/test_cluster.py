@@ -9,19 +9,21 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from metamixer import record
 from metamixer.errors import ResourceError, StudyError
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
+from metamixer.search.execution.dispatcher import Placement
 from metamixer.search.execution.ray_session import folder
 from metamixer.search.study import Study
 from metamixer.training import weights
 
-pytestmark = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+pytestmark = pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 Load = Callable[..., Study]
 
 
@@ -90,25 +92,18 @@ def test_trials_share_gpus_by_fractions(load: Load, cluster: Any, toy_folder: Pa
     ("threads", "gpus", "fits"), [(1, 0.0, 6), (2, 0.0, 3), (1, 0.5, 6), (1, 0.6, 3), (3, 0.5, 0), (1, 2.0, 0)]
 )
 def test_room_is_counted_node_by_node(threads: int, gpus: float, fits: int) -> None:
-    class Cluster:
-        def nodes(self) -> list[dict[str, Any]]:
-            alive = [{"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}} for _ in range(3)]
-            return [*alive, {"Alive": False, "Resources": {"CPU": 64.0}}, {"Alive": True, "Resources": {}}]
-
-    class Driver:
-        workers = 1
-        lines: ClassVar[list[str]] = []
-        say = lines.append
-
-    driver: Any = Driver()
+    nodes = [{"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}} for _ in range(3)]
+    nodes += [{"Alive": False, "Resources": {"CPU": 64.0}}, {"Alive": True, "Resources": {}}]
+    lines: list[str] = []
+    some = Placement("ray", None, threads, gpus, "host:1")
     if not fits:
         with pytest.raises(ResourceError, match=rf"no trial of {threads} CPUs and {gpus:g} GPUs fits .* now"):
-            dispatch_ray._room(Cluster(), driver, None, threads, gpus, "host:1")
+            dispatcher.capacity(nodes, some, lines.append)
     else:
-        assert dispatch_ray._room(Cluster(), driver, None, threads, gpus, "host:1") == fits == driver.workers
+        assert dispatcher.capacity(nodes, some, lines.append) == fits
     # A cluster may grow.
-    assert dispatch_ray._room(Cluster(), driver, 50, threads, gpus, "host:1") == 50
-    assert driver.lines.pop() == f"the cluster holds {fits} of 50 trials now; the others wait for nodes"
+    assert dispatcher.capacity(nodes, replace(some, workers=50), lines.append) == 50
+    assert lines == [f"the cluster holds {fits} of 50 trials now; the others wait for nodes"]
 
 
 def test_real_trainings_get_their_data_from_the_object_store(load: Load, cluster: Any) -> None:
@@ -145,8 +140,8 @@ def test_folders_of_killed_processes_are_deleted_by_the_next(tmp_path: Path) -> 
     """Workers on a cluster have such folders as well as drivers."""
     code = f"""
 import os, signal
-from metamixer.search import cluster
-with cluster.folder({str(tmp_path)!r}) as folder:
+from metamixer.search.execution import ray_session
+with ray_session.folder({str(tmp_path)!r}) as folder:
     (folder / "weights").touch()
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -15,7 +15,7 @@ import toys
 
 from metamixer import record
 from metamixer.errors import ResourceError
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
 from metamixer.search.study import Study
 
 BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "faults.py"
@@ -49,7 +49,7 @@ def test_twenty_drivers_killed_in_a_chain_change_nothing() -> None:
     }
 
 
-@pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+@pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 def test_five_drivers_and_their_workers_and_nodes_killed_on_ray() -> None:
     found = chain("--rounds", "0", "--ray", "5")
     assert found["wrong"] == []

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 
 from metamixer import record
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
 
 GUIDE = Path(__file__).parents[3] / "docs" / "cluster.md"
 NODES = 2
 
 pytestmark = pytest.mark.skipif(
-    dispatch_ray.unavailable() is not None or shutil.which("bash") is None, reason="no Ray or no bash here"
+    dispatcher.unavailable() is not None or shutil.which("bash") is None, reason="no Ray or no bash here"
 )
 needs_processes = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="what was started could not be found again"

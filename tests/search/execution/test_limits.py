@@ -10,19 +10,20 @@ import toys
 
 from metamixer import record
 from metamixer.errors import ResourceError
+from metamixer.search import processes
+from metamixer.search.execution import dispatcher
 from metamixer.search.execution import limits as memory
-from metamixer.search.execution import ray_tune as dispatch_ray
 from metamixer.search.execution.interrupt import Interrupted
-from metamixer.search.execution.limits import MEGABYTE, held, limited
+from metamixer.search.execution.limits import MEGABYTE, limited
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
 SHORT = ("study.confirm=2", "study.budget=6")
-needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+needs_ray = pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 
 
 def room(megabytes: int) -> float:
-    return held() / MEGABYTE + megabytes
+    return processes.memory() / MEGABYTE + megabytes
 
 
 @pytest.mark.parametrize(("retries", "batch"), [(0, None), (1, 32), (2, 16), (5, 16)])
@@ -85,8 +86,8 @@ def test_a_limit_below_what_a_worker_holds_is_refused(load: Load) -> None:
 def test_a_trial_is_not_interrupted_while_it_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LOOK_SECONDS", 0.01)
     large = threading.Event()
-    now = held()
-    monkeypatch.setattr(memory, "held", lambda: 2 * now if large.is_set() else now)
+    now = processes.memory()
+    monkeypatch.setattr(processes, "memory", lambda: 2 * now if large.is_set() else now)
     done = []
 
     def report(epoch: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ import pytest
 from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import Trial, front
-from metamixer.search.execution import ray_tune as dispatch_ray
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.execution import dispatcher
+from metamixer.search.storage.trial_store import TrialStore
 from metamixer.search.study import Study
 
 RUN = """
@@ -31,7 +31,7 @@ print(outcome.state)
 COMMAND = "import sys; from metamixer.cli import main; sys.exit(main())"
 BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
 
-needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+needs_ray = pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 Load = Callable[..., Study]
 
 
@@ -295,7 +295,9 @@ def test_ray_workers_that_die_or_hang_do_not_stop_the_search(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_FOLDER", str(tmp_path))
-    monkeypatch.setattr(dispatch_ray, "GRACE_SECONDS", 1.0)
+    from metamixer.search.execution import ray_tune
+
+    monkeypatch.setattr(ray_tune, "GRACE_SECONDS", 1.0)
     study = load("search.evaluate=toys:deadly", "search.time_limit=2", "study.budget=10", "study.confirm=1")
     outcome = study.run("ray")
     rows = record.read(study.path)
@@ -314,18 +316,18 @@ def test_what_stops_the_driver_stops_a_search_on_ray(load: Load, monkeypatch: py
     with pytest.raises(StudyError, match="cannot import toys:nothing"):
         load("search.evaluate=toys:nothing", name="unknown").run("ray")
 
-    finish = Ledger.finish
+    finish = TrialStore.finish
 
-    def locked(self: Ledger, row: Trial) -> None:
+    def locked(self: TrialStore, row: Trial) -> None:
         if row.number == 2:
             raise RecordError("the record is locked by another program")
         finish(self, row)
 
-    monkeypatch.setattr(Ledger, "finish", locked)
+    monkeypatch.setattr(TrialStore, "finish", locked)
     study = load("study.confirm=1")
     with pytest.raises(RecordError, match="locked by another program"):
         study.run("ray")
     assert record.read(study.path)[2].state == "running"
-    monkeypatch.setattr(Ledger, "finish", finish)
+    monkeypatch.setattr(TrialStore, "finish", finish)
     assert study.run("inline").trained == 12
     assert_complete(record.read(study.path), budget=12, baselines=0, confirm=1)

@@ -12,7 +12,7 @@ from metamixer.errors import ResourceError, StudyError
 from metamixer.record import Trial, front
 from metamixer.search.execution.interrupt import Interrupted
 from metamixer.search.progress import Lines
-from metamixer.search.storage.trial_store import Ledger, Parameters
+from metamixer.search.storage.trial_store import Parameters, TrialStore
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -97,9 +97,9 @@ def test_stopped_trials_come_and_failed_ones_do_not(load: Load) -> None:
     assert {row.state for row in record.read(warm.path) if row.kind == "imported"} == {"complete"}
 
     halving = (
-        "stopping.rule=halving",
-        "stopping.first=1",
-        "stopping.doubt=0",
+        "pruning.rule=successive-halving",
+        "pruning.first=1",
+        "pruning.margin=0",
         "training.epochs=9",
         "search.sampler=random",
     )
@@ -126,9 +126,9 @@ def test_another_space_knows_what_it_can_derive(load: Load, file: Path) -> None:
     rows = record.read(warm.path)
     earlier = [row for row in rows if row.kind == "imported"]
     assert all((row.cost or {})["macs"] <= 1_000_000 for row in earlier)
-    ledger = Ledger(warm.path / "study.db", {}, {})
-    parameters = [ledger.parameters(row.number) for row in earlier]
-    ledger.close()
+    store = TrialStore(warm.path / "study.db", {}, {})
+    parameters = [store.parameters(row.number) for row in earlier]
+    store.close()
     for row, found in zip(earlier, parameters, strict=True):
         assert bool(found.values) == ("24)" not in row.sentence.partition(">>")[0])
     assert {bool(found.values) for found in parameters} == {True, False}
@@ -141,16 +141,16 @@ def test_a_driver_killed_while_it_takes_over_continues(load: Load, monkeypatch: 
     load(*SHORT, name="first").run("inline")
     straight = load(*SHORT, *WARM, name="straight")
     straight.run("inline")
-    add, added = Ledger.add, 0
+    add, added = TrialStore.add, 0
 
-    def killed(self: Ledger, row: Trial, parameters: Parameters | None = None) -> Trial:
+    def killed(self: TrialStore, row: Trial, parameters: Parameters | None = None) -> Trial:
         nonlocal added
         added += 1
         if added == 5:
             raise Interrupted
         return add(self, row, parameters)
 
-    monkeypatch.setattr(Ledger, "add", killed)
+    monkeypatch.setattr(TrialStore, "add", killed)
     again = load(*SHORT, *WARM, name="again")
     with pytest.raises(Interrupted):
         again.run("inline")

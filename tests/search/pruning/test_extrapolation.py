@@ -11,7 +11,8 @@ from metamixer.language import Space
 from metamixer.record import Trial
 from metamixer.search.configuration import Limits
 from metamixer.search.proposals.proposer import Proposer
-from metamixer.search.pruning.extrapolation import FLOOR, LEAST, lines, predictions
+from metamixer.search.pruning.extrapolation import FLOOR, MIN_TRAININGS, fit, predictions
+from metamixer.search.samplers.sentences import SentenceSampler
 
 
 def rows(number: int, noise: float = 0.0, seeds: int = 1) -> list[Trial]:
@@ -56,7 +57,7 @@ def test_what_is_left_open_and_the_noise_of_seeds_give_the_weight() -> None:
     loose, tight = ([*rows(60, noise, seeds=3), stopped(180, 0.1)] for noise in (0.5, 0.05))
     (_, low), (_, high) = told(loose)[180], told(tight)[180]
     assert 0.02 <= low < high / 2 < 0.5
-    line = lines(tight, [3])[3]
+    line = fit(tight, [3])[3]
     assert line.variance == pytest.approx(0.05**2 + (line.slope * 0.05) ** 2, rel=0.3)
     assert high == pytest.approx(0.05**2 / (0.05**2 + line.variance), rel=0.3)
     alone = told([*rows(20, 0.5), stopped(20, 0.1)])[20]
@@ -64,11 +65,11 @@ def test_what_is_left_open_and_the_noise_of_seeds_give_the_weight() -> None:
 
 
 def test_too_few_say_nothing() -> None:
-    assert told([*rows(LEAST - 1), stopped(30, 0.1)]) == {}
-    assert set(told([*rows(LEAST), stopped(30, 0.1)])) == {30}
+    assert told([*rows(MIN_TRAININGS - 1), stopped(30, 0.1)]) == {}
+    assert set(told([*rows(MIN_TRAININGS), stopped(30, 0.1)])) == {30}
     early = Trial(31, "pruned", "searched", curve=[{"epoch": 1, "validation_accuracy": 0.5}], epochs=1)
     failed = Trial(32, "failed", "searched", curve=early.curve)
-    known = told([*rows(LEAST), early, failed])
+    known = told([*rows(MIN_TRAININGS), early, failed])
     assert set(known) == {31}
 
 
@@ -93,9 +94,9 @@ def test_our_sampler_learns_from_stopped_trials_and_recommends_none() -> None:
         assert proposal.costed is not None
         complete = {"key": proposal.costed.key, "sentence": proposal.sentence, "choices": proposal.choices}
         complete |= {"cost": proposal.costed.cost, "number": number}
-        found.add(Trial(**{**row.__dict__, **complete}), proposal.parameters)
-    assert found._own is not None
-    observed = found._own.observed()
+        found.observe(Trial(**{**row.__dict__, **complete}), proposal.parameters)
+    assert isinstance(found.sampler, SentenceSampler)
+    observed = found.sampler.observations()
     assert [o.eligible for o in observed] == [True] * 8 + [False] * 2
     for early in observed[8:]:
         assert early.values[0] == pytest.approx(0.1, abs=1e-6)

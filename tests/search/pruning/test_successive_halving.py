@@ -18,17 +18,23 @@ import toys
 from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import Trial, front
-from metamixer.search.execution import ray_tune as dispatch_ray
+from metamixer.search.execution import dispatcher
 from metamixer.search.execution.interrupt import Interrupted
 from metamixer.search.progress import Lines
-from metamixer.search.pruning.extrapolation import FLOOR, LEAST, Line, logarithm
-from metamixer.search.pruning.successive_halving import behind, goes_on, rungs
+from metamixer.search.pruning.extrapolation import FLOOR, MIN_TRAININGS, Extrapolation, logarithm
+from metamixer.search.pruning.successive_halving import behind, promoted, rungs
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
 BASELINES = 'baselines.names=["vit_digits", "ffnet_digits"]'
-HALVING = ("stopping.rule=halving", "stopping.first=1", "stopping.doubt=0", "training.epochs=9", "study.budget=18")
-needs_ray = pytest.mark.skipif(dispatch_ray.unavailable() is not None, reason="no Ray here")
+HALVING = (
+    "pruning.rule=successive-halving",
+    "pruning.first=1",
+    "pruning.margin=0",
+    "training.epochs=9",
+    "study.budget=18",
+)
+needs_ray = pytest.mark.skipif(dispatcher.unavailable() is not None, reason="no Ray here")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def test_rungs_lie_a_factor_apart_below_the_full_number(arguments: tuple[int, ..
 def test_the_front_and_one_of_so_many_go_on(count: int, reduction: int) -> None:
     for seed in range(5):
         points = [tuple(point) for point in np.random.default_rng(seed).random((count, 2)).round(1)]
-        on = {i for i in range(count) if goes_on(i, points, reduction)}
+        on = {i for i in range(count) if promoted(i, points, reduction)}
         best = {int(i) for i in front.efficient(points)}
         if count < reduction:
             assert len(on) == count
@@ -70,43 +76,43 @@ def test_a_layer_that_does_not_fit_is_thinned_evenly() -> None:
     # One point dominates nine others that do not dominate each other; four of the ten may go on: it, the most accurate
     # of the others, the cheapest, and the one in the middle.
     points = [(1.0, 1.0), *((0.1 * i, 20.0 + 10.0 * i) for i in range(9))]
-    assert [i for i in range(10) if goes_on(i, points, 3)] == [0, 1, 5, 9]
+    assert [i for i in range(10) if promoted(i, points, 3)] == [0, 1, 5, 9]
     # What is dominated by everything has no place.
-    assert not goes_on(10, [*points, (0.0, 200.0)], 3)
+    assert not promoted(10, [*points, (0.0, 200.0)], 3)
 
 
 def test_only_what_is_behind_by_more_than_the_rung_leaves_open_is_behind() -> None:
-    line = Line(slope=1.0, shift=0.0, variance=0.04)  # a deviation of 0.2 of the logarithm of the error
+    line = Extrapolation(slope=1.0, intercept=0.0, variance=0.04)  # a deviation of 0.2 of the logarithm of the error
 
     def error(ahead: float, by: float) -> float:
         return math.exp(logarithm(ahead) + by) - FLOOR
 
     for by, expected in ((0.29, False), (0.31, True)):
         points = [(0.9, 10.0), (1 - error(0.1, by), 10.0)]
-        assert behind(1, points, [None, None], line, doubt=1.5) is expected
-        assert not behind(0, points, [None, None], line, doubt=1.5)
+        assert behind(1, points, [None, None], line, margin=1.5) is expected
+        assert not behind(0, points, [None, None], line, margin=1.5)
         # A dearer one is nobody's rival, and what one ended with counts, not what it had at the rung.
-        assert not behind(1, [(0.9, 11.0), points[1]], [None, None], line, doubt=1.5)
-        assert behind(1, [(0.5, 10.0), points[1]], [0.9, None], line, doubt=1.5) is expected
-        assert not behind(1, points, [0.5, None], line, doubt=1.5)
+        assert not behind(1, [(0.9, 11.0), points[1]], [None, None], line, margin=1.5)
+        assert behind(1, [(0.5, 10.0), points[1]], [0.9, None], line, margin=1.5) is expected
+        assert not behind(1, points, [0.5, None], line, margin=1.5)
     # Where the rung says nothing of the end, nobody is behind by what it says.
-    flat = Line(slope=0.0, shift=logarithm(0.1), variance=0.04)
-    assert not behind(1, [(0.9, 10.0), (0.2, 10.0)], [None, None], flat, doubt=1.5)
+    flat = Extrapolation(slope=0.0, intercept=logarithm(0.1), variance=0.04)
+    assert not behind(1, [(0.9, 10.0), (0.2, 10.0)], [None, None], flat, margin=1.5)
 
 
 def test_nothing_is_stopped_while_there_is_doubt(load: Load) -> None:
     rows = {}
     for evaluate in ("fast", "crossing"):
-        for doubt in (0, 1.5):
-            options = (f"search.evaluate=toys:{evaluate}", f"stopping.doubt={doubt}", "search.sampler=random")
-            study = load(*HALVING, *options, "study.budget=30", "study.confirm=1", name=f"{evaluate}{doubt}")
+        for margin in (0, 1.5):
+            options = (f"search.evaluate=toys:{evaluate}", f"pruning.margin={margin}", "search.sampler=random")
+            study = load(*HALVING, *options, "study.budget=30", "study.confirm=1", name=f"{evaluate}{margin}")
             study.run("inline")
-            rows[evaluate, doubt] = record.read(study.path)
+            rows[evaluate, margin] = record.read(study.path)
     stopped = {run: [row.number for row in found if row.stopped] for run, found in rows.items()}
     # Trials run one after the other here: those before the first one that is stopped are what a rung is known by.
     for evaluate in ("fast", "crossing"):
-        assert min(stopped[evaluate, 0]) < LEAST <= min(stopped[evaluate, 1.5], default=LEAST)
-    # Flat curves tell the end from the first epoch on; shaken ones leave doubt.
+        assert min(stopped[evaluate, 0]) < MIN_TRAININGS <= min(stopped[evaluate, 1.5], default=MIN_TRAININGS)
+    # Flat curves tell the end from the first epoch on; shaken ones leave margin.
     assert len(stopped["crossing", 1.5]) < len(stopped["fast", 1.5])
     assert len(stopped["crossing", 1.5]) < len(stopped["crossing", 0]) / 2
 
@@ -158,13 +164,13 @@ def told(rows: list[Trial]) -> list[tuple[object, ...]]:
     ]
 
 
-@pytest.mark.parametrize(("brackets", "doubt", "budget"), [(1, 0, 18), (2, 0, 18), (1, 1, 24)])
+@pytest.mark.parametrize(("brackets", "margin", "budget"), [(1, 0, 18), (2, 0, 18), (1, 1, 24)])
 def test_rungs_survive_a_restart(
-    load: Load, monkeypatch: pytest.MonkeyPatch, brackets: int, doubt: int, budget: int
+    load: Load, monkeypatch: pytest.MonkeyPatch, brackets: int, margin: int, budget: int
 ) -> None:
     monkeypatch.setattr(toys, "interrupted", toys.crossing, raising=False)
-    options = [*HALVING, 'search.evaluate="toys:interrupted"', f"stopping.brackets={brackets}"]
-    options += [f"stopping.doubt={doubt}", f"study.budget={budget}"]
+    options = [*HALVING, 'search.evaluate="toys:interrupted"', f"pruning.brackets={brackets}"]
+    options += [f"pruning.margin={margin}", f"study.budget={budget}"]
     straight = load(*options, name="straight")
     straight.run("inline")
     ended = 0
@@ -213,13 +219,13 @@ def test_samplers_go_on_after_stopped_trials(load: Load, sampler: str) -> None:
 
 def test_stopping_may_be_changed_when_a_study_is_continued(load: Load) -> None:
     load(*HALVING, "study.confirm=1").run("inline")
-    more = load(*HALVING, "stopping.rule=none", "study.confirm=1", "study.budget=24")
+    more = load(*HALVING, "pruning.rule=none", "study.confirm=1", "study.budget=24")
     outcome = more.run("inline")
     rows = [row for row in record.read(more.path) if row.kind == "searched"]
     assert outcome.trained == 24
     assert {row.state for row in rows[18:]} == {"complete"}
     with pytest.raises(StudyError, match="unknown rule 'halves'"):
-        load("stopping.rule=halves")
+        load("pruning.rule=halves")
 
 
 @needs_ray

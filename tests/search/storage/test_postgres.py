@@ -16,9 +16,8 @@ from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import location as storage
 from metamixer.record.location import Storage
-from metamixer.search.storage import lease
-from metamixer.search.storage import trial_store as ledger
-from metamixer.search.storage.trial_store import Ledger, Parameters, running
+from metamixer.search.storage import lease, trial_store
+from metamixer.search.storage.trial_store import Parameters, TrialStore, running
 from metamixer.search.study import Study
 
 pytest.importorskip("psycopg", reason="no driver for PostgreSQL: pip install 'metamixer[postgres]'")
@@ -87,18 +86,18 @@ def test_a_record_does_not_move(load: Load, server: Server) -> None:
 def test_rows_come_back_as_they_were_written(place: Storage, tmp_path: Path) -> None:
     from optuna.distributions import CategoricalDistribution
 
-    book = Ledger(place, SETTINGS, {"task": "t"})
+    store = TrialStore(place, SETTINGS, {"task": "t"})
     parameters = Parameters({"a#1": "x"}, {"a#1": CategoricalDistribution(("x", "y"))})
-    row = book.add(running("lin", "k", COST, kind="searched", choices={"a#1": "x"}, seed=5), parameters)
-    book.add(record.Trial(-1, "pruned", "rejected", reason="over", key="o", cost=COST))
-    book.finish(replace(row, state="complete", accuracy=0.5, curve=[{"epoch": 1}], seconds=1.5))
+    row = store.add(running("lin", "k", COST, kind="searched", choices={"a#1": "x"}, seed=5), parameters)
+    store.add(record.Trial(-1, "pruned", "rejected", reason="over", key="o", cost=COST))
+    store.finish(replace(row, state="complete", accuracy=0.5, curve=[{"epoch": 1}], seconds=1.5))
     folder(tmp_path, place)
-    assert record.read(tmp_path) == book.rows
-    book.close()
-    again = Ledger(place, {}, {})
+    assert record.read(tmp_path) == store.trials
+    store.close()
+    again = TrialStore(place, {}, {})
     assert again.clean
     assert again.resumed
-    assert again.rows == book.rows
+    assert again.trials == store.trials
     assert again.parameters(0) == parameters
     again.close()
 
@@ -113,7 +112,7 @@ def test_one_driver_at_a_time(place: Storage) -> None:
 
     def start() -> None:
         try:
-            results.append(Ledger(place, SETTINGS, {}))
+            results.append(TrialStore(place, SETTINGS, {}))
         except RecordError as error:
             results.append(error)
 
@@ -122,24 +121,24 @@ def test_one_driver_at_a_time(place: Storage) -> None:
         thread.start()
     for thread in starts:
         thread.join()
-    books = [found for found in results if isinstance(found, Ledger)]
-    assert len(books) == 1
-    assert all("another search is running" in str(found) for found in results if found is not books[0])
-    books[0].close()
-    Ledger(place, SETTINGS, {}).close()
+    opened = [found for found in results if isinstance(found, TrialStore)]
+    assert len(opened) == 1
+    assert all("another search is running" in str(found) for found in results if found is not opened[0])
+    opened[0].close()
+    TrialStore(place, SETTINGS, {}).close()
 
 
 def test_a_dead_drivers_lease_is_taken_over_and_it_stops_when_it_wakes(
     place: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asleep = Ledger(place, SETTINGS, {})
+    asleep = TrialStore(place, SETTINGS, {})
     asleep._lease._stop.set()  # its host sleeps: nothing renews, and the process is not to be seen from elsewhere
     asleep._lease._thread.join()
     monkeypatch.setattr(lease.platform, "node", lambda: "elsewhere")
     with pytest.raises(RecordError, match=r"process \d+ on .*\n.*\n.*if that host is dead, try again in 2 minutes"):
-        Ledger(place, SETTINGS, {})
+        TrialStore(place, SETTINGS, {})
     monkeypatch.setattr(lease, "STALE_SECONDS", 0.0)
-    second = Ledger(place, SETTINGS, {})
+    second = TrialStore(place, SETTINGS, {})
     assert not second.clean
     with pytest.raises(RecordError, match="took this study over"):
         asleep.add(running("lin", "k", COST, kind="searched"))
@@ -151,7 +150,7 @@ def test_a_dead_drivers_lease_is_taken_over_and_it_stops_when_it_wakes(
 def test_a_driver_that_slept_before_it_wrote_writes_nothing(
     place: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asleep = Ledger(place, SETTINGS, {})
+    asleep = TrialStore(place, SETTINGS, {})
     asleep._lease._stop.set()
     asleep._lease._thread.join()
     check = asleep._lease.check
@@ -162,7 +161,7 @@ def test_a_driver_that_slept_before_it_wrote_writes_nothing(
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr(lease.platform, "node", lambda: "elsewhere")
             elsewhere.setattr(lease, "STALE_SECONDS", 0.0)
-            Ledger(place, SETTINGS, {}).close()
+            TrialStore(place, SETTINGS, {}).close()
 
     monkeypatch.setattr(asleep._lease, "check", sleep)
     with pytest.raises(RecordError, match="another search took this study over"):
@@ -175,7 +174,7 @@ def test_a_driver_that_slept_before_it_wrote_writes_nothing(
 def test_a_server_that_goes_away_is_waited_for(
     place: Storage, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(trial_store, "RETRY_SECONDS", 0.05)
     lines: list[str] = []
 
     def say(line: str) -> None:
@@ -183,30 +182,30 @@ def test_a_server_that_goes_away_is_waited_for(
         if "away" in line:
             server.start()
 
-    book = Ledger(place, SETTINGS, {}, say)
-    first = book.add(running("lin", "a", COST, kind="searched"))
+    store = TrialStore(place, SETTINGS, {}, say)
+    first = store.add(running("lin", "a", COST, kind="searched"))
     server.stop()
-    book.add(running("lin", "b", COST, kind="searched"))
+    store.add(running("lin", "b", COST, kind="searched"))
     server.stop()
-    book.finish(replace(first, state="complete", accuracy=0.5))
+    store.finish(replace(first, state="complete", accuracy=0.5))
     server.stop()
-    book.set_references({"SVM": 0.9})
+    store.set_references({"SVM": 0.9})
     assert [line.partition("; ")[0] for line in lines] == [
         "the record's database is away",
         "the record's database is there again",
     ] * 3
     folder(tmp_path, place)
-    assert record.read(tmp_path) == book.rows
-    assert [row.number for row in book.rows] == [0, 1]
+    assert record.read(tmp_path) == store.trials
+    assert [row.number for row in store.trials] == [0, 1]
 
-    monkeypatch.setattr(ledger, "AWAY_SECONDS", 0.2)
-    book._say = lambda line: None
+    monkeypatch.setattr(trial_store, "AWAY_SECONDS", 0.2)
+    store._say = lambda line: None
     server.stop()
     with pytest.raises(RecordError, match="the record's database cannot be used"):
-        book.add(running("lin", "c", COST, kind="searched"))
+        store.add(running("lin", "c", COST, kind="searched"))
     with pytest.raises(RecordError, match="the record's database cannot be used"):
         record.read(tmp_path)
-    book.close()  # nothing can be given back
+    store.close()  # nothing can be given back
     server.start()
     # This process lives, so to another host the lease looks held until it is stale; here it is our own pid.
     assert len(record.read(tmp_path)) == 2
@@ -218,9 +217,9 @@ def test_an_answer_that_is_lost_writes_nothing_twice(
     """The server commits, and the connection breaks before it says so."""
     import psycopg
 
-    book = Ledger(place, SETTINGS, {})
-    monkeypatch.setattr(ledger, "RETRY_SECONDS", 0.0)
-    dialect = book._storage.engine.dialect
+    store = TrialStore(place, SETTINGS, {})
+    monkeypatch.setattr(trial_store, "RETRY_SECONDS", 0.0)
+    dialect = store._storage.engine.dialect
     commit, lost = dialect.do_commit, [0]
 
     def commit_and_break(connection: psycopg.Connection) -> None:
@@ -230,16 +229,16 @@ def test_an_answer_that_is_lost_writes_nothing_twice(
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
     monkeypatch.setattr(dialect, "do_commit", commit_and_break)
-    first = book.add(running("lin", "a", COST, kind="searched"))
-    book.add(replace(running("lin", "b", COST, kind="rejected"), state="pruned", reason="over the limit"))
-    book.finish(replace(first, state="complete", accuracy=0.5))
-    book.add(running("lin", "c", COST, kind="searched"))
+    first = store.add(running("lin", "a", COST, kind="searched"))
+    store.add(replace(running("lin", "b", COST, kind="rejected"), state="pruned", reason="over the limit"))
+    store.finish(replace(first, state="complete", accuracy=0.5))
+    store.add(running("lin", "c", COST, kind="searched"))
     assert lost[0] == 8  # each of the four was tried twice
     monkeypatch.undo()
     folder(tmp_path, place)
-    assert record.read(tmp_path) == book.rows
-    assert [(row.number, row.state) for row in book.rows] == [(0, "complete"), (1, "pruned"), (2, "running")]
-    book.close()
+    assert record.read(tmp_path) == store.trials
+    assert [(row.number, row.state) for row in store.trials] == [(0, "complete"), (1, "pruned"), (2, "running")]
+    store.close()
     with psycopg.connect(place.url) as db:
         found = db.execute(
             "SELECT t.number, v.value FROM trials t JOIN studies s ON s.study_id = t.study_id AND s.study_name = %s"

@@ -15,9 +15,9 @@ import pytest
 
 from metamixer import record
 from metamixer.errors import RecordError
-from metamixer.search.storage import lease, tables
-from metamixer.search.storage import trial_store as ledger
-from metamixer.search.storage.trial_store import Ledger, Parameters, running
+from metamixer.search import processes
+from metamixer.search.storage import lease, tables, trial_store
+from metamixer.search.storage.trial_store import Parameters, TrialStore, running
 
 SETTINGS = {"study": {"name": "s"}, "reference_point": [0.1, 100.0]}
 COST = {"macs": 10, "params": 2, "elementwise": 3, "activations": 4}
@@ -29,28 +29,28 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def book(path: Path) -> Iterator[Ledger]:
-    opened = Ledger(path, SETTINGS, {"task": "t"})
+def store(path: Path) -> Iterator[TrialStore]:
+    opened = TrialStore(path, SETTINGS, {"task": "t"})
     yield opened
     opened.close()
 
 
-def test_rows_come_back_as_they_were_written(book: Ledger, path: Path) -> None:
+def test_rows_come_back_as_they_were_written(store: TrialStore, path: Path) -> None:
     from optuna.distributions import CategoricalDistribution
 
     parameters = Parameters({"a#1": "x"}, {"a#1": CategoricalDistribution(("x", "y"))}, {"n:generation": 2})
-    row = book.add(running("lin", "k", COST, kind="searched", choices={"a#1": "x"}, seed=5), parameters)
+    row = store.add(running("lin", "k", COST, kind="searched", choices={"a#1": "x"}, seed=5), parameters)
     assert (row.number, row.state) == (0, "running")
-    book.add(record.Trial(-1, "pruned", "rejected", reason="over", key="o", cost=COST))
+    store.add(record.Trial(-1, "pruned", "rejected", reason="over", key="o", cost=COST))
     (path.parent / "weights").mkdir()
     (path.parent / "weights" / "0.safetensors").touch()
     curve = [{"epoch": 1, "validation_accuracy": 0.5}]
     done = replace(row, state="complete", accuracy=0.5, curve=curve, seconds=1.5, weights="weights/0.safetensors")
-    book.finish(done)
-    book.add(running("lin", "k2", COST, kind="searched"))
-    book.finish(replace(book.rows[2], state="failed", reason="nan"))
+    store.finish(done)
+    store.add(running("lin", "k2", COST, kind="searched"))
+    store.finish(replace(store.trials[2], state="failed", reason="nan"))
     found = record.read(path)
-    assert found == book.rows
+    assert found == store.trials
     assert found[0] == done
     assert [r.state for r in found] == ["complete", "pruned", "failed"]
     assert found[0].flops == 20
@@ -58,19 +58,19 @@ def test_rows_come_back_as_they_were_written(book: Ledger, path: Path) -> None:
     assert record.read(path.parent)[0].weights is None
 
 
-def test_optuna_reads_the_same_record(book: Ledger, path: Path) -> None:
+def test_optuna_reads_the_same_record(store: TrialStore, path: Path) -> None:
     import optuna
 
-    row = book.add(running("lin", "k", COST, kind="searched"))
-    book.finish(replace(row, state="complete", accuracy=0.5))
-    book.close()
+    row = store.add(running("lin", "k", COST, kind="searched"))
+    store.finish(replace(row, state="complete", accuracy=0.5))
+    store.close()
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.trials[0].values == [0.5, 20.0]
     assert study.trials[0].user_attrs["trial"]["sentence"] == "lin"
 
 
-def test_the_tables_are_those_that_optuna_writes(book: Ledger, path: Path) -> None:
+def test_the_tables_are_those_that_optuna_writes(store: TrialStore, path: Path) -> None:
     """The same trial, written by Optuna's own add_trial and tell, leaves the same in every table."""
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -81,12 +81,12 @@ def test_the_tables_are_those_that_optuna_writes(book: Ledger, path: Path) -> No
         "b": IntDistribution(1, 9, step=2),
         "c": FloatDistribution(0, 1),
     }
-    row = book.add(
+    row = store.add(
         running("lin", "k", COST, kind="searched", choices={"a": "x"}),
         Parameters(values, domains, {"n:generation": 2}),  # type: ignore[arg-type]
     )
     done = replace(row, state="complete", accuracy=0.5)
-    book.finish(done)
+    store.finish(done)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     study.add_trial(
         optuna.create_trial(
@@ -117,8 +117,8 @@ def test_the_tables_are_those_that_optuna_writes(book: Ledger, path: Path) -> No
 
 
 def test_settings_are_of_the_first_start(path: Path) -> None:
-    Ledger(path, SETTINGS, {"task": "t"}).close()
-    again = Ledger(path, {"study": {"name": "other"}}, {"task": "u"})
+    TrialStore(path, SETTINGS, {"task": "t"}).close()
+    again = TrialStore(path, {"study": {"name": "other"}}, {"task": "u"})
     assert again.resumed
     assert again.clean
     again.set_references({"RBF-SVM": 0.9})
@@ -126,10 +126,10 @@ def test_settings_are_of_the_first_start(path: Path) -> None:
     assert record.settings(path) == {**SETTINGS, "fingerprints": {"task": "t"}, "references": {"RBF-SVM": 0.9}}
 
 
-def test_a_write_ahead_log_and_one_synchronisation_a_checkpoint(book: Ledger, path: Path) -> None:
+def test_a_write_ahead_log_and_one_synchronisation_a_checkpoint(store: TrialStore, path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    with book._storage.engine.connect() as connection:
+    with store._storage.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1
 
 
@@ -145,14 +145,14 @@ def test_a_study_is_loaded_without_heavy_packages() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
-def test_a_running_search_can_be_read(book: Ledger, path: Path) -> None:
+def test_a_running_search_can_be_read(store: TrialStore, path: Path) -> None:
     for i in range(3):
-        book.add(running("lin", f"k{i}", COST, kind="searched"))
+        store.add(running("lin", f"k{i}", COST, kind="searched"))
         assert len(record.read(path)) == i + 1
 
 
 def test_a_read_only_folder_can_be_read(path: Path) -> None:
-    opened = Ledger(path, SETTINGS, {})
+    opened = TrialStore(path, SETTINGS, {})
     opened.add(running("lin", "k", COST, kind="searched"))
     opened.close()
     assert not path.with_name("study.db-wal").exists()
@@ -171,7 +171,7 @@ def test_a_file_that_is_no_record(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(RecordError, match="record"):
-        Ledger(path, SETTINGS, {})
+        TrialStore(path, SETTINGS, {})
     with pytest.raises(RecordError, match="cannot read the record"):
         record.read(path)
     assert path.read_bytes() == content
@@ -182,7 +182,7 @@ def test_somebody_elses_database(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE mine (a)")
     with pytest.raises(RecordError, match="no metamixer study"):
-        Ledger(path, SETTINGS, {})
+        TrialStore(path, SETTINGS, {})
     with pytest.raises(RecordError, match="no metamixer study"):
         record.read(path)
     with pytest.raises(RecordError, match="no record there"):
@@ -190,26 +190,26 @@ def test_somebody_elses_database(path: Path) -> None:
 
 
 def test_a_locked_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "LOCK_SECONDS", 0.1)
-    Ledger(path, SETTINGS, {}).close()
+    monkeypatch.setattr(trial_store, "LOCK_SECONDS", 0.1)
+    TrialStore(path, SETTINGS, {}).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         other.execute("CREATE TABLE mine (a)")
         with pytest.raises(RecordError, match="locked by another program"):
-            Ledger(path, SETTINGS, {})
+            TrialStore(path, SETTINGS, {})
 
 
-def test_a_second_driver_is_refused_and_the_first_goes_on(book: Ledger, path: Path) -> None:
+def test_a_second_driver_is_refused_and_the_first_goes_on(store: TrialStore, path: Path) -> None:
     with pytest.raises(RecordError, match="another search is running on this study"):
-        Ledger(path, SETTINGS, {})
-    book.add(running("lin", "k", COST, kind="searched"))
-    book.close()
-    Ledger(path, SETTINGS, {}).close()
+        TrialStore(path, SETTINGS, {})
+    store.add(running("lin", "k", COST, kind="searched"))
+    store.close()
+    TrialStore(path, SETTINGS, {}).close()
 
 
 def held(path: Path, **by: object) -> None:
-    Ledger(path, SETTINGS, {}).close()
+    TrialStore(path, SETTINGS, {}).close()
     owner = {"host": platform.node(), "pid": 1, "process_started": "x", "token": "t", "renewed": time.time(), **by}
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE study_user_attributes SET value_json = ? WHERE key = 'lease'", (json.dumps(owner),))
@@ -229,10 +229,10 @@ def test_two_drivers_may_make_one_record(path: Path, monkeypatch: pytest.MonkeyP
         stamp(self, revision)
 
     monkeypatch.setattr(_VersionManager, "_set_alembic_revision", late)
-    book = Ledger(path, SETTINGS, {})
+    store = TrialStore(path, SETTINGS, {})
     assert calls == 2
-    assert not book.resumed
-    book.close()
+    assert not store.resumed
+    store.close()
 
 
 @pytest.mark.parametrize(
@@ -245,23 +245,23 @@ def test_two_drivers_may_make_one_record(path: Path, monkeypatch: pytest.MonkeyP
 )
 def test_a_dead_drivers_lease_is_taken_over(path: Path, by: dict[str, object]) -> None:
     held(path, **by)
-    opened = Ledger(path, SETTINGS, {})
+    opened = TrialStore(path, SETTINGS, {})
     assert not opened.clean
     opened.close()
 
 
 @pytest.mark.parametrize(
-    "by", [{"host": "elsewhere"}, {"pid": 1, "process_started": lease.process_started(1), "renewed": 0.0}]
+    "by", [{"host": "elsewhere"}, {"pid": 1, "process_started": processes.started(1), "renewed": 0.0}]
 )
 def test_a_living_drivers_lease_is_not(path: Path, by: dict[str, object]) -> None:
     held(path, **by)
     with pytest.raises(RecordError, match="another search is running"):
-        Ledger(path, SETTINGS, {})
+        TrialStore(path, SETTINGS, {})
 
 
 def test_a_driver_that_lost_its_lease_stops_writing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
-    slept = Ledger(path, SETTINGS, {})
+    slept = TrialStore(path, SETTINGS, {})
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE study_user_attributes SET value_json = replace(value_json, 'token', 'nekot')")
     deadline = time.monotonic() + 60
@@ -275,14 +275,14 @@ def test_a_driver_that_lost_its_lease_stops_writing(path: Path, monkeypatch: pyt
 
 def test_start_times_tell_processes_apart() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = lease.process_started(child.pid)
+    started = processes.started(child.pid)
     assert started is not None
-    assert lease.process_started(child.pid) == started
+    assert processes.started(child.pid) == started
     child.kill()
     deadline = time.monotonic() + 60
-    while lease.process_started(child.pid) is not None and time.monotonic() < deadline:
+    while processes.started(child.pid) is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     # Killed but not yet waited for: its number is still taken.
-    assert lease.process_started(child.pid) is None
+    assert processes.started(child.pid) is None
     child.communicate()
-    assert lease.process_started(child.pid) is None
+    assert processes.started(child.pid) is None
