@@ -30,7 +30,7 @@ export class FrontView {
     this.filter = h("div", { class: "toolbar filters" });
     this.warn = h("div", { class: "warnings" });
     this.lower = h("div", { class: "lower" });
-    this.element = h("div", { class: "front-view" }, h("section", { class: "stage", "aria-label": "Front" }, h("div", { class: "controls" }, this.bar, this.filter, this.warn), this.plot.element, this.lower), this.card.element);
+    this.element = h("div", { class: "front-view" }, h("section", { class: "stage", "aria-label": "Front" }, h("div", { class: "controls" }, h("h1", { class: "quiet" }, "Front"), this.bar, this.filter, this.warn), this.plot.element, this.lower), this.card.element);
     this.build();
   }
 
