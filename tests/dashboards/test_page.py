@@ -163,11 +163,11 @@ def test_by_keyboard_alone_from_opening_to_the_export_of_an_architecture(tab: Ta
     page.keyboard.press("Enter")
     page.wait_for_selector("#pin[aria-pressed=true]")
     tab_to("#table")
-    page.keyboard.press("End")
     page.keyboard.press("Home")
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("c")
-    tab.wait("location.hash.includes('compare')")
+    tab.wait("new URLSearchParams(location.hash.slice(1)).get('compare')?.includes(',')")
     assert len(tab.state()["compare"]) == 2
     tab_to("#card button[aria-label^='Save the Python']")
     with page.expect_download() as saved:
