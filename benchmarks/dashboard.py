@@ -29,7 +29,7 @@ import psutil
 
 from metamixer.record import FORMAT, Trial
 from metamixer.search.storage.tables import document
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 
 PAINT, HOVER, BRUSH, NEWS, POLL, GROWTH, BUSY = 3.0, 0.050, 0.300, 2.0, 200, 1.05, 0.01
 MIXERS = ("att(lin,lin,lin)@h({n}) >> lin", "conv(lin,#{k}) -> gelu -> conv(#{k})", "dw({k})", "lin@T", "avg({k}) - x")
@@ -83,7 +83,7 @@ def write(file: Path, trials: Sequence[Trial]) -> None:
 def generated(folder: Path, n: int) -> Path:
     """A record of n trials."""
     file = folder / f"generated-{n}" / "study.db"
-    Ledger(file, SETTINGS, {}).close()
+    TrialStore(file, SETTINGS, {}).close()
     rng = random.Random(n)
     write(file, [trial(number, rng) for number in range(n)])
     return file
@@ -219,11 +219,11 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for n in arguments.trials:
             found = measured(n, folder, browser)
+            hover, worst = 1e3 * found["hover"], 1e3 * found["worst hover"]
             print(
                 f"{n:>7,} trials: read {found['read']:.2f} s, first paint {found['paint']:.2f} s (sentences after "
-                f"{found['texts']:.2f} s), hover {1e3 * found['hover']:.1f} ms "
-                f"(worst {1e3 * found['worst hover']:.1f}), brush {1e3 * found['brush']:.0f} ms, "
-                f"news {found['news']:.2f} s, poll {found['poll']:.0f} bytes",
+                f"{found['texts']:.2f} s), hover {hover:.1f} ms (worst {worst:.1f}), "
+                f"brush {1e3 * found['brush']:.0f} ms, news {found['news']:.2f} s, poll {found['poll']:.0f} bytes",
                 flush=True,
             )
             missed += [f"{what} at {n:,}" for what, bar in bars.items() if found[what] > bar]

@@ -17,6 +17,8 @@ import { WhyView } from "./views/why.js";
 const POLL = 1000, PATIENCE = 5000; // milliseconds between questions, and when the dashboard is away
 const VIEWS = { front: ["Front", FrontView], runs: ["Runs", RunsView], architecture: ["Architecture", ArchitectureView], compare: ["Compare", CompareView], why: ["Why", WhyView], space: ["Space", SpaceView], atlas: ["Atlas", AtlasView], details: ["Settings", DetailsView] };
 
+const WORKED_OUT = ["why", "space", "atlas"]; // by the server alone: a file has no space to draw from
+
 const source = openSource();
 const loaded = new Map(); // run -> Columns
 const app = {
@@ -71,7 +73,7 @@ function show() {
 function header() {
   const columns = app.columns(), { progress, study } = columns;
   const tabs = `${state.view} ${state.arch !== null} ${state.compare.length}`;
-  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => name !== "architecture" || state.arch !== null || state.view === name).map(([name, [title]]) =>
+  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => (name !== "architecture" || state.arch !== null || state.view === name) && (source.live || !WORKED_OUT.includes(name))).map(([name, [title]]) =>
     h("button", { type: "button", "aria-current": state.view === name ? "page" : null, onclick: () => setState({ view: name }, { push: true }) }, name === "compare" && state.compare.length ? `${title} (${state.compare.length})` : title)));
   shownTabs = tabs;
   const select = byId("run"), names = app.runs.map((run) => run.name);

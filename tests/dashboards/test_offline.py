@@ -15,7 +15,7 @@ from metamixer.dashboards.encode import decoded
 from metamixer.dashboards.offline import write
 from metamixer.errors import RecordError
 from metamixer.record.run import load
-from metamixer.search.storage.trial_store import Ledger
+from metamixer.search.storage.trial_store import TrialStore
 
 from ..report.conftest import BASELINES, SETTINGS
 from .conftest import HOSTILE, Tab
@@ -108,7 +108,7 @@ def test_modules_are_short() -> None:
 
 
 def test_a_run_without_a_trial_has_a_page(tmp_path: Path) -> None:
-    Ledger(tmp_path / "empty" / "study.db", SETTINGS, {}).close()
+    TrialStore(tmp_path / "empty" / "study.db", SETTINGS, {}).close()
     written = write(tmp_path / "empty", tmp_path / "elsewhere" / "page.html")
     assert written == tmp_path / "elsewhere" / "page.html"
     assert written.stat().st_size > 1_000_000
@@ -156,7 +156,7 @@ def test_the_file_does_the_same_with_the_network_blocked(open_tab: Open, file: P
 
 @pytest.mark.browser
 def test_an_empty_run_opens_and_says_so(open_tab: Open, tmp_path: Path) -> None:
-    Ledger(tmp_path / "empty" / "study.db", SETTINGS, {}).close()
+    TrialStore(tmp_path / "empty" / "study.db", SETTINGS, {}).close()
     opened = open_tab(write(tmp_path / "empty").as_uri(), offline=True)
     opened.ready()
     opened.page.wait_for_selector("#table .empty:has-text('No trial yet')")

@@ -42,7 +42,7 @@ function fromServer() {
 }
 
 function fromFile(embedded) {
-  const lacking = async () => { throw Object.assign(new Error("This is not inside the file."), { advice: "Open the run with metamixer dashboard, or write the file with metamixer report --explain." }); };
+  const lacking = async () => { throw Object.assign(new Error("This is not inside the file."), { advice: "Open the run with metamixer dashboard." }); };
   return {
     live: false,
     runs: async () => ({ place: "this file", runs: embedded.runs }),

@@ -5,7 +5,7 @@ import { brief, decimal, h, put, replace } from "./dom.js";
 
 const ROW = 30; // pixels
 const TEXTS = { group: "state", sentence: "sentence", name: "name", reason: "reason", key: "key" };
-const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 62, mean: 84, error: 72, seeds: 58, params: 98 };
+const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 62, mean: 94, error: 72, seeds: 58, params: 98 };
 
 export const columnTitle = (name) => TEXTS[name] ?? MEASURES[name]?.title ?? name.replace(/^.*\//, "");
 export const allColumns = (columns) => [...Object.keys(TEXTS), ...Object.keys(MEASURES).filter((name) => name !== "number"), ...columns.choicesByUse()];
@@ -45,12 +45,12 @@ export class Table {
   constructor(hooks) {
     this.hooks = hooks; // hover(row), pick(row), compare(row), sort(name)
     this.head = h("tr", { role: "row" });
-    this.body = h("tbody", {});
+    this.body = h("tbody", { role: "rowgroup" });
     this.above = h("tr", { class: "space", "aria-hidden": "true" }, h("td", {}));
     this.below = h("tr", { class: "space", "aria-hidden": "true" }, h("td", {}));
     this.widths = h("colgroup", {});
-    this.grid = h("table", { class: "grid", role: "grid", "aria-label": "Trials in the selection" }, this.widths, h("thead", {}, this.head), this.body);
-    this.element = h("div", { class: "window", id: "table", tabindex: 0, role: "region", "aria-label": "Table of the selection: arrows walk, Enter pins, C compares" }, this.grid);
+    this.grid = h("table", { class: "grid", role: "none" }, this.widths, h("thead", { role: "rowgroup" }, this.head), this.body);
+    this.element = h("div", { class: "window", id: "table", tabindex: 0, role: "grid", "aria-label": "Table of the selection: arrows walk, Enter pins, C compares" }, this.grid);
     this.rows = [];
     this.at = 0;
     this.element.addEventListener("scroll", () => requestAnimationFrame(() => this.fill()), { passive: true });
@@ -76,7 +76,7 @@ export class Table {
     const moved = this.rows.indexOf(current);
     this.at = moved >= 0 ? moved : Math.min(this.at, Math.max(0, rows.length - 1));
     this.names = ["number", ...state.columns.filter((name) => name !== "number")];
-    this.grid.setAttribute("aria-rowcount", String(rows.length + 1));
+    this.element.setAttribute("aria-rowcount", String(rows.length + 1));
     put(this.widths, h("col", { style: { width: "34px" } }), this.names.map((name) => h("col", { style: { width: WIDTHS[name] === 0 ? "auto" : `${WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)}px` } })));
     this.grid.style.minWidth = `${34 + this.names.reduce((sum, name) => sum + (WIDTHS[name] === 0 ? 260 : WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)), 0)}px`;
     replace(this.head, h("th", { scope: "col", role: "columnheader" }, h("span", { class: "quiet" }, "compare")), this.names.map((name) => {

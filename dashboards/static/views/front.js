@@ -30,7 +30,7 @@ export class FrontView {
     this.filter = h("div", { class: "toolbar filters" });
     this.warn = h("div", { class: "warnings" });
     this.lower = h("div", { class: "lower" });
-    this.element = h("div", { class: "front-view" }, h("section", { class: "stage", "aria-label": "Front" }, h("div", { class: "controls" }, this.bar, this.filter, this.warn), this.plot.element, this.lower), this.card.element);
+    this.element = h("div", { class: "front-view" }, h("section", { class: "stage", "aria-label": "Front" }, h("div", { class: "controls" }, h("h1", { class: "quiet" }, "Front"), this.bar, this.filter, this.warn), this.plot.element, this.lower), this.card.element);
     this.build();
   }
 
@@ -51,7 +51,8 @@ export class FrontView {
       h("span", { class: "field budget" }, h("label", { for: "budget" }, "budget"), this.budget, this.best));
     this.published = h("label", { class: "check", title: "Systems of the catalogue with their published numbers" }, h("input", { type: "checkbox", id: "published", onchange: (event) => setState({ published: event.target.checked, zoom: null }) }), "published");
     this.exports = this.menu("Export", [["Selection as CSV", () => this.saveRows("csv")], ["Selection as JSON", () => this.saveRows("json")], ["Figure as SVG", () => this.saveFigure("svg")], ["Figure as PNG", () => this.saveFigure("png")]]);
-    this.query = h("input", { type: "search", id: "query", placeholder: "Filter: contains softmax   kernel >= 7   macs < 1M", "aria-label": "Filter", autocomplete: "off", spellcheck: "false", oninput: debounce((event) => setState({ query: event.target.value }), 120) });
+    const later = debounce((text) => { this.typing = false; setState({ query: text }); }, 120);
+    this.query = h("input", { type: "search", id: "query", placeholder: "Filter: contains softmax   kernel >= 7   macs < 1M", "aria-label": "Filter", autocomplete: "off", spellcheck: "false", oninput: (event) => { this.typing = true; later(event.target.value); } });
     this.wrong = h("span", { class: "wrong", role: "alert" });
     this.count = h("output", { class: "count", id: "count" });
     this.chips = GROUPS.map((group, i) => {
@@ -93,7 +94,7 @@ export class FrontView {
     }
     this.bar.querySelector(`input[value="${state.tool}"]`).checked = true;
     this.published.firstChild.checked = state.published;
-    if (document.activeElement !== this.query) this.query.value = state.query;
+    if (!this.typing && document.activeElement !== this.query) this.query.value = state.query;
     this.wrong.textContent = this.selection.error ?? "";
     this.query.setAttribute("aria-invalid", String(Boolean(this.selection.error)));
     const { counts } = this.selection;
@@ -194,7 +195,7 @@ export class FrontView {
   pinBest() { if (this.bestRow !== null) setState({ pin: this.bestRow }); }
 
   narrow(how) {
-    if (how === "reset") { this.query.value = ""; setState({ query: "", ranges: {}, region: null, only: null, without: [], budget: null }); return; }
+    if (how === "reset") { this.typing = false; this.query.value = ""; setState({ query: "", ranges: {}, region: null, only: null, without: [], budget: null }); return; }
     if (how === "keep") setState({ only: [...this.rows], region: null });
     else setState({ without: [...new Set([...state.without, ...this.rows])], region: null });
   }
