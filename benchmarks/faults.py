@@ -110,7 +110,7 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     from optuna.storages import RDBStorage
     from sqlalchemy.engine.default import DefaultDialect
 
-    from metamixer.search import driver, results
+    from metamixer.search.driver import driver, results
     from metamixer.search.samplers.optuna_samplers import RepairingSampler
     from metamixer.search.storage import lease, tables
 

@@ -143,8 +143,8 @@ def run(options: SearchOptions) -> int:
     from metamixer import record
     from metamixer.dashboards.offline import write
     from metamixer.record import front
+    from metamixer.search.driver.progress import view
     from metamixer.search.execution.interrupt import EXIT_CODE
-    from metamixer.search.progress import view
     from metamixer.search.study import Study
 
     study = Study.load(options.study, options.overrides, options.runs, options.name)

@@ -12,7 +12,7 @@ from metamixer import record
 from metamixer.errors import LanguageError, StudyError
 from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.progress import Silent, View
+from metamixer.search.driver.progress import Silent, View
 from metamixer.search.storage import compatibility, provenance
 
 if TYPE_CHECKING:

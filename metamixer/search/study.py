@@ -16,17 +16,17 @@ from metamixer.record import location as storages
 from metamixer.record.location import Storage
 from metamixer.search import callbacks, configuration
 from metamixer.search.configuration import StudyConfig
+from metamixer.search.driver.progress import Silent, View
 from metamixer.search.execution import dispatcher as execution
 from metamixer.search.execution.dispatcher import Dispatcher, Placement
 from metamixer.search.execution.interrupt import Interrupt, Interrupted
 from metamixer.search.preparation import Prepared, prepare
-from metamixer.search.progress import Silent, View
 from metamixer.search.storage import compatibility
 
 if TYPE_CHECKING:
     from metamixer.record import Trial
     from metamixer.search.callbacks import Feed
-    from metamixer.search.driver import Driver
+    from metamixer.search.driver.driver import Driver
     from metamixer.search.storage.trial_store import TrialStore
 
 End = Literal["finished", "interrupted", "exhausted"]
@@ -130,7 +130,7 @@ class Study:
 
     def _search(self, prepared: Prepared, placement: Placement, view: View) -> tuple[list[Trial], End]:
         """The trials of the record when the search has ended, and how it did."""
-        from metamixer.search.driver import Driver
+        from metamixer.search.driver.driver import Driver
         from metamixer.search.proposals import initial_points, warm_start
         from metamixer.search.proposals.proposer import Proposer
         from metamixer.search.storage.trial_store import TrialStore

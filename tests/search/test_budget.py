@@ -8,7 +8,7 @@ from metamixer import record
 from metamixer.errors import StudyError
 from metamixer.search import budget
 from metamixer.search.budget import Budget
-from metamixer.search.progress import Lines
+from metamixer.search.driver.progress import Lines
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]

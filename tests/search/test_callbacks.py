@@ -17,7 +17,7 @@ from metamixer.errors import ResourceError, StudyError
 from metamixer.record import Trial
 from metamixer.search import callbacks, plugins
 from metamixer.search.callbacks import Feed
-from metamixer.search.progress import Lines
+from metamixer.search.driver.progress import Lines
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]

@@ -16,8 +16,8 @@ from metamixer import record
 from metamixer.errors import StudyError, UserError
 from metamixer.language import Space
 from metamixer.record import Trial, front
+from metamixer.search.driver.progress import Lines
 from metamixer.search.execution.interrupt import Interrupt, Interrupted
-from metamixer.search.progress import Lines
 from metamixer.search.proposals.proposer import Proposer
 from metamixer.search.study import Study
 
@@ -162,7 +162,7 @@ def test_failures_are_rows_with_a_reason_and_count(load: Load) -> None:
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("metamixer.search.schedule.PRIOR_REFUSALS", 150)
+    monkeypatch.setattr("metamixer.search.driver.schedule.PRIOR_REFUSALS", 150)
 
 
 @pytest.mark.usefixtures("few_draws")

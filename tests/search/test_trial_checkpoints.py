@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from metamixer import record
-from metamixer.search import driver
+from metamixer.search.driver import driver
 from metamixer.search.study import Study
 from metamixer.training import loop
 from metamixer.training.evaluate import evaluate

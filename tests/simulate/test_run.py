@@ -13,7 +13,7 @@ import pytest
 from metamixer import tasks
 from metamixer.errors import ResourceError, StudyError
 from metamixer.record import Trial
-from metamixer.search.driver import Driver
+from metamixer.search.driver.driver import Driver
 from metamixer.search.execution import inline as dispatch_inline
 from metamixer.search.execution.interrupt import Interrupt
 from metamixer.search.proposals.proposer import Costed, Proposer

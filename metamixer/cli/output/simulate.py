@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from metamixer import resources
-from metamixer.search.progress import duration
+from metamixer.search.driver.progress import duration
 from metamixer.simulate import table as tables
 from metamixer.simulate.compare import Median, median
 from metamixer.simulate.run import Simulated, beginning, run, study

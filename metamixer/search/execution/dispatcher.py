@@ -15,7 +15,7 @@ from metamixer.search.execution import devices
 from metamixer.search.execution.interrupt import Interrupt
 
 if TYPE_CHECKING:
-    from metamixer.search.driver import Driver
+    from metamixer.search.driver.driver import Driver
 
 Dispatcher = Literal["ray", "inline"]
 

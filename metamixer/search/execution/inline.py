@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from metamixer.search.driver import Driver, NoJob
+from metamixer.search.driver.driver import Driver, NoJob
 from metamixer.search.execution.evaluator import resolve, run, versions
 from metamixer.search.execution.interrupt import Interrupt
 

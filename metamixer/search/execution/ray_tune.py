@@ -19,7 +19,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from metamixer import files
-from metamixer.search.driver import Driver, NoJob
+from metamixer.search.driver.driver import Driver, NoJob
 from metamixer.search.execution import ray_worker
 from metamixer.search.execution.interrupt import Interrupt
 from metamixer.search.execution.ray_messages import KEY, Began, Ended, Epoch, Message, Refused

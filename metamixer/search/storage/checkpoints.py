@@ -7,7 +7,7 @@ from pathlib import Path
 
 from metamixer.record import Trial
 from metamixer.search.configuration import Keep
-from metamixer.search.state import SearchState
+from metamixer.search.driver.state import SearchState
 
 
 class Weights:

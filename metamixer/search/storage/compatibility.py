@@ -16,7 +16,7 @@ from metamixer.data.items import changes
 from metamixer.errors import StudyError
 from metamixer.search import budget
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.state import SearchState
+from metamixer.search.driver.state import SearchState
 
 if TYPE_CHECKING:
     from metamixer.language import Space

@@ -16,7 +16,7 @@ from metamixer import record
 from metamixer.errors import ResourceError, StudyError
 from metamixer.language import Space
 from metamixer.record import Trial
-from metamixer.search.progress import Lines
+from metamixer.search.driver.progress import Lines
 from metamixer.search.samplers.registry import SHIPPED
 from metamixer.search.study import Study
 

@@ -10,8 +10,8 @@ import pytest
 from metamixer import record
 from metamixer.errors import ResourceError, StudyError
 from metamixer.record import Trial, front
+from metamixer.search.driver.progress import Lines
 from metamixer.search.execution.interrupt import Interrupted
-from metamixer.search.progress import Lines
 from metamixer.search.storage.trial_store import Parameters, TrialStore
 from metamixer.search.study import Study
 

@@ -18,9 +18,9 @@ import toys
 from metamixer import record
 from metamixer.errors import RecordError, StudyError
 from metamixer.record import Trial, front
+from metamixer.search.driver.progress import Lines
 from metamixer.search.execution import dispatcher
 from metamixer.search.execution.interrupt import Interrupted
-from metamixer.search.progress import Lines
 from metamixer.search.pruning.extrapolation import FLOOR, MIN_TRAININGS, Extrapolation, logarithm
 from metamixer.search.pruning.successive_halving import behind, promoted, rungs
 from metamixer.search.study import Study

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from metamixer.record import Trial
-from metamixer.search import results
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.history import History, Store
-from metamixer.search.progress import Progress, measure
+from metamixer.search.driver import results
+from metamixer.search.driver.history import History, Store
+from metamixer.search.driver.progress import Progress, measure
+from metamixer.search.driver.running import RunningTrials
+from metamixer.search.driver.schedule import Schedule
+from metamixer.search.driver.timing import Clock, Timing
 from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.pruning.successive_halving import SuccessiveHalving
-from metamixer.search.running import RunningTrials
-from metamixer.search.schedule import Schedule
 from metamixer.search.storage.checkpoints import Weights
-from metamixer.search.timing import Clock, Timing
 
 Job = dict[str, Any]
 

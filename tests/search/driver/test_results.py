@@ -7,7 +7,7 @@ import pytest
 
 from metamixer.errors import ResourceError
 from metamixer.record import Trial
-from metamixer.search import results
+from metamixer.search.driver import results
 
 RAN = Trial(
     7,

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from metamixer.record import Trial
-from metamixer.search import progress
-from metamixer.search.progress import Progress
-from metamixer.search.running import Running
+from metamixer.search.driver import progress
+from metamixer.search.driver.progress import Progress
+from metamixer.search.driver.running import Running
 
 EPOCH = {"epoch": 4, "validation_accuracy": 0.81}
 NOW = Progress(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from metamixer.record import Trial, front
-from metamixer.search.state import SearchState
+from metamixer.search.driver.state import SearchState
 
 
 def rows_in_the_making(seed: int) -> list[list[Trial]]:

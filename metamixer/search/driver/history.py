@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from metamixer.record import Trial
-from metamixer.search import results
+from metamixer.search.driver import results
+from metamixer.search.driver.state import SearchState
 from metamixer.search.proposals.proposer import Proposer
-from metamixer.search.state import SearchState
 from metamixer.search.storage.trial_store import Parameters
 
 

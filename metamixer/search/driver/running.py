@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metamixer.record import Trial
-from metamixer.search.timing import Clock
+from metamixer.search.driver.timing import Clock
 
 # A worker that died may have been a victim of chance; a trial that kills twice is the reason.
 MAX_ATTEMPTS = 2

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from metamixer.search.configuration import StudyConfig
-    from metamixer.search.history import History
-    from metamixer.search.running import Running
-    from metamixer.search.schedule import Schedule
-    from metamixer.search.timing import Timing
+    from metamixer.search.driver.history import History
+    from metamixer.search.driver.running import Running
+    from metamixer.search.driver.schedule import Schedule
+    from metamixer.search.driver.timing import Timing
 
 PANEL_SECONDS = 0.5
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from metamixer.record import Trial, front
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.history import History
+from metamixer.search.driver.history import History
+from metamixer.search.driver.timing import Timing
 from metamixer.search.proposals.initial_points import InitialPoint, proposed
 from metamixer.search.proposals.proposer import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer
 from metamixer.search.seeds import derived
 from metamixer.search.storage.trial_store import Parameters, running
-from metamixer.search.timing import Timing
 
 
 class Schedule:

@@ -1,0 +1,1 @@
+"""Running one study: what is next, what runs, how far it is; whoever runs the trials asks and tells it."""
