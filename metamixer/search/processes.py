@@ -21,6 +21,15 @@ def started(pid: int) -> str | None:
         return "unknown"
 
 
+def processor(pid: int) -> float | None:
+    """Seconds of processors that a process has used; None where it does not run, or is not seen."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return float(times.user + times.system)
+
+
 def memory() -> int:
     """Bytes that this process holds in memory."""
     return int(psutil.Process().memory_info().rss)

@@ -107,6 +107,17 @@ def finish(db: Connection, trial_id: int, trial: Trial) -> None:
         _insert_values(db, trial_id, trial)
 
 
+def reopen(db: Connection, trial_id: int, trial: Trial) -> None:
+    """Make a trial that failed a running one again."""
+    from optuna.storages._rdb.models import TrialModel
+    from sqlalchemy import update
+
+    rewrite(db, trial_id, trial)
+    trials: Any = TrialModel.__table__
+    mine = (trials.c.trial_id == trial_id) & (trials.c.state == "FAIL")
+    db.execute(update(trials).where(mine).values(state="RUNNING", datetime_complete=None))
+
+
 def document(trial: Trial) -> dict[str, Any]:
     """What is written of a trial, beside its number and state."""
     return {name: getattr(trial, name) for name in record.FIELDS}

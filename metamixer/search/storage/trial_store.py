@@ -158,6 +158,11 @@ class TrialStore:
         self._write(lambda db, again: tables.rewrite(db, self._ids[trial.number], trial))
         self.trials[trial.number] = replace(trial, state="running")
 
+    def reopen(self, trial: Trial) -> None:
+        """Make a trial that failed a running one again, to be run anew."""
+        self._write(lambda db, again: tables.reopen(db, self._ids[trial.number], trial))
+        self.trials[trial.number] = replace(trial, state="running")
+
     def set_references(self, accuracies: dict[str, float]) -> None:
         """Store the accuracies of reference classifiers on the same arrays."""
         self.references = accuracies
