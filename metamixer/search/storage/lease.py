@@ -155,7 +155,21 @@ class Lease:
         this = select(studies.c.study_id).where(studies.c.study_id == self._study)
         db.execute(this.with_for_update(read=shared))
         found = db.execute(select(notes.c.value_json).where(mine)).scalar_one_or_none()
-        return json.loads(found) if found else None
+        return self._understood(found) if found else None
+
+    def _understood(self, text: str) -> dict[str, Any] | None:
+        """A lease as it is written."""
+        try:
+            held = json.loads(text)
+            if held is None or (isinstance(held["host"] + held["token"], str) and held["renewed"] + held["pid"] >= 0):
+                return held
+        except (ValueError, TypeError, KeyError):
+            pass
+        raise RecordError(
+            "the record does not say whether a search runs on it: its lease is damaged",
+            place=self.place,
+            advice="see that none runs, then delete the attribute `lease` in its table study_user_attributes",
+        )
 
     @property
     def _note(self) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from metamixer import record
 from metamixer.errors import RecordError
-from metamixer.record import Trial
+from metamixer.record import Trial, checked, reading
 from metamixer.record.location import ARGUMENTS, Storage
 from metamixer.search.storage import lease, schema, tables
 from metamixer.search.storage.lease import Lease, immediate
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
     from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ LOCK_SECONDS = 10.0
 AWAY_SECONDS, RETRY_SECONDS = 600.0, 2.0
 # Each time that making the tables fails, another driver has made some; there are a dozen.
 MAKING_TRIES = 20
+# What Optuna and this module raise when a record holds what they never wrote.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 OBJECTIVES = ("accuracy", "flops")
 
 
@@ -81,7 +84,10 @@ class TrialStore:
         self.place = place if isinstance(place, Storage) else Storage(file=Path(place))
         self._say, self._wait = say, wait
         with self._speaking():
-            self._storage, study = _open(self.place)
+            try:
+                self._storage, study = _open(self.place)
+            except _UNREADABLE as error:
+                raise reading.damaged(self.place, str(error)) from None
             self._study = self._storage.get_study_id_from_name(study.study_name)
             self._leasing = immediate(_engine(self.place))
             self._lease = Lease(self._leasing, self._study, str(self.place))
@@ -93,16 +99,17 @@ class TrialStore:
                     study.set_user_attr("fingerprints", fingerprints)
                     study.set_user_attr("settings", settings)
                 notes = study.user_attrs
-                self.settings, self.fingerprints = notes["settings"], notes["fingerprints"]
+                self.settings, self.fingerprints = notes["settings"], checked.texts(notes.get("fingerprints"))
                 record.check_format(self.settings, self.place)
-                self.references: dict[str, float] = notes.get("references", {})
+                self.references = checked.accuracies(notes.get("references"))
                 trials = study.get_trials(deepcopy=False)
+                self.trials = _read(trials)
+            except _UNREADABLE as error:
+                self.close()
+                raise reading.damaged(self.place, str(error)) from None
             except BaseException:
                 self.close()
                 raise
-        self.trials = [
-            record.to_trial(t.number, record.STATES[t.state.name], t.user_attrs.get("trial")) for t in trials
-        ]
         self._ids = {trial.number: trial._trial_id for trial in trials}
         self._parameters = {
             trial.number: Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
@@ -235,6 +242,18 @@ class TrialStore:
             yield
         except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
             raise _trouble(self.place, error) from error
+
+
+def _read(trials: list[FrozenTrial]) -> list[Trial]:
+    """The trials that Optuna has read.
+
+    Raises:
+        ValueError: One is damaged, or missing.
+    """
+    for number, trial in enumerate(trials):
+        if trial.number != number:
+            raise ValueError(f"trial {number} is missing")
+    return [record.to_trial(t.number, record.STATES[t.state.name], t.user_attrs.get("trial")) for t in trials]
 
 
 def _open(place: Storage) -> tuple[RDBStorage, Study]:
