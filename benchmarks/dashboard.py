@@ -55,7 +55,8 @@ def trial(number: int, rng: random.Random) -> Trial:
     choices: dict[str, int | str] = {f"network/block[{i}]/mixer#{i}": rng.choice(MIXERS) for i in range(depth)}
     return Trial(
         number, state, "searched", reason=None if state == "complete" else f"{state} for some reason",
-        sentence=sentence, key=f"{number:064x}", choices={"network#1": width, "network#2": kernel, **choices}, cost=cost,
+        sentence=sentence, key=f"{number:064x}", choices={"network#1": width, "network#2": kernel, **choices},
+        cost=cost,
         accuracy=top if state == "complete" else None, loss=2 - top, curve=curve, seed=number, epochs=5,
         seconds=rng.uniform(5, 50), started=1.7e9 + number,
     )  # fmt: skip
@@ -126,7 +127,8 @@ BRUSHES = """async () => {
     return axis.type === "log" ? 10 ** value : value; });
   for (let i = 0; i < 7; i++) {
     const begun = performance.now();
-    chart.emit("plotly_selected", { range: { x: between(xaxis, 0.1 + i / 50, 0.6), y: between(yaxis, 0.2, 0.9 - i / 50) } });
+    const x = between(xaxis, 0.1 + i / 50, 0.6), y = between(yaxis, 0.2, 0.9 - i / 50);
+    chart.emit("plotly_selected", { range: { x, y } });
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     times.push(performance.now() - begun);
   }
@@ -219,8 +221,8 @@ def main() -> int:
             found = measured(n, folder, browser)
             print(
                 f"{n:>7,} trials: read {found['read']:.2f} s, first paint {found['paint']:.2f} s (sentences after "
-                f"{found['texts']:.2f} s), hover {1e3 * found['hover']:.1f} ms (worst {1e3 * found['worst hover']:.1f}), "
-                f"brush {1e3 * found['brush']:.0f} ms, news {found['news']:.2f} s, poll {found['poll']:.0f} bytes",
+                f"{found['texts']:.2f} s), hover {1e3 * found['hover']:.1f} ms "
+                f"(worst {1e3 * found['worst hover']:.1f}), brush {1e3 * found['brush']:.0f} ms, news {found['news']:.2f} s, poll {found['poll']:.0f} bytes",
                 flush=True,
             )
             missed += [f"{what} at {n:,}" for what, bar in bars.items() if found[what] > bar]

@@ -111,7 +111,7 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     from sqlalchemy.engine.default import DefaultDialect
 
     from metamixer.search import driver, results
-    from metamixer.search.samplers import Repairing
+    from metamixer.search.samplers.optuna_samplers import RepairingSampler
     from metamixer.search.storage import lease, tables
 
     if inline:  # renewals end with commits, too; through Ray only those of rows are counted
@@ -125,7 +125,7 @@ def _set_points(point: str, count: int, inline: bool) -> None:
     _wrap(RDBStorage, "set_study_user_attr", at("created, without settings"), None)
     _wrap(lease, "_now", None, at("lease read, not written"))
     _wrap(optuna.Study, "ask", None, at("asked, nothing suggested"))
-    _wrap(Repairing, "sample_independent", None, at("suggested a part"))
+    _wrap(RepairingSampler, "sample_independent", None, at("suggested a part"))
     _wrap(tables, "_insert_values", at("a row half written"), None)
     _wrap(DefaultDialect, "do_commit", at("before a commit"), at("after a commit"))
     _wrap(tables, "finish", at("result written, state not"), None)
@@ -268,7 +268,7 @@ def told(rows: list[Any]) -> list[tuple[Any, ...]]:
         "accuracy",
         "seed",
         "replicate_of",
-        "replicate",
+        "seed_index",
     )
     return [tuple(getattr(row, field) for field in fields) for row in rows]
 

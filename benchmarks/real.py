@@ -126,7 +126,7 @@ def search(options: argparse.Namespace, name: str, budget: int | str, settings: 
 
 def run_pair(options: argparse.Namespace, pair: int) -> None:
     """The three searches of a pair."""
-    begin = f"search.start={json.dumps(starts(options.study, options.set, pair))}"
+    begin = f"search.initial_points={json.dumps(starts(options.study, options.set, pair))}"
     for arm, settings in ARMS.items():
         budget = options.budget if arm == RIVAL else options.ours or options.budget
         search(options, folder(pair, arm), budget, (f"study.seed={pair}", begin, *settings))
@@ -143,7 +143,7 @@ def run_fresh(options: argparse.Namespace, pair: int) -> None:
     if (options.runs / name / "study.db").is_file():
         there = [row for row in record.read(options.runs / name) if row.kind == "searched"]
         sentences = {row.key or "": row.sentence for row in there} | sentences
-    named = f"search.start={json.dumps(list(sentences.values()))}"
+    named = f"search.initial_points={json.dumps(list(sentences.values()))}"
     settings = ("search.sampler=random", "pruning.rule=none", f"study.seeds={SEEDS}", f"study.seed={FRESH + pair}")
     search(options, name, len(sentences), (*settings, named))
 
@@ -223,7 +223,7 @@ def followed(options: argparse.Namespace, pair: int, arm: str) -> tuple[list[Ste
     proposer = Proposer(space, task, config.limits, search.sampler, STARTS, 0, reference=reference)
 
     def recommended(row: Trial) -> Iterable[int]:
-        proposer.beside(row)
+        proposer.observe(row)
         return proposer.recommend() or ()
 
     return steps(rows, recommended), rows

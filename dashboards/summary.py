@@ -34,7 +34,8 @@ def described(name: str, place: Storage, attributes: Mapping[str, Any]) -> dict[
     same["search"].pop("workers", None)
     return {
         "name": name,
-        "place": str(place),
+        # Not the whole path: the file of the page is given to others.
+        "place": f"{place.file.parent.name}/{place.file.name}" if place.file is not None else str(place),
         "alive": alive(attributes.get("lease")),
         "group": hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:12],
         "references": attributes.get("references") or {},
@@ -80,7 +81,7 @@ def progress(
     searched = kind == KINDS.index("searched")
     done = searched & np.isin(state, [STATUSES.index("complete"), STATUSES.index("stopped")])
     ours = np.isin(kind, [KINDS.index("searched"), KINDS.index("imported")]) & np.isfinite(means["mean"])
-    failed = searched & (state == STATUSES.index("failed"))
+    failed = state == STATUSES.index("failed")
     running = state == STATUSES.index("running")
     trained, budget = int(done.sum()), study.get("budget")
     best = float(means["mean"][ours].max()) if ours.any() else None

@@ -25,7 +25,7 @@ VIEWS = {
     "architecture": ("view=architecture&arch={member}", ".architecture-view svg.mm-drawing"),
     "compare": ("view=compare&compare=[{member},1]", ".compared svg.mm-drawing"),
     "why": ("view=why&pin={member}", ".why-view table"),
-    "space": ("view=space", ".space-view .histogram"),
+    "space": ("view=space", ".space-view .member"),
     "atlas": ("view=atlas", ".periodic .mixer"),
     "settings": ("view=details", ".details-view dl"),
 }
@@ -73,6 +73,7 @@ def photograph(runs: Path, out: Path, only: list[str]) -> None:
 
 
 def main() -> None:
+    """Run a small search, if none is given, and take a picture of every page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "dashboard")

@@ -38,6 +38,10 @@ class LanguageError(UserError):
     """A sentence cannot be read, or does not fit the shapes it is given."""
 
 
+class InputError(UserError):
+    """A tensor has not the shape that a network was built for."""
+
+
 class SpaceError(UserError):
     """A search space is not well formed: an unknown rule, a rule without a finite derivation, an empty choice."""
 

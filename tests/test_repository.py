@@ -23,7 +23,7 @@ PACKAGE = Path(metamixer.__file__).parent
 def rooms() -> set[str]:
     found = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     found |= {path.stem for path in PACKAGE.glob("*.py")}
-    return found - {"__init__", "cli"}
+    return found - {"__init__", "__main__", "cli"}
 
 
 def files(room: str) -> list[Path]:

@@ -166,7 +166,7 @@ def change_samples(
 ) -> tuple[Floats, Floats]:
     """Changes of accuracy (samples, alternatives) and weights, see `changes` and `differences`.
 
-    The weights (alternatives, trainings) say how much each training's warped error adds to an expected change.
+    The weights (alternatives, trainings) say how much each training's transformed error adds to an expected change.
     """
     flat = [reference, *(one for group in alternatives for one in group)]
     mean, covariance, weights = surrogate.joint(flat)

@@ -1,8 +1,9 @@
 """What a model of the recorded trainings expects of architectures that were not trained, with their joint uncertainty.
 
-The model is the search's own Gaussian process (`metamixer.search.samplers.core.surrogate`): of the warped error, over
-features of the derivation, of the words, and of the costs. Fitting it takes about a second for some hundred trainings.
-The search needs expectations of single architectures; differences between them need their covariance, which is here.
+The model is the search's own Gaussian process (`metamixer.search.samplers.core.gaussian_process`): of the transformed
+error, over features of the derivation, of the words, and of the costs. Fitting it takes about a second for some hundred
+trainings. The search needs expectations of single architectures; differences between them need their covariance, which
+is here.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from scipy.linalg import solve_triangular
 from scipy.sparse import csr_array
 
 from metamixer.search.samplers.core.features import Features
-from metamixer.search.samplers.core.surrogate import JITTER, NOISE, Hyper, Posterior, Warp, fit
+from metamixer.search.samplers.core.gaussian_process import (
+    JITTER,
+    NOISE,
+    GaussianProcess,
+    Hyperparameters,
+    OutcomeTransform,
+    fit,
+)
 
 Floats = NDArray[np.float64]
 
@@ -37,18 +45,18 @@ class Surrogate:
         rows: features of the trainings, one matrix a family.
         columns: of each family, token -> column.
         scales: mean squared distance of each family, which distances are measured in.
-        posterior: the fitted process.
-        targets: warped errors of the trainings.
+        process: the fitted process.
+        targets: transformed errors of the trainings.
     """
 
     rows: tuple[csr_array, ...]
     columns: tuple[dict[Any, int], ...]
     scales: tuple[float, ...]
-    posterior: Posterior
+    process: GaussianProcess
     targets: Floats
 
     def joint(self, queries: Sequence[Features]) -> tuple[Floats, Floats, Floats]:
-        """Means (q) and covariance (q, q) of the warped errors of queries, and weights (q, n) of the trainings.
+        """Means (q) and covariance (q, q) of the transformed errors of queries, and weights (q, n) of the trainings.
 
         Means are ``weights @ targets``: a weight says how much a training tells about a query.
         """
@@ -57,8 +65,8 @@ class Surrogate:
             for family, columns in zip(FAMILIES, self.columns, strict=True)
         )
         cross = self._kernel(rows, self.rows)
-        half = solve_triangular(self.posterior.factor, cross.T, lower=True, check_finite=False)
-        weights = solve_triangular(self.posterior.factor, half, lower=True, trans=1, check_finite=False).T
+        half = solve_triangular(self.process.factor, cross.T, lower=True, check_finite=False)
+        weights = solve_triangular(self.process.factor, half, lower=True, trans=1, check_finite=False).T
         covariance = self._kernel(rows, rows) - half.T @ half
         return weights @ self.targets, covariance, weights
 
@@ -67,7 +75,7 @@ class Surrogate:
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         normal = np.random.default_rng(seed).standard_normal((SAMPLES, len(mean)))
-        return 1.0 - self.posterior.warp.median(mean + normal @ root.T)
+        return 1.0 - self.process.transform.median(mean + normal @ root.T)
 
     def _kernel(self, left: tuple[csr_array, ...], right: tuple[csr_array, ...]) -> Floats:
         origin = [rows[[0]] for rows in self.rows]
@@ -76,7 +84,7 @@ class Surrogate:
             square = _squares(a, b) / scale
             squares.append(square)
             linear.append((_squares(a, o) / scale + _squares(b, o).T / scale - square) / 2)
-        return self.posterior.hyper.kernel(squares, linear)
+        return self.process.hyper.kernel(squares, linear)
 
 
 def fitted(features: Sequence[Features], accuracies: Sequence[Sequence[float]]) -> Surrogate | None:
@@ -97,14 +105,14 @@ def fitted(features: Sequence[Features], accuracies: Sequence[Sequence[float]]) 
     scales = tuple(float(square[above].mean()) or 1.0 for square in squares)
     squares = [square / scale for square, scale in zip(squares, scales, strict=True)]
     errors = np.array([1.0 - float(np.mean(seeds)) for seeds in accuracies])
-    warp = Warp.fitted(errors)
-    targets = warp.forward(errors)
+    transform = OutcomeTransform.fitted(errors)
+    targets = transform.forward(errors)
     shares = np.array([1.0 / len(seeds) for seeds in accuracies])
     some = np.array(_spread(len(features), FITTED))
     inner = [square[np.ix_(some, some)] for square in squares]
-    hyper: Hyper = fit(inner, targets[some], shares[some], _noise(warp, errors, accuracies))
-    posterior = Posterior.on(hyper, warp, squares, targets, shares)
-    return Surrogate(rows, columns, scales, posterior, targets)
+    hyper: Hyperparameters = fit(inner, targets[some], shares[some], _noise(transform, errors, accuracies))
+    process = GaussianProcess.on(hyper, transform, squares, targets, shares)
+    return Surrogate(rows, columns, scales, process, targets)
 
 
 def interval(samples: Floats) -> dict[str, float]:
@@ -123,9 +131,9 @@ def verdict(change: Mapping[str, float]) -> str:
     return "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "undecided"
 
 
-def _noise(warp: Warp, errors: Floats, accuracies: Sequence[Sequence[float]]) -> tuple[float, float]:
+def _noise(transform: OutcomeTransform, errors: Floats, accuracies: Sequence[Sequence[float]]) -> tuple[float, float]:
     """Mean and deviation of the logarithm of the noise variance, by what replicates say."""
-    slopes = warp.slope(errors)
+    slopes = transform.slope(errors)
     several = [i for i, seeds in enumerate(accuracies) if len(seeds) > 1]
     freedom = sum(len(accuracies[i]) - 1 for i in several)
     if not freedom:

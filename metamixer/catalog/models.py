@@ -12,14 +12,16 @@ With timm installed, ``metamixer.catalog.models.register()`` makes the entries k
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from metamixer.catalog.entries import Entry, entries, get
 from metamixer.errors import UserError
 
 if TYPE_CHECKING:
+    from metamixer.compile.features import Features
     from metamixer.compile.model import Model
 
 PREFIX = "metamixer_"
@@ -43,8 +45,14 @@ def create_model(
     in_chans: int | None = None,
     img_size: int | tuple[int, ...] | None = None,
     drop_path_rate: float = 0.0,
-) -> Model:
+    features_only: bool = False,
+    out_indices: Sequence[int] | int | None = None,
+    global_pool: str | None = None,
+) -> Model | Features:
     """A network of the catalogue as a classifier of images ``(B, in_chans, *grid)`` -> ``(B, num_classes)``.
+
+    Images may be smaller than those that the network was designed for, as long as every stage has a token left: weights
+    that meet nothing but padding there are kept.
 
     Args:
         name: of the entry, with or without the prefix that timm's registry shows.
@@ -53,12 +61,17 @@ def create_model(
         in_chans: None for the entry's; the sentence is read anew for another number.
         img_size: length of every axis, or of each; None for the entry's.
         drop_path_rate: stochastic depth while training, at the last residual (0 at the first, linear between).
+        features_only: give the network without read-out, images to a list of maps ``(B, C, *grid')``, one for each
+            resolution, with ``feature_info`` as timm has it.
+        out_indices: of ``features_only``: which resolutions, the finest is 0.
+        global_pool: the read-out that the sentence has, ``avg`` or ``token``; None for whatever it is.
 
     Raises:
         UserError: weights are asked for, or a number makes no sense.
         LanguageError: no entry has this name, or its sentence does not fit the images.
     """
-    from metamixer.compile.model import Model
+    from metamixer.compile.features import Features
+    from metamixer.compile.model import Model, whole
 
     if pretrained:
         raise UserError(f"no weights of {name} are shipped", None, "leave out pretrained=True and train it")
@@ -69,17 +82,35 @@ def create_model(
             None,
             "build its sentence: entry = mm.catalog.get(name); mm.build(entry.sentence, entry.channels, entry.grid)",
         )
-    num_classes = entry.classes if num_classes is None else num_classes
-    in_chans = entry.channels if in_chans is None else in_chans
-    if num_classes < 0 or in_chans < 1:
-        raise UserError(
-            f"num_classes={num_classes}, in_chans={in_chans}", None, "0 or more classes, 1 or more channels"
-        )
-    grid = entry.grid
-    if img_size is not None:
-        grid = (img_size,) * len(grid) if isinstance(img_size, int) else tuple(img_size)
+    num_classes = whole("num_classes", entry.classes if num_classes is None else num_classes, 0)
+    in_chans = whole("in_chans", entry.channels if in_chans is None else in_chans, 1)
+    grid = entry.grid if img_size is None else lengths(img_size, entry)
+    if out_indices is not None and not features_only:
+        raise UserError("out_indices belongs to features_only", None, "write features_only=True too")
     cfg = configuration(entry) | {"num_classes": num_classes, "input_size": (in_chans, *grid)}
-    return Model(entry.sentence, in_chans, grid, num_classes, drop_path_rate, cfg)
+    model = Model(entry.sentence, in_chans, grid, num_classes, drop_path_rate, cfg)
+    if global_pool is not None:
+        model.reset_classifier(num_classes, global_pool)
+    return Features(model, out_indices) if features_only else model
+
+
+def lengths(img_size: Any, entry: Entry) -> tuple[int, ...]:
+    """The grid that an image size means for an entry: one length for every axis, or one for each.
+
+    Raises:
+        UserError: it is no such thing.
+    """
+    axes = len(entry.grid)
+    given = (img_size,) * axes if isinstance(img_size, Integral) else img_size
+    whole = isinstance(given, (tuple, list)) and all(isinstance(n, Integral) and not isinstance(n, bool) for n in given)
+    if not whole or len(given) != axes or min(given) < 1:
+        usual = entry.grid[0] if axes == 1 else entry.grid
+        raise UserError(
+            f"img_size={img_size!r} is no size of an image for {entry.name}",
+            None,
+            f"write whole numbers: one length, or one for each of {axes} axes, such as img_size={usual}",
+        )
+    return tuple(int(n) for n in given)
 
 
 def configuration(entry: Entry) -> dict[str, Any]:
@@ -119,7 +150,7 @@ def register() -> list[str]:
     return names
 
 
-def entry_point(name: str) -> Callable[..., Model]:
+def entry_point(name: str) -> Callable[..., Model | Features]:
     """The function that timm calls for an entry; what it hands over about weights is not needed here."""
 
     def create(
@@ -128,7 +159,7 @@ def entry_point(name: str) -> Callable[..., Model]:
         pretrained_cfg_overlay: Any = None,
         cache_dir: Any = None,
         **arguments: Any,
-    ) -> Model:
+    ) -> Model | Features:
         return create_model(name, pretrained=pretrained, **arguments)
 
     create.__name__ = create.__qualname__ = PREFIX + name

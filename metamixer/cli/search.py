@@ -15,6 +15,7 @@ import typer
 
 from metamixer.cli.program import Json, Overrides, Runs, command
 from metamixer.record import url
+from metamixer.search.samplers import registry
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,10 +58,10 @@ class SearchOptions:
     @property
     def overrides(self) -> list[str]:
         """`section.key=value` of the study: those of `--set`, then those of the options, which win."""
-        from metamixer.search.configuration import override
+        from metamixer.search.overrides import write
 
         given = {key: getattr(self, option) for option, key in _KEYS.items()}
-        return [*self.settings, *(override(key, value) for key, value in given.items() if value is not None)]
+        return [*self.settings, *(write(key, value) for key, value in given.items() if value is not None)]
 
     @property
     def command_line(self) -> str:
@@ -107,7 +108,8 @@ def search(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How to propose: known-cost, evolution, tpe, nsga2, gp, random; by default as the study says.",
+            help=f"How to propose: {', '.join(registry.SHIPPED)}, a plug-in's, or your own as package.module:Class;"
+            " by default as the study says.",
         ),
     ] = None,
     budget: Annotated[

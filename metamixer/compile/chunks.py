@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from metamixer.compile.modules import Env, SourcesOf, Store, put_back
 from metamixer.compile.plan import Path, Plan, chunk
+from metamixer.compile.reads import Env, SourcesOf, put_back
+from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Score
+from metamixer.words.precision import widened
 
 
 class Chunked(nn.Module):
@@ -22,7 +22,7 @@ class Chunked(nn.Module):
     docs/algebra.md#values-first says for which stages it is the same sum.
     """
 
-    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Ties) -> None:
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None
@@ -44,11 +44,12 @@ class Chunked(nn.Module):
             .movedim(3, 1)
             for flat in sources
         )  # (B, heads, chunks, tokens of a chunk, channels of a head)
-        out = self.summed(q * self.match.word.scale(self.match), k, v)
+        out = widened(self.summed, q, k, v).to(v.dtype)
         return put_back(out.flatten(2, 3)[:, :, : score.tokens], score, self.total)
 
     def summed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The sums over values, within chunks and from those before."""
+        q = q * self.match.word.scale(self.match)
         near = (q @ k.mT).tril()
         if self.rates:
             rates = torch.tensor(self.rates, dtype=q.dtype, device=q.device).reshape(-1, 1, 1, 1)

@@ -17,18 +17,28 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from metamixer.compile.affine import of_scaled, plus, plus_x, then_scaled
+from metamixer.compile.affine import (
+    added,
+    composed,
+    of_scaled,
+    plus,
+    plus_scaled,
+    plus_x,
+    then_scaled,
+    unscaled,
+)
 from metamixer.errors import UserError
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.affine import Affine, Scaling, Tensors
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Given
 from metamixer.language.checking.vocabulary import Macro, place_word
-from metamixer.language.syntax.nodes import Node, X, chain, joined, total
+from metamixer.language.syntax.nodes import Node, X, chain, joined, total, word
 from metamixer.language.syntax.printer import text
 
 if TYPE_CHECKING:
-    from metamixer.compile.modules import Network, Share, Weights
+    from metamixer.compile.modules import Network
+    from metamixer.compile.weights import Share, Weights
 
 Path = tuple[int, ...]
 Held = Mapping[Path, "Weights | Share"]
@@ -87,7 +97,8 @@ def fuse(net: Network) -> Network:
     t = net.typed
     whole = _Walk(net.store.weights).piece(t, (), {})
     like = next(net.parameters(), torch.empty(0))
-    fused = Network(parse(text(whole.node)).typed(t.x.channels, t.x.grid, t.further), net.store.counted).to(like)
+    sentence = parse(text(whole.node))
+    fused = Network(sentence.typed(t.x.channels, t.x.grid, t.further, t.context.lenient), net.store.counted).to(like)
     given = list(dict(whole.weights).values())
     owners = dict.fromkeys(_owners(fused.typed, (), {}))
     with torch.no_grad():
@@ -199,23 +210,27 @@ def _with_match(kid: Piece, a: Affine) -> Piece:
     return replace(kid, weights=((object(), tensors), *kid.weights[1:]), match=a)
 
 
+def scaled(scaling: Scaling, channels: int) -> Piece | None:
+    """A scaling of x as a piece; None where writing it would take more numbers than it has."""
+    if scaling.rows != channels:
+        return None
+
+    def tensors() -> dict[str, Any]:
+        scale, shift = scaling.vectors()
+        return {"scale": scale, "shift": shift} if scaling.shifts else {"scale": scale}
+
+    return Piece(word("aff" if scaling.shifts else "scale"), ((object(), tensors),), scaling=scaling)
+
+
 def _sequence(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
-    """A map and the scaling behind it first, then a scaling and the map or read of a bank behind it."""
-    done: list[Piece] = []
-    for kid in kids:
-        fused = then_scaled(done[-1].affine, kid.scaling) if done and done[-1].affine and kid.scaling else None
-        if fused:
-            done[-1] = written(fused, done[-1].source)
-        elif kid.node is not X:
-            done.append(kid)
+    """Each phrase is put together with the one before it, where maps and scalings meet."""
     behind: list[Piece] = []
-    for kid in done:
-        before = behind[-1].scaling if behind else None
-        fused = of_scaled(kid.affine, before) if before and kid.affine else None
-        if before and kid.match and (folded := of_scaled(kid.match, before)):
-            behind[-1] = _with_match(kid, folded)
-        elif fused:
-            behind[-1] = written(fused, kid.source)
+    for part, kid in zip(t.kids, kids, strict=True):
+        if kid.node is X:
+            continue
+        together = _joined(behind[-1], kid, part.x.channels) if behind else None
+        if together:
+            behind[-1] = together
         else:
             behind.append(kid)
     if len(behind) == len(kids):
@@ -225,27 +240,36 @@ def _sequence(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
     return Piece(chain("seq", [kid.node for kid in behind]), tuple(item for kid in behind for item in kid.weights))
 
 
+def _joined(first: Piece, kid: Piece, channels: int) -> Piece | None:
+    """A phrase and the one behind it as one, or None."""
+    if first.affine and kid.scaling and (fused := then_scaled(first.affine, kid.scaling)):
+        return written(fused, first.source)
+    if not first.scaling:
+        return None
+    if kid.affine and (fused := of_scaled(kid.affine, first.scaling)):
+        return written(fused, kid.source)
+    if kid.match and (fused := of_scaled(kid.match, first.scaling)):
+        return _with_match(kid, fused)
+    if kid.scaling and (both := composed(first.scaling, kid.scaling)):
+        return scaled(both, channels)
+    return None
+
+
 def _read(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
     return replace(plain, match=kids[0].match)
 
 
-def _add(signs: str, kids: list[Piece]) -> tuple[str, list[Piece]]:
-    """Terms of a sum with the maps among them, and x itself, put together where they fit."""
+def _add(signs: str, kids: list[Piece], channels: int) -> tuple[str, list[Piece]]:
+    """Terms of a sum with the maps and scalings among them, and x itself, put together where they fit."""
     terms = list(zip(signs, kids, strict=True))
     i = 0
     while i < len(terms):
         sign, kid = terms[i]
         j = i + 1
-        while kid.affine and sign == "+" and j < len(terms):
-            factor = 1 if terms[j][0] == "+" else -1
-            other = terms[j][1]
-            fused = None
-            if other.node is X:
-                fused = plus_x(kid.affine, factor)
-            elif other.affine:
-                fused = plus(kid.affine, other.affine, factor)
+        while sign == "+" and j < len(terms):
+            fused = _term(kid, terms[j][1], 1 if terms[j][0] == "+" else -1, channels)
             if fused:
-                kid = written(fused, kid.source)
+                kid = fused
                 terms[i] = ("+", kid)
                 del terms[j]
                 j = i + 1
@@ -255,17 +279,35 @@ def _add(signs: str, kids: list[Piece]) -> tuple[str, list[Piece]]:
     return "".join(sign for sign, _ in terms), [kid for _, kid in terms]
 
 
+def _term(kid: Piece, other: Piece, sign: int, channels: int) -> Piece | None:
+    """Two terms of a sum as one, or None."""
+    fused = None
+    if kid.affine and other.node is X:
+        fused = plus_x(kid.affine, sign)
+    elif kid.affine and other.affine:
+        fused = plus(kid.affine, other.affine, sign)
+    elif kid.affine and other.scaling:
+        fused = plus_scaled(kid.affine, other.scaling, sign)
+    if fused:
+        return written(fused, kid.source)
+    if kid.scaling and (second := unscaled(kid.scaling.rows) if other.node is X else other.scaling):
+        both = added(kid.scaling, second, sign)
+        return scaled(both, channels) if both else None
+    return None
+
+
 def _sum(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
     signs = "++" if t.word.form == "residual" else t.node.data
     given = [Piece(X), *kids] if t.word.form == "residual" else kids
-    # what is taken away last, as a sum needs it; matrices over tokens before what joins them; x last
+    # what is taken away last, as a sum needs it; matrices over tokens before what joins them; scalings and x last
 
-    def rank(i: int) -> tuple[bool, bool, bool]:
+    def rank(i: int) -> tuple[bool, bool, bool, bool]:
         affine = given[i].affine
-        return signs[i] == "-", given[i].node is X, affine is None or not affine.over_tokens
+        over_tokens = affine is not None and affine.over_tokens
+        return signs[i] == "-", given[i].node is X, given[i].scaling is not None, not over_tokens
 
     order = sorted(range(len(given)), key=rank)
-    signs, terms = _add("".join(signs[i] for i in order), [given[i] for i in order])
+    signs, terms = _add("".join(signs[i] for i in order), [given[i] for i in order], t.out.channels)
     if len(terms) == len(given):
         return plain
     if len(terms) == 1:
@@ -285,6 +327,8 @@ def _at(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
 def _frame(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
     """A frame that only is a scope: what is written for a map of x needs none."""
     inner = kids[0]
+    if inner.scaling and t.word.written(t, (inner.node,)) is inner.node:
+        return inner
     only = inner.affine is not None and inner.affine.of_x and t.word.written(t, (inner.node,)) is inner.node
     return written(inner.affine, inner.source) if inner.affine and only else plain
 

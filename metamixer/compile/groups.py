@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from metamixer.compile.modules import Env, SourcesOf, Store
 from metamixer.compile.plan import Path, Plan
+from metamixer.compile.reads import Env, SourcesOf
+from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Score
 from metamixer.words import supports
@@ -27,7 +26,7 @@ class Grouped(nn.Module):
     back: Tensor
     present: Tensor
 
-    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Mapping[str, Path]) -> None:
+    def __init__(self, t: Typed, chosen: Plan, path: Path, store: Store, ties: Ties) -> None:
         super().__init__()
         assert chosen.match is not None
         assert chosen.sum is not None

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from metamixer.cost.count import Cost, Row, cost
+from metamixer.cost.verify import Verified, verify
 
-__all__ = ["Cost", "Row", "cost"]
+__all__ = ["Cost", "Row", "Verified", "cost", "verify"]

@@ -15,6 +15,8 @@ KINDS = {
     "torchvision": "torchvision:NAME:DIR, a data set of torchvision that lies on disk",
     "python": "python:package.module:function, a function of yours",
 }
+MAX_IMAGES = 10**10
+MAX_MEGABYTES = 1e9
 # What follows the kind in these is a path.
 _PATHS = {"folder", "parquet", "arrays", "hub"}
 
@@ -47,7 +49,7 @@ Pixels = Annotated[int, Field(ge=1, le=4096)]
 class DataSection(BaseModel):
     """Images, from which channels, classes and the arrays of a task follow."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     train: Annotated[Address, Field(description="the images to learn from: " + "; ".join(KINDS.values()))]
     validation: Annotated[
@@ -70,7 +72,8 @@ class DataSection(BaseModel):
         Literal[1, 3] | None, Field(description="1 for grey, 3 for colour; left out: 1 if every image is grey")
     ] = None
     images: Annotated[
-        int | None, Field(ge=2, description="take this many of train, drawn by class and seed; left out: all")
+        int | None,
+        Field(ge=2, le=MAX_IMAGES, description="take this many of train, drawn by class and seed; left out: all"),
     ] = None
     seed: Annotated[int, Field(ge=0, lt=2**32, description="of the splits")] = 0
     broken: Annotated[
@@ -80,7 +83,11 @@ class DataSection(BaseModel):
     label_column: Annotated[str | None, Field(min_length=1, description="of Parquet and Hub data sets")] = None
     memory_limit: Annotated[
         float | None,
-        Field(gt=0, description="megabytes of one part that training holds in memory; of more it reads batches"),
+        Field(
+            gt=0,
+            le=MAX_MEGABYTES,
+            description="megabytes of one part that training holds in memory; of more it reads batches",
+        ),
     ] = None
     name: Annotated[str | None, Field(min_length=1, description="in reports; left out: made from train")] = None
     cache: Annotated[

@@ -244,9 +244,10 @@ class Walk:
             mixes = mixes or here
             if len(value.axes) == len(span):
                 lengths = getattr(kind, "grid", t.out.grid)
-                whole = zip(span, lengths, strict=True)
-                facts.bind(value.axes, tuple(None if n == 1 else 1 if a is None else a.stride for a, n in whole))
-            if here and any(span):
+                axes = zip(span, lengths, strict=True)
+                facts.bind(value.axes, tuple(None if n == 1 else 1 if a is None else a.stride for a, n in axes))
+            whole = word.content or word.sums or t.out.tokens in (1, getattr(kind, "tokens", 1))
+            if here and (any(span) or not whole):  # neighbours, or cells of a coarser grid
                 facts.permutation = False
             # a learned kernel has a form without what comes later; a mean, or a reach over all of an axis, has none
             later = any(axis is None or axis.high > 0 for axis in span) and not (all(span) and word.weights(t))

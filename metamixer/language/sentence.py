@@ -41,13 +41,16 @@ class Sentence:
             longer.cache["begun"] = self.node  # what is known of this one holds for the longer one
         return Sentence(longer)
 
-    def typed(self, channels: int, grid: tuple[int, ...], context: Given = None) -> Typed:
+    def typed(self, channels: int, grid: tuple[int, ...], context: Given = None, lenient: bool = False) -> Typed:
         """The checked tree for an input of ``channels`` channels on ``grid``, and further ones.
+
+        With ``lenient`` it may hold words without an effect on so small a grid: a ready-made network is built for
+        smaller images than it was designed for, while a search should not propose what does nothing.
 
         Raises:
             LanguageError: the sentence does not fit that input, or has choices left.
         """
-        where = start(channels, tuple(grid), context)
+        where = start(channels, tuple(grid), context, lenient)
         try:
             node = self.node
             if node.choices:

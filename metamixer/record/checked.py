@@ -124,10 +124,13 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cost": ("a dict of integers with macs and params", _cost),
     "curve": ("a list of epochs", _curve),
     "seed_index": ("an integer", _integer),
+    "parents": ("a list of integers", lambda value: isinstance(value, (list, tuple)) and all(map(_integer, value))),
     "attempts": ("an integer", _integer),
     "versions": ("a dict of text", _dict_of(_text)),
     "weights": ("a path within the run's folder", _inside),
-    **dict.fromkeys(("reason", "key", "name", "source", "worker", "device", "traceback"), ("text", _optional(_text))),
+    **dict.fromkeys(
+        ("reason", "key", "name", "source", "origin", "worker", "device", "traceback"), ("text", _optional(_text))
+    ),
     **dict.fromkeys(("seed", "replicate_of", "batch", "duplicate_of", "epochs"), ("an integer", _optional(_integer))),
     **dict.fromkeys(
         ("accuracy", "loss", "seconds", "cpu_seconds", "started", "clock"), ("a number", _optional(_number))

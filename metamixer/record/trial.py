@@ -24,8 +24,10 @@ class Trial:
     catalogue, or an initial point's as the study names it. `accuracy` is validation accuracy in 0..1, `loss` validation
     loss, `seconds` the trial's wall time, `cpu_seconds` its processor time, `started` seconds since 1970 (UTC), `clock`
     the seconds that drivers had run, in all their lives, when the trial was written last. `batch` is the batch size it
-    was trained with where that is not the recipe's, for lack of memory. `weights` is a path relative to the record's
-    folder, None when it was not kept.
+    was trained with where that is not the recipe's, for lack of memory. `origin` says how what was proposed was made:
+    `prior` (drawn), `model` (by a sampler's model of all trials), `mutation`, `crossover`, `initial point` (named by
+    the study), or a word of a sampler's own; `parents` are the numbers of the trials that it was made of. `weights` is
+    a path relative to the record's folder, None when it was not kept.
     """
 
     number: int
@@ -57,6 +59,8 @@ class Trial:
     traceback: str | None = None
     weights: str | None = None
     epochs: int | None = None
+    origin: str | None = None
+    parents: tuple[int, ...] = ()
 
     @property
     def flops(self) -> int:
@@ -95,4 +99,5 @@ def to_trial(number: int, state: str, document: dict[str, Any] | None) -> Trial:
     if document is None:
         return Trial(number, state, "rejected", reason="the trial was not written completely")
     checked.trial(number, document)
-    return Trial(number, state, **{name: document[name] for name in FIELDS if name in document})
+    fields = {name: document[name] for name in FIELDS if name in document}
+    return Trial(number, state, **{**fields, "parents": tuple(fields.get("parents", ()))})

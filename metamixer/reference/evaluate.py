@@ -31,9 +31,19 @@ class Network(Protocol):
     @property
     def store(self) -> Store: ...
 
+    def check_inputs(self, x: Tensor, context: Tensor | Mapping[str, Tensor] | None) -> Mapping[str, Tensor]: ...
 
-def evaluate(net: Network, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None) -> Tensor:
-    """See ``metamixer.reference.reference``."""
+
+class Watched(Protocol):
+    """Told of every leaf: the occurrence, its tensors, and what its ``dense`` takes."""
+
+    def __call__(self, t: Typed, w: SimpleNamespace, inputs: tuple[Any, ...]) -> None: ...
+
+
+def evaluate(
+    net: Network, x: Tensor, context: Tensor | Mapping[str, Tensor] | None = None, watch: Watched | None = None
+) -> Tensor:
+    """See ``metamixer.reference.reference``; ``watch`` sees every word with a formula of its own at work."""
     store = net.store.weights
 
     def weights(t: Typed, path: Path) -> SimpleNamespace:
@@ -55,9 +65,12 @@ def evaluate(net: Network, x: Tensor, context: Tensor | Mapping[str, Tensor] | N
             return t.word.run(t, kid, x, env, state, True)
         sources = [kid(i, x, env, None) for i in range(len(t.kids))]
         inputs = (state, *sources) if t.context.kind == "stage" else sources
-        return t.word.dense(t, weights(t, path), *inputs, *(env[name] for name in t.word.needs(t)))
+        taken = (*inputs, *(env[name] for name in t.word.needs(t)))
+        held = weights(t, path)
+        if watch is not None:
+            watch(t, held, taken)
+        return t.word.dense(t, held, *taken)
 
     with torch.no_grad():
-        given = {"ctx": context} if isinstance(context, Tensor) else context or {}
-        env = {name: tensor.double() for name, tensor in given.items()}
+        env = {name: tensor.double() for name, tensor in net.check_inputs(x, context).items()}
         return value(net.typed, (), {}, x.double(), env, None)

@@ -17,15 +17,17 @@ from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from metamixer import resources
 from metamixer.data.section import DataSection, rooted
 from metamixer.errors import ResourceError, StudyError
 from metamixer.record import location as storages
 from metamixer.search import budget as budgets
+from metamixer.search.overrides import apply
+from metamixer.search.samplers import registry
 from metamixer.training.recipe import Recipe
 
-SAMPLERS = ("random", "nsga2", "tpe", "gp", "known-cost", "evolution")
 Keep = Literal["front", "all", "none"]
 
 # Beyond these a number is a slip: no study of this kind needs more, and what follows from it may never end.
@@ -100,14 +102,16 @@ class Limits(_Section):
 class SearchSection(_Section):
     """How proposals are made and where they are trained."""
 
-    sampler: Literal["random", "nsga2", "tpe", "gp", "known-cost", "evolution"] = "known-cost"
+    sampler: Annotated[
+        str, Field(description=f"{', '.join(registry.SHIPPED)}, a plug-in's, or your own as package.module:Class")
+    ] = registry.DEFAULT
     startup: Annotated[
         int,
         Field(
             ge=1, le=budgets.MAX_TRAININGS, description="finished trials before the sampler takes over from prior draws"
         ),
     ] = 12
-    start: Annotated[
+    initial_points: Annotated[
         tuple[str, ...],
         Field(description="what the search begins with: catalogue entries, trials of runs (digits#12), sentences"),
     ] = ()
@@ -139,16 +143,29 @@ class SearchSection(_Section):
         "metamixer.training.evaluate:evaluate"
     )
     callbacks: Annotated[
-        tuple[str, ...], Field(description="where trials are shown too: tensorboard, mlflow, wandb, or your own")
+        tuple[str, ...],
+        Field(
+            description="where trials are shown too: tensorboard, mlflow, wandb, or your own as package.module:Class"
+        ),
     ] = ()
     references: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$", description="accuracies to print beside the best")] = (
         "metamixer.training.reference:reference_accuracies"
     )
 
-    @field_validator("start", mode="before")
+    @field_validator("initial_points", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, value: str) -> str:
+        try:
+            registry.PLUGINS.find(value)
+        except StudyError as error:
+            facts = {"message": error.message, "advice": error.advice}
+            raise PydanticCustomError("unknown_name", "{message}", facts) from None
+        return value
 
     @field_validator("gpus")
     @classmethod
@@ -262,11 +279,8 @@ def parse(document: dict[str, Any], overrides: Sequence[str] = (), text: str = "
 
     Relative paths of data begin at the working directory; `load` has put those of a file beside it.
     """
-    document, given = deepcopy(document), {}
-    for assignment in overrides:
-        path, value = _override(assignment)
-        _put(document, path, value, assignment)
-        given[path] = assignment
+    document = deepcopy(document)
+    given = apply(document, overrides)
     _require_one_task(document, text, file)
     if isinstance(document.get("data"), dict):
         document["data"] = rooted(document["data"], Path.cwd())
@@ -293,36 +307,6 @@ def to_json(config: StudyConfig) -> dict[str, Any]:
     document = config.model_dump(mode="json")
     document["search"]["time_limit"] = config.time_limit
     return document
-
-
-def override(key: str, value: str | int | float) -> str:
-    """An override as `load` takes it: `section.key=value`, whatever characters the value has."""
-    return f"{key}={tomli_w.dumps({'value': value}).partition('=')[2].strip()}"
-
-
-def _override(text: str) -> tuple[tuple[str, ...], Any]:
-    name, equals, value = text.partition("=")
-    path = tuple(part.strip() for part in name.split("."))
-    if not equals or len(path) < 2 or not all(path):
-        raise StudyError(
-            f"cannot read the override {text!r}", place="--set", advice="write section.key=value: training.epochs=3"
-        )
-    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise StudyError(f"the override {text!r} is not a text in UTF-8", place="--set")
-    try:
-        # More than one line could say more than one key.
-        return path, tomllib.loads(f"v = {value}")["v"] if "\n" not in value.strip() else value.strip()
-    except (ValueError, RecursionError):
-        return path, value.strip()
-
-
-def _put(document: dict[str, Any], path: tuple[str, ...], value: Any, override: str) -> None:
-    table = document
-    for part in path[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise StudyError(f"{part} is not a section", place=f"--set {override}")
-    table[path[-1]] = value
 
 
 def _require_one_task(document: dict[str, Any], text: str, file: str) -> None:
@@ -363,6 +347,8 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         near = difflib.get_close_matches(str(first["input"]), known, n=1)
         advice = f"did you mean {near[0]}? " if near else ""
         return StudyError(f"unknown {path[-1]} {_short(first['input'])}", place, advice + f"one of: {', '.join(known)}")
+    if first["type"] == "unknown_name":
+        return StudyError(first["ctx"]["message"], place, first["ctx"]["advice"])
     if path == ("study", "budget"):
         if message.endswith("trains nothing"):
             return StudyError(message, place, "give study.budget (--budget) at least 1")

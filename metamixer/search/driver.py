@@ -20,7 +20,7 @@ from metamixer.search.configuration import StudyConfig
 from metamixer.search.failures import Failures
 from metamixer.search.history import History, Store
 from metamixer.search.progress import Progress, measure
-from metamixer.search.proposals.initial_points import Start
+from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.pruning.successive_halving import SuccessiveHalving
 from metamixer.search.running import RunningTrials
@@ -29,6 +29,8 @@ from metamixer.search.storage.checkpoints import Weights
 from metamixer.search.timing import Clock, Timing
 
 Job = dict[str, Any]
+
+CHECKPOINT_SECONDS = 60.0  # least time between two checkpoints of one trial: short trainings write none
 
 
 class NoJob(Enum):
@@ -65,14 +67,14 @@ class Driver:
         folder: Path,
         say: Callable[[str], None] = lambda line: None,
         clock: Clock = time,
-        starts: Sequence[Start] = (),
+        starts: Sequence[InitialPoint] = (),
     ) -> None:
         self.config = config
         self.folder = folder
         self.say = say
         self.ended = 0
         self.timing = Timing(store.trials, clock)
-        self.task = proposer.task
+        self.task = proposer.space.task
         self._workers = 1
         self._history = History(store, proposer)
         self._running = RunningTrials(clock)
@@ -117,7 +119,12 @@ class Driver:
             "time_limit": self.config.time_limit,
             "memory_limit": self.config.search.memory_limit,
             "weights": str(self._weights.of(trial.number).resolve()) if keep else None,
+            "checkpoint": {"path": str(self._checkpoint(trial.number).resolve()), "seconds": CHECKPOINT_SECONDS},
         }
+
+    def _checkpoint(self, number: int) -> Path:
+        """Where a long training is kept while it runs, so that what is killed goes on."""
+        return self.folder / "checkpoints" / f"{number}.pt"
 
     def _recipe(self, trial: Trial) -> dict[str, Any]:
         recipe = self.config.training.model_dump(mode="json")
@@ -170,6 +177,7 @@ class Driver:
         """
         trial, weights = self._history.trials[number], self._weights.of(number)
         ran, _, seconds = self._running.end(number)
+        self._checkpoint(number).unlink(missing_ok=True)  # of a worker that could not delete it itself
         if result.get("reason") == "out of memory" and self._retry_with_less_memory(trial):
             return
         trial = replace(

@@ -63,13 +63,7 @@ class History:
         if not trial.finished:
             trial = self._take_up(trial)
         self.state.put(trial)
-        parameters = self._store.parameters(number)
-        # An imported trial may lie outside of this space, and then has no parameters that samplers could read.
-        proposed = trial.kind == "searched" or (trial.kind == "imported" and parameters.values)
-        if proposed or (trial.kind == "rejected" and trial.state == "pruned"):
-            self._proposer.add(trial, parameters)
-        else:
-            self._proposer.beside(trial)
+        self._proposer.observe(trial, self._store.parameters(number))
         return trial
 
     def _take_up(self, trial: Trial) -> Trial:
@@ -86,7 +80,7 @@ class History:
         trial = self._store.add(trial, parameters)
         self.state.put(trial)
         if parameters is not None:
-            self._proposer.add(trial, parameters)
+            self._proposer.observe(trial, parameters)
         if not trial.finished and trial.replicate_of is None:
             self.known[trial.key or ""] = trial.number
         return trial
@@ -99,7 +93,4 @@ class History:
         """Write how a running trial ended."""
         self._store.finish(trial)
         self.state.put(trial)
-        if trial.kind == "searched":
-            self._proposer.tell(trial)
-        else:
-            self._proposer.beside(trial)
+        self._proposer.observe(trial)

@@ -14,7 +14,7 @@ from typing import Any
 from metamixer.record import Trial, front
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.history import History
-from metamixer.search.proposals.initial_points import Start, begun
+from metamixer.search.proposals.initial_points import InitialPoint, proposed
 from metamixer.search.proposals.proposer import PRIOR_REFUSALS, SAMPLER_REFUSALS, Costed, Proposal, Proposer
 from metamixer.search.seeds import derived
 from metamixer.search.storage.trial_store import Parameters, running
@@ -45,7 +45,7 @@ class Schedule:
         proposer: Proposer,
         timing: Timing,
         baselines: Mapping[str, Costed],
-        starts: Sequence[Start],
+        starts: Sequence[InitialPoint],
         say: Callable[[str], None],
     ) -> None:
         self.exhausted = False
@@ -57,8 +57,8 @@ class Schedule:
         self._retries: deque[int] = deque()
         self._missing_seeds: list[tuple[int, int]] = []
         self._recommended: list[int] | None = None
-        proposed = begun(history.trials)
-        self._starts = deque(start for start in starts if start.name not in proposed)
+        there = proposed(history.trials)
+        self._starts = deque(start for start in starts if start.name not in there)
         for number in range(len(history.trials)):
             trial = history.adopt(number)
             timing.add(trial)
@@ -73,7 +73,7 @@ class Schedule:
         for name, costed in baselines.items():
             number = self._history.known.get(costed.key)
             if number is None and costed.key in initial:
-                self._say(f"baseline {name} is the starting point {initial[costed.key]}; it is trained once, as that")
+                self._say(f"baseline {name} is the initial point {initial[costed.key]}; it is trained once, as that")
             elif number is not None and self._history.trials[number].searched:
                 self._say(f"baseline {name} is the searched architecture {number}; it is not trained again")
             else:
@@ -159,7 +159,13 @@ class Schedule:
         """The trial of a proposal; one that is refused stands in the record, and None is returned."""
         if proposal.reason is None and proposal.costed is not None:
             return self._add(
-                proposal.costed, kind="searched", choices=proposal.choices, parameters=proposal.parameters, name=name
+                proposal.costed,
+                kind="searched",
+                choices=proposal.choices,
+                parameters=proposal.parameters,
+                name=name,
+                origin=proposal.origin,
+                parents=proposal.parents,
             )
         refused = Trial(
             number=len(self._history.trials),
@@ -172,6 +178,8 @@ class Schedule:
             choices=proposal.choices,
             duplicate_of=proposal.duplicate_of,
             name=name,
+            origin=proposal.origin,
+            parents=proposal.parents,
             started=self._timing.clock.time(),
             clock=self._timing.seconds,
         )

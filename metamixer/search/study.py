@@ -161,10 +161,10 @@ class Study:
         config, space, task, baselines = prepared.config, prepared.space, prepared.task, prepared.baselines
         search, study = config.search, config.study
         shown = callbacks.make(search.callbacks)
-        begun = self._recorded() if search.start or study.warm_start else []
+        begun = self._recorded() if search.initial_points or study.warm_start else []
         imported = warm_start.find(config, prepared.fingerprints, baselines, self.path, begun)
-        proposed = initial_points.begun(begun)
-        starts = initial_points.find(search.start, space, task, config.limits, self.path.parent, proposed)
+        proposed = initial_points.proposed(begun)
+        starts = initial_points.find(search.initial_points, space, task, config.limits, self.path.parent, proposed)
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
             store = TrialStore(self._storage(), prepared.settings, prepared.fingerprints, view.say, interrupt.wait)

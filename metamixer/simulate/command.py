@@ -181,10 +181,15 @@ def about(table: Table) -> list[str]:
     """What is in a table, and how much of it is noise, in lines that its README repeats."""
     within, between = noise(table)
     ratio = f"{between / within:.1f} times as much" if within else "no noise"
+    lines = [
+        f"{table.name}: {len(table.entries):,} architectures of {table.seeds} seeds and {table.epochs} epochs",
+        f"a seed deviates by {within:.4f}, architectures by {between:.4f} ({ratio})",
+    ]
+    if not Scale(table).whole:
+        return [*lines, "no noise ceiling: the front of so few architectures spans no area, and cannot be scored"]
     best = statistics.median(ceiling(table, seed) for seed in range(SEEDS))
     seen = statistics.median(everything(table, seed) for seed in range(SEEDS))
     return [
-        f"{table.name}: {len(table.entries):,} architectures of {table.seeds} seeds and {table.epochs} epochs",
-        f"a seed deviates by {within:.4f}, architectures by {between:.4f} ({ratio})",
+        *lines,
         f"noise ceiling {best:.4f}: a front chosen by all seeds, scored by all but one; chosen by that one: {seen:.4f}",
     ]

@@ -20,8 +20,8 @@ from metamixer.record import Trial
 from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver import Driver, NoJob
-from metamixer.search.proposals import initial_points as starting
-from metamixer.search.proposals.initial_points import Start
+from metamixer.search.proposals import initial_points
+from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.samplers import Parts
 from metamixer.search.storage.trial_store import Parameters
@@ -152,7 +152,7 @@ def run(
         table: What is searched.
         config: See `study`.
         workers: Trials at a time.
-        first: What is trained first, behind what `search.start` names; see `beginning`.
+        first: What is trained first, behind what `search.initial_points` names; see `beginning`.
         repeats: Architectures that were trained are not refused, but trained again on their next seed.
         parts: Of the sampler `known-cost`.
     """
@@ -181,8 +181,8 @@ def run(
         per_second=config.budget.unit == "hours",
     )
     store = MemoryStore({"reference_point": table.header["reference_point"]})
-    starts = starting.find(search.start, space, task, config.limits, Path("runs"), price=price)
-    starts += [Start(entry.key, entry.choices, Costed(entry.sentence, entry.key, entry.cost)) for entry in first]
+    starts = initial_points.find(search.initial_points, space, task, config.limits, Path("runs"), price=price)
+    starts += [InitialPoint(entry.key, entry.choices, Costed(entry.sentence, entry.key, entry.cost)) for entry in first]
     driver = Driver(config, store, proposer, {}, Path(os.devnull), clock=clock, starts=starts)
     trainings: dict[int, Training] = {}
     coming: list[tuple[float, int, int]] = []  # when, which trial, which epoch is over

@@ -16,9 +16,11 @@ from functools import cached_property
 
 import numpy as np
 
+from metamixer.errors import RecordError
 from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial, front
-from metamixer.search.samplers import Parts, Sentences
+from metamixer.search.samplers.protocol import Parts, Setup
+from metamixer.search.samplers.sentences import known_cost
 from metamixer.simulate.run import Simulated, order
 from metamixer.simulate.space import parsed
 from metamixer.simulate.table import Entry, Table
@@ -41,12 +43,23 @@ class Scale:
         return self._hypervolume([(entry.accuracy, entry.flops) for entry in self.table.entries])
 
     def share(self, points: Sequence[tuple[float, float]]) -> float:
-        """Hypervolume of (accuracy, flops) points as a share of the table's own."""
+        """Hypervolume of (accuracy, flops) points as a share of the table's own.
+
+        Raises:
+            RecordError: the table's own front spans no area, as with one or two architectures.
+        """
+        if not self.whole:
+            raise RecordError(
+                f"the front of {self.table.name} spans no area: {len(self.table.entries)} architecture(s)",
+                None,
+                "a table is scored from three architectures on that differ in accuracy and in FLOPs",
+            )
         return self._hypervolume(points) / self.whole
 
     def _hypervolume(self, points: Sequence[tuple[float, float]]) -> float:
         low, high, cheap, dear = self.bounds
-        scaled = [((a - low) / (high - low), (f - cheap) / (dear - cheap)) for a, f in points]
+        better, cost = (high - low) or 1.0, (dear - cheap) or 1.0
+        scaled = [((a - low) / better, (f - cheap) / cost) for a, f in points]
         return hypervolume(scaled, (0.0, 1.0), ACCURACY_FLOPS)
 
 
@@ -141,12 +154,12 @@ def believed(
         parts: Of the model.
     """
     whole = curve(simulated, scale)
-    model = Sentences("known-cost", 0, lambda choose: None, lambda text: parsed(text).node, parts=parts)
+    model = known_cost(Setup(startup=0, parts=parts or Parts()), lambda text: parsed(text).node)
     found = Curve([], [], [], [])
     ended = 0
     for number in after if after is not None else [len(simulated.ends)]:
         for at, _ in simulated.ends[ended:number]:
-            model.see(simulated.trials[at])
+            model.observe(simulated.trials[at])
         ended = number
         seen = [simulated.trials[at] for at, _ in simulated.ends[:number]]
         found.trainings.append(whole.trainings[number - 1])
@@ -186,5 +199,5 @@ def noise(table: Table) -> tuple[float, float]:
     """Pooled standard deviation of seeds, and that of the architectures' means without the noise in them."""
     groups = np.array([[t.accuracy for t in entry.trainings[: table.seeds]] for entry in table.entries])
     within = float(groups.var(axis=1, ddof=1).mean()) if table.seeds > 1 else 0.0
-    between = float(groups.mean(axis=1).var(ddof=1)) - within / table.seeds
+    between = float(groups.mean(axis=1).var(ddof=1)) - within / table.seeds if len(groups) > 1 else 0.0
     return within**0.5, max(0.0, between) ** 0.5

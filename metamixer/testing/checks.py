@@ -29,6 +29,7 @@ FLOAT32, FLOAT64 = 1e-5, 1e-10
 # A gradient below this, relative to the largest of the network, is compared with a difference quotient.
 DEAD = 1e-11
 BATCH = 3
+EXPORTED = (1, 5)  # sizes of a batch on which an exported program is compared with the module
 
 
 class Subject:
@@ -289,13 +290,24 @@ def batch_independent(subject: Subject) -> None:
 
 
 def exports(subject: Subject) -> None:
-    """torch.export takes the module, and the exported program agrees with it."""
+    """torch.export takes the module with a batch of any size, and the exported program agrees with it at 1 and 5."""
     given = subject.given(torch.float32)
-    exported = torch.export.export(subject.net, given).module()
-    with torch.no_grad():
-        found = deviation(exported(*given), subject.net(*given))
-    if found > FLOAT32:
-        raise AssertionError(f"{subject}: the exported program deviates by {found:.1e}")
+    batch = {0: torch.export.Dim("batch")}
+    shapes: dict[str, Any] = {"x": batch}
+    if len(given) > 1:
+        shapes["context"] = dict.fromkeys(given[1], batch)
+    try:
+        exported = torch.export.export(subject.net, given, dynamic_shapes=shapes).module()
+    except torch._dynamo.exc.UserError as error:
+        if "specialized" not in str(error):
+            raise
+        raise AssertionError(f"{subject}: its program holds for a batch of {BATCH} only; len() of a tensor?") from error
+    for rows in EXPORTED:
+        many = tree_map(lambda value, rows=rows: value.repeat(-(-rows // BATCH), *[1] * (value.ndim - 1))[:rows], given)
+        with torch.no_grad():
+            found = deviation(exported(*many), subject.net(*many))
+        if not found <= FLOAT32:
+            raise AssertionError(f"{subject}: the exported program deviates by {found:.1e} on a batch of {rows}")
 
 
 def canonical(subject: Subject) -> None:

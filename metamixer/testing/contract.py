@@ -1,30 +1,16 @@
-"""The base class of contract tests for words."""
+"""The base class of contract tests for words, for pytest."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import ClassVar
 
 import pytest
 
-from metamixer.errors import LanguageError
-from metamixer.language import Field, check, parse
-from metamixer.language.checking.inference import SIGNS
-from metamixer.language.checking.vocabulary import Word, words
-from metamixer.language.syntax.nodes import walk
-from metamixer.testing import checks
+from metamixer.testing import checks, word
 from metamixer.testing.checks import Subject
-
-# a sentence, channels and grid of its input, and the types of further inputs by name
-Example = tuple[str, int, tuple[int, ...]] | tuple[str, int, tuple[int, ...], tuple[tuple[str, Field], ...]]
-
-
-@lru_cache(maxsize=8)
-def _subject(example: Example) -> Subject:
-    text, channels, grid, *further = example
-    return Subject(text, channels, grid, context=dict(*further))
+from metamixer.testing.declared import declared
+from metamixer.testing.word import Example, subject_of
 
 
 class WordContract:
@@ -52,28 +38,25 @@ class WordContract:
 
     @pytest.fixture
     def subject(self, request: pytest.FixtureRequest) -> Subject:
-        return _subject(request.param)
+        return subject_of(request.param)
 
     def test_the_word_is_documented(self) -> None:
-        assert (type(words()[self.word]).__doc__ or "").strip()
+        word.documented(self.word)
 
     def test_every_example_uses_the_word(self) -> None:
-        for sentence, *_ in self.examples:
-            used = {SIGNS.get(node.op) or node.data[0] for node in walk(parse(sentence).node)}
-            assert self.word in used, sentence
+        word.used(self.word, self.examples)
 
     def test_examples_stand_on_every_grid_that_the_word_does(self) -> None:
-        refused = words()[self.word].refuses
-        assert {len(grid) for _, _, grid, *_ in self.examples} == {1, 2, 3} - refused.keys()
-        text, channels, grid, *_ = self.examples[0]
-        for axes, why in refused.items():
-            assert why
-            with pytest.raises(LanguageError, match=re.escape(why)):
-                check(text, channels, (max(grid),) * axes)
+        word.on_every_grid(self.word, self.examples)
 
     def test_what_is_counted_is_said(self) -> None:
-        kind = type(words()[self.word])
-        assert bool(kind.counted) == (kind.macs is not Word.macs)
+        word.counting_said(self.word)
+
+    def test_places_matter_as_declared(self) -> None:
+        word.minds_places(self.word, self.examples)
+
+    def test_it_reads_and_weighs_what_it_declares(self, subject: Subject) -> None:
+        declared(subject, self.word)
 
     def test_printing_and_reading_give_the_sentence_back(self, subject: Subject) -> None:
         checks.round_trip(subject)

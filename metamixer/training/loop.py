@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Limits:
     clock: Callable[[], float] = time.monotonic
 
     def check(self) -> None:
-        """Raises: Failed: the time is over."""
+        """End the training as failed where the time is over."""
         if self.clock() > self.deadline:
             raise Failed("time limit")
 
@@ -161,7 +162,12 @@ def train(
             }
         )
         if keep is not None and epoch < recipe.epochs and time.monotonic() - kept_at >= keep.seconds:
-            checkpoint.save(keep.path, keep.of, {"curve": curve, "learning": learning.state()})
+            try:
+                checkpoint.save(keep.path, keep.of, {"curve": curve, "learning": learning.state()})
+            except OSError as error:
+                # It is a convenience: where it cannot be written, the training is still worth its result.
+                warnings.warn(f"no checkpoint of the training: {error}", stacklevel=1)
+                keep = None
             kept_at = time.monotonic()
         if (yield dict(curve[-1])) and epoch < recipe.epochs:
             return True  # what was stopped early is not kept

@@ -1,7 +1,7 @@
 """Published training settings by name: what `preset` in `[training]` stands for; keys written beside it override it.
 
 Each entry is the part of a published recipe that does not belong to one network. What was left out, and why, stands
-beside it and in docs/training.md.
+beside it.
 """
 
 from __future__ import annotations

@@ -56,7 +56,9 @@ class Recipe(BaseModel):
         default=0.0, ge=0, lt=1, description="decay of the averaged weights that are validated and kept; 0: the last"
     )
     drop_path: float = Field(default=0.0, ge=0, lt=1, description="stochastic depth, at the last residual branch")
-    crop: int = Field(default=0, ge=0, description="pixels that an image is shifted by at most, along each axis")
+    crop: int = Field(
+        default=0, ge=0, le=4096, description="pixels that an image is shifted by at most, along each axis"
+    )
     crop_padding: Literal["zero", "reflect"] = Field(default="zero", description="what a shifted image uncovers")
     resized_crop: float = Field(
         default=0.0, ge=0, le=1, description="smallest share of the area that is cut out and enlarged; 0: no such crop"
@@ -64,7 +66,7 @@ class Recipe(BaseModel):
     flip: Literal["none", "random", "alternate"] = Field(
         default="none", description="left to right: by chance each time, or every other epoch"
     )
-    cutout: int = Field(default=0, ge=0, description="side of a square that is blanked, in pixels")
+    cutout: int = Field(default=0, ge=0, le=4096, description="side of a square that is blanked, in pixels")
     erasing: float = Field(default=0.0, ge=0, le=1, description="chance that a rectangle is filled with noise")
     randaugment: int = Field(default=0, ge=0, le=14, description="RandAugment's operations an image")
     randaugment_magnitude: int = Field(default=9, ge=0, le=30, description="their strength")

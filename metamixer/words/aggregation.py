@@ -9,6 +9,7 @@ from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type
 from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weighing, Weight, aligned, one, register
 from metamixer.words.banks import special, trained
+from metamixer.words.precision import widened
 from metamixer.words.reads import (
     absent,
     flat,
@@ -164,7 +165,7 @@ class Aggregate(Aggregation):
 
     def macs(self, t: Typed) -> int:
         score = t.settings["score"]
-        if all(part.place and part.number == 1 for part in score.parts):
+        if all(gathers(part) and part.number == 1 for part in score.parts):  # one slot taken out: a product of fields
             return 0
         return int(t.out.tokens * score.slots * t.out.channels * (score.heads if t.settings["summed"] else 1))
 
@@ -182,9 +183,15 @@ class Aggregate(Aggregation):
         return self.dense(t, w, state, v, chosen)
 
     def dense(self, t: Typed, w: Any, state: Any, v: Any, chosen: Any = None) -> Any:
+        import torch
+
         score: Score = t.settings["score"]
         heads, summed = score.heads, t.settings["summed"]
         out: Any = 0
+
+        def product(share: Any, values: Any) -> Any:  # coefficients come in float32 where values are halves
+            return (share @ values if score.as_field else widened(torch.matmul, share, values)).to(values.dtype)
+
         for i, (part, share, (value, kind)) in enumerate(
             zip(score.parts, self.shares(t, w, state, chosen), parts_of(v, t.inputs[1]), strict=True)
         ):
@@ -192,17 +199,17 @@ class Aggregate(Aggregation):
                 values = getattr(w, f"values{i}")
                 if not summed and not t.settings["alike"]:
                     values = values.reshape(part.number, heads, -1).transpose(0, 1)
-                out = out + share @ values
+                out = out + product(share, values)
             elif gathers(part):
                 values = taken(value, kind, heads, slots_named(i, part, w, chosen))
                 if not self.macs(t):  # one slot a token: a product
-                    out = out + share * values.squeeze(3)
+                    out = out + (share * values.squeeze(3)).to(values.dtype)
                 elif values.shape[2] == 1 and score.tokens > 1:  # the same slots for all tokens
-                    out = out + share @ values.squeeze(2)
+                    out = out + product(share, values.squeeze(2))
                 else:
-                    out = out + (share.unsqueeze(-2) @ values).squeeze(-2)
+                    out = out + product(share.unsqueeze(-2), values).squeeze(-2)
             else:
-                out = out + share @ heads_split(flat(value, kind), heads)
+                out = out + product(share, heads_split(flat(value, kind), heads))
         out = out.sum(1) if summed else out.transpose(1, 2)
         out = out.reshape(out.shape[0], score.tokens, t.out.channels)
         out = out + w.bias if t.settings["b"] else out

@@ -139,7 +139,7 @@ class Times(Activation):
             if how == "token":
                 index = slots_named(i, own, w, chosen).clamp(min=0)
                 heads = max(share.shape[1], index.shape[1])
-                shape = (len(share), heads, score.tokens)
+                shape = (share.shape[0], heads, score.tokens)
                 share = share.expand(*shape, -1).gather(-1, index.expand(*shape, -1))
             elif how == "cell":
                 share = share[..., getattr(w, f"cell{i}")]

@@ -19,6 +19,7 @@ class Fourier(Plain):
     """
 
     name = "fourier"
+    positional = True  # a permutation, or a shift, of the tokens is another signal
     sources = roles = ("x",)
 
     def spans(self, t: Typed) -> tuple[Spans, ...]:

@@ -10,6 +10,7 @@ from metamixer.language.checking.types import Context, Mismatch, Score, Type
 from metamixer.language.checking.vocabulary import Done, Spans, one, register
 from metamixer.words import supports
 from metamixer.words.activations import Activation
+from metamixer.words.precision import widened
 from metamixer.words.reads import absent, gathers, left_out, needs
 
 
@@ -47,7 +48,7 @@ class Normaliser(Activation):
                 raise Mismatch(f"{self.name}[blk({block})] does not divide {size} slots", f"take a divisor of {size}")
             resolved |= {"scope": None} if block == size else {"scope 0": (block,)}
             size = block
-        if size == 1:
+        if size == 1 and not ctx.lenient:
             raise Mismatch(f"{self.name} over one slot has no effect", "give it more slots or channels, or take it out")
         return Done(out._replace(cut=False) if isinstance(out, Score) else out, resolved)
 
@@ -119,7 +120,7 @@ class L1(Normaliser):
 
     def normalise(self, s: Any) -> Any:
         s = s.masked_fill(s == float("-inf"), 0.0)
-        return s / guarded(s.sum(-1, keepdim=True))
+        return widened(lambda s: s / guarded(s.sum(-1, keepdim=True)), s).to(s.dtype)
 
     def values_first(self, q: Any, k: Any, v: Any) -> Any:
         return q @ (k.mT @ v) / guarded(weighed(q, k))
@@ -168,6 +169,9 @@ class Flow(WholeNormaliser):
     """
 
     name = "flow"
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        return ((None,) * len(t.out.grid),)  # what flows into a token follows from what flows out of all slots
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return "signed" if signs[0] == "signed" else "positive"

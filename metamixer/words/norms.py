@@ -77,6 +77,12 @@ def evaluated(held: Mapping[str, Any], eps: float, i: str = "") -> tuple[Any, An
     return factor, shift + held[f"shift{i}"].double() if f"shift{i}" in held else shift
 
 
+def factors(held: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Factor and shift of a scaling without statistics."""
+    scale = held["scale"].double()
+    return scale, held["shift"].double() if "shift" in held else scale.new_zeros(scale.shape)
+
+
 @register
 class BatchNorm(Keeping):
     """``bn``: over batch and tokens while training, by running statistics (momentum 0.1) in evaluation; eps 1e-5.
@@ -162,6 +168,9 @@ class Affine(Keeping):
     channelwise = True
     keywords = {"b": (1,)}
 
+    def as_scaling(self, t: Typed, tensors: Tensors) -> Scaling | None:
+        return Scaling(t.out.channels, lambda: factors(tensors()), bool(t.settings["b"]))
+
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return self.affine(t, w, x)
 
@@ -181,6 +190,9 @@ class Scale(Keeping):
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         return (Weight("scale", (t.out.channels,), "fill", t.settings["v"]),)
+
+    def as_scaling(self, t: Typed, tensors: Tensors) -> Scaling | None:
+        return Scaling(t.out.channels, lambda: factors(tensors()), False)
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return x * w.scale

@@ -36,6 +36,7 @@ from metamixer.language.syntax.nodes import Node, chain, make
 from metamixer.words import supports
 from metamixer.words.banks import PlacedScores, PositionScores, SpecialBank, alone, special, trained
 from metamixer.words.combinators import neutral
+from metamixer.words.precision import widened
 from metamixer.words.supports import CHOSEN, Stack
 
 
@@ -108,7 +109,7 @@ def taken(x: Any, field: Field, heads: int, table: Any) -> Any:
         values = flat(x, field)[:, found[0, 0]].unflatten(-1, (heads, -1)).permute(0, 3, 1, 2, 4)
         return values * present
     source = heads_split(flat(x, field), heads)
-    index = found.expand(len(source), heads, -1, -1).flatten(2).unsqueeze(-1)
+    index = found.expand(source.shape[0], heads, -1, -1).flatten(2).unsqueeze(-1)
     values = source.gather(2, index.expand(-1, -1, -1, source.shape[-1]))
     return values.unflatten(2, found.shape[2:]) * present
 
@@ -371,6 +372,9 @@ class ContentScore(Plain):
     def dense(self, t: Typed, w: Any, q: Any, k: Any, chosen: Any = None) -> Any:
         import torch
 
+        def product(a: Any, b: Any) -> Any:  # scores over tokens are often larger than float16 holds
+            return a @ b if score.as_field else widened(torch.matmul, a, b)
+
         # products are written with @: einsum makes one over a single channel a multiplication, which no counter sees
         score = t.out
         queries = heads_split(self.queries(t, w, q, k), score.heads) * self.scale(t)
@@ -381,13 +385,17 @@ class ContentScore(Plain):
                     keys = getattr(w, f"codes{i}").to(queries.dtype).unsqueeze(1).expand(-1, score.heads, -1)
                 else:
                     keys = getattr(w, f"keys{i}").reshape(part.number, score.heads, -1)
-                found.append(queries @ keys.permute(1, 2, 0))
+                found.append(product(queries, keys.permute(1, 2, 0)))
             elif not gathers(part):
-                found.append(queries @ heads_split(flat(value, kind), score.heads).mT)
+                found.append(product(queries, heads_split(flat(value, kind), score.heads).mT))
             else:
                 keys = taken(value, kind, score.heads, slots_named(i, part, w, chosen))
                 alike = keys.shape[2] == 1 and score.tokens > 1  # for all tokens: one product
-                found.append(queries @ keys.squeeze(2).mT if alike else (queries.unsqueeze(-2) @ keys.mT).squeeze(-2))
+                found.append(
+                    product(queries, keys.squeeze(2).mT)
+                    if alike
+                    else product(queries.unsqueeze(-2), keys.mT).squeeze(-2)
+                )
         match = torch.cat(found, -1) if len(found) > 1 else found[0]
         match = match + w.bias if t.settings["b"] else match
         return match.transpose(1, 2).reshape(*q.shape[:-1], score.channels) if score.as_field else match

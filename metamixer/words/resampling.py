@@ -67,7 +67,8 @@ class FullConv(Plain):
                 raise Mismatch(
                     f"a stride of {step} does not divide the axis of {length}", f"take a divisor of {length}"
                 )
-            if width > length + sum(pads[axis]) or (width > step and width > 2 * length - 1):
+            idle = width > step and width > 2 * length - 1 and not ctx.lenient
+            if width > length + sum(pads[axis]) or idle:
                 raise Mismatch(f"a kernel of {width} is larger than the axis of {length} allows")
         grid = tuple(
             (length + sum(sides) - width) // step + 1
@@ -162,7 +163,7 @@ class Average(Plain):
         x = on_grid(field_of(sources[0], "the source of avg"), "avg")
         k = per_axis(settings["k"], x.grid, "the window")
         for width, length in zip(k, x.grid, strict=True):
-            if width < 1 or width % 2 == 0 or width > 2 * length - 1:
+            if width < 1 or width % 2 == 0 or (width > 2 * length - 1 and not ctx.lenient):
                 raise Mismatch(
                     f"avg({width}) on an axis of {length}", f"take an odd window of at most {2 * length - 1}"
                 )

@@ -262,7 +262,7 @@ def likeness(x: Any, c: Any) -> Any:
     from torch.nn.functional import normalize
 
     tokens, middle = (normalize(value.detach().flatten(1, -2), dim=-1) for value in (x, c))
-    return tokens @ middle.expand(len(tokens), -1, -1).mT
+    return tokens @ middle.expand(tokens.shape[0], -1, -1).mT
 
 
 @register

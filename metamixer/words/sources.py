@@ -129,7 +129,7 @@ class Linear(Plain):
         names, sets = ("weight", "bias"), s["sets"] or 1
         return Affine(
             self.name, self.spelled, names, (x.channels, s["c"]), s["g"], s["c"], x.grid, held(tensors), bool(s["b"]),
-            sets=sets,
+            sets=sets, pointwise=sets == 1,
         )  # fmt: skip
 
     def spelled(self, a: Affine, arguments: tuple[Node, ...]) -> Node:

@@ -452,7 +452,7 @@ class Transposed(View):
 
         return replace(
             inner, kind=f"@{self.name}", spelled=viewed, channels=(field.channels, field.channels), rows=inner.sets,
-            sets=1, grid=field.grid, tensors=matrices, over_tokens=True,
+            sets=1, grid=field.grid, tensors=matrices, over_tokens=True, pointwise=False,
         )  # fmt: skip
 
     def enter(self, value: Any, field: Field, place: Place, dense: bool) -> Any:

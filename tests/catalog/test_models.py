@@ -11,6 +11,7 @@ import metamixer as mm
 from metamixer import catalog
 from metamixer.compile.model import branches, residuals
 from metamixer.errors import LanguageError, UserError
+from metamixer.testing.checks import deviation
 
 SMALL = ["vit_digits", "convnext_digits", "gmlp_digits", "shvit"]
 
@@ -64,6 +65,81 @@ def test_the_classifier_is_replaced():
     assert model.num_classes == 0
     assert model(images(model)).shape == (2, model.head_hidden_size)
     assert mm.create_model("vit_digits", num_classes=0)(images(model)).shape == (2, 48)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_a_new_classifier_has_the_type_of_the_network(kind):
+    model = mm.create_model("vit_digits").to(kind)
+    model.reset_classifier(7)
+    assert model(images(model).to(kind)).dtype == kind
+
+
+def test_the_read_out_is_named_as_timm_names_it():
+    model = mm.create_model("vit_s16", img_size=32)
+    assert model.global_pool == "token"
+    model.reset_classifier(10, "token")
+    assert mm.create_model("convnext_atto", global_pool="avg").num_classes == 1000
+    with pytest.raises(UserError, match="ends in 'token'"):
+        model.reset_classifier(10, "avg")
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "reductions"),
+    [("convnext_atto", [40, 80, 160, 320], [4, 8, 16, 32]), ("poolformer_s12", [64, 128, 320, 512], [4, 8, 16, 32])],
+)
+def test_features_only_gives_a_map_for_each_resolution(name, widths, reductions):
+    model = mm.create_model(name, features_only=True, img_size=64).eval()
+    maps = model(images(model))
+    assert model.feature_info.channels() == widths
+    assert model.feature_info.reduction() == reductions
+    assert [m.shape for m in maps] == [(2, c, 64 // r, 64 // r) for c, r in zip(widths, reductions, strict=True)]
+    last = mm.create_model(name, features_only=True, img_size=64, out_indices=(-1,)).eval()
+    last.load_state_dict(model.state_dict())
+    assert torch.equal(last(images(model))[0], maps[-1])
+    assert last.feature_info.channels() == widths[-1:]
+
+
+def test_class_tokens_are_left_out_of_maps():
+    model = mm.create_model("vit_s16", features_only=True, img_size=64).eval()
+    whole = model.model.forward_features(images(model))
+    assert torch.equal(model(images(model))[0], whole[:, 1:].unflatten(1, (4, 4)).movedim(-1, 1))
+
+
+@pytest.mark.parametrize("wrong", [(9,), ("a",), (), 5])
+def test_a_resolution_that_is_not_there_is_refused(wrong):
+    with pytest.raises(UserError, match="4 resolutions"):
+        mm.create_model("convnext_atto", features_only=True, img_size=64, out_indices=wrong)
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "ffnet_1", "poolformer_s12", "caformer_s18", "randformer_s12"])
+@pytest.mark.parametrize("size", [64, 32])
+def test_images_may_be_smaller_than_the_network_was_designed_for(name, size):
+    model = mm.create_model(name, img_size=size, num_classes=3).eval()
+    x = images(model)
+    with torch.no_grad():
+        assert model(x).shape == (2, 3)
+        expected = mm.reference(model.network, x.movedim(1, -1))
+        for net in (model.network, mm.fuse(model.network)):
+            assert deviation(net(x.movedim(1, -1)), expected) < 1e-5
+
+
+def test_a_sentence_without_effect_is_still_refused_where_it_is_searched():
+    with pytest.raises(LanguageError, match="touch nothing"):
+        mm.check("dw(7)", 8, (2, 2))
+    with pytest.raises(LanguageError, match="no effect"):
+        mm.build("att(lin,lin,lin)", 8, (1, 1))
+
+
+@pytest.mark.parametrize("size", ["64", 64.0, (64,), (64, 64, 64), True, 0, -3, (64, 0), None.__class__, [64, "64"]])
+def test_a_size_that_is_none_is_one_message(size):
+    with pytest.raises(UserError, match=r"img_size=.* is no size of an image for convnext_atto"):
+        mm.create_model("convnext_atto", img_size=size)
+
+
+@pytest.mark.parametrize("wrong", [{"num_classes": "10"}, {"num_classes": 1.5}, {"in_chans": True}, {"in_chans": -1}])
+def test_a_number_that_is_none_is_named(wrong):
+    with pytest.raises(UserError, match="no whole number"):
+        mm.create_model("vit_digits", **wrong)
 
 
 def test_other_channels():

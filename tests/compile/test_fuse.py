@@ -25,6 +25,7 @@ PERCEPTRON = (
 REPMLP_FFN = "res(bn >> lin(4C,b=0) >> bn >> gelu >> lin(D,b=0) >> bn)"
 LOCALVIT = "res(lin(4C,b=0) >> bn >> hswish >> dw(3,b=0) >> bn >> hswish >> se(16,gate=hsig) >> lin(D,b=0) >> bn)"
 SHARED = "unit(x + (pool(2) >> bn >> (lin >> relu >> lin)@flat >> up))"
+REPVGG = "(fconv(3,16,b=0) >> bn) + (lin(16,b=0) >> bn) + bn"
 CONVMIXER = "patch(2,8) >> relu >> bn >> (res(dw(7) >> relu >> bn) >> lin >> relu >> bn)^2"
 
 
@@ -76,6 +77,29 @@ FUSED = [
     ("bn >> dw(1) >> gelu >> bn >> dw(3)", 4, (4, 4), "dw(1) >> gelu >> bn >> dw(3)"),
     ("bn >> ffn(2) >> bn >> lin(4,gelu)", 4, (4, 4), "ffn(2) >> bn >> lin(4,gelu)"),
     ("bn(sets=2) >> lin(g=2) >> bn(sets=2)", 4, (4,), "lin(g=2)"),
+    # RepVGG and MobileOne: an identity branch is a norm, a 1x1 branch is written as a projection or a convolution
+    (f"{REPVGG} >> relu", 16, (8, 8), "fconv(3,16) >> relu"),
+    ("lin(16,b=0) + (fconv(3,16,b=0) >> bn) + (fconv(1,16,b=0) >> bn) >> relu", 8, (8, 8), "fconv(3,16) >> relu"),
+    ("(dw(3,b=0) >> bn) + (dw(1,b=0) >> bn) + bn >> relu", 8, (8, 8), "dw(3) >> relu"),
+    ("(fconv(3,8,g=2,b=0) >> bn) - (lin(g=2,b=0) >> bn) - bn >> relu", 8, (8,), "fconv(3,8,g=2) >> relu"),
+    ("fconv(3,8) + lin(g=2) >> gelu", 8, (4, 4), "fconv(3,8) + lin(g=2) >> gelu"),
+    ("fconv(3,16,s=2,b=0) + fconv(1,16,s=2,b=0) >> gelu", 8, (8, 8), "fconv(3,16,s=2,b=0) >> gelu"),
+    ("res(fconv(3,8,b=0) >> bn) >> bn", 8, (4, 4), "fconv(3,8)"),
+    ("lin + bn >> relu", 8, (4,), "lin >> relu"),
+    # scalings are terms and factors like any other
+    ("bn >> bn >> relu", 8, (4,), "aff >> relu"),
+    ("relu >> bn >> bn >> lin", 8, (4,), "relu >> lin"),
+    ("relu >> bn >> aff >> scale(.1)", 8, (4,), "relu >> aff"),
+    ("scale(2) >> scale(3) >> relu", 8, (4,), "scale >> relu"),
+    ("res(bn) >> relu", 8, (4,), "aff >> relu"),
+    ("relu >> scale + x - bn", 8, (4,), "relu >> aff"),
+    ("fconv(3,8,b=0) + scale >> relu", 8, (4, 4), "fconv(3,8,b=0) >> relu"),
+    ("lin(b=0) >> scale(.1) >> relu", 8, (4,), "lin(b=0) >> relu"),
+    ("scale(.1) >> dw(3,b=0) >> aff", 8, (4, 4), "dw(3)"),
+    ("aff >> dw(3)", 8, (4, 4), "aff >> dw(3)"),
+    ("aff >> ffn(2)", 8, (4, 4), "ffn(2)"),
+    ("bn(sets=2) >> bn(sets=2) >> relu", 8, (4,), "bn(sets=2) >> bn(sets=2) >> relu"),
+    ("lin@T + scale >> relu", 3, (4,), "lin@T + scale >> relu"),
     # what several places share stays
     ("tie n = lin >> bn in n >> gelu >> n >> bn >> lin", 6, (4,), "tie n = lin >> bn in n >> gelu >> n >> lin"),
     ("let a = lin >> bn in a * (lin >> bn) + a", 6, (4,), "let a = lin in a * lin + a"),
@@ -266,5 +290,5 @@ def test_every_entry_of_the_catalogue_has_a_fused_form():
         assert mm.check(form, entry.channels, entry.grid) == mm.check(entry.network, entry.channels, entry.grid)
         after = mm.cost(form, entry.channels, entry.grid)
         assert after.macs <= entry.cost.macs
-        normed = "bn" in entry.text or "rep(" in entry.text
+        normed = any(part in entry.text for part in ("bn", "rep(", "aff >>"))
         assert normed or "x + dw" in entry.text or "res(dw" in entry.text or str(form) == str(entry.network), name

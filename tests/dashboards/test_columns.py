@@ -86,7 +86,7 @@ def test_a_page_is_sent_only_what_changed(tmp_path: Path, monkeypatch: pytest.Mo
         view.refresh()
         first = view.since(-1)
         assert first["whole"]
-        assert first["rows"] == len(store.rows)
+        assert first["rows"] == len(store.trials)
         revision, generation = first["revision"], first["generation"]
 
         view.refresh()
@@ -137,7 +137,7 @@ def test_reading_holds_no_lock_and_writes_nothing(tmp_path: Path) -> None:
     store = record(tmp_path / "run")
     try:
         feed = Feed(location.find(tmp_path / "run"))
-        assert len(feed.read().trials) == len(store.rows)
+        assert len(feed.read().trials) == len(store.trials)
         files = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.suffix != ".db-shm"}
         for _ in range(50):
             assert not feed.read()

@@ -41,6 +41,10 @@ test = 0.1
 [training]
 epochs = 1
 batch_size = 8
+
+[search]
+time_limit = 1000
+
 """
 
 
@@ -331,6 +335,7 @@ def test_cifar_10(repository, tmp_path):
     (tmp_path / "small.toml").write_text(SPACE)
     text = STUDY.replace('train = "folder:flowers"', f'train = "parquet:{folder}/train.parquet"\nimages = 1000')
     text = text.replace("test = 0.1", f'test = "parquet:{folder}/test.parquet"')
+    text += '[baselines]\nnames = ["convnext_images"]\n'
     (tmp_path / "study.toml").write_text(text)
     study = Study(Study.load(tmp_path / "study.toml").config, tmp_path / "runs")
     study.run(dispatcher="inline")
@@ -344,4 +349,5 @@ def test_cifar_10(repository, tmp_path):
     assert np.bincount(arrays.y_val).tolist() == [20] * 10
     assert np.bincount(test.y).tolist() == [1000] * 10
     assert np.abs(np.array(task.mean) - (0.4913, 0.4821, 0.4465)).max() < 0.02  # of all 50,000
+    assert [trial.reason for trial in record.read(study.path)] == [None] * 3
     assert len(study.front()) >= 1

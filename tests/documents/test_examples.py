@@ -77,7 +77,7 @@ def test_python_runs(document, tmp_path):
 
 
 SPACES = [block for block in ALL if block.language == "toml" and "rules" in tomllib.loads(block.text)]
-SECTIONS = set(configuration.StudyConfig.model_fields) | {"data"}
+SECTIONS = set(configuration.StudyConfig.model_fields)
 STUDIES = [block for block in ALL if block.language == "toml" and SECTIONS & set(tomllib.loads(block.text))]
 
 
@@ -92,8 +92,6 @@ def test_spaces_are_read_and_hold_networks(block: Block):
 def test_studies_are_accepted(block: Block):
     """Sections that an example leaves out are those of the study that ships."""
     shown = tomllib.loads(block.text)
-    if "data" in shown and "data" not in configuration.StudyConfig.model_fields:
-        pytest.skip("this version has no section [data]")
     whole = tomllib.loads(read("studies/digits.toml"))
     if "data" in shown:
         whole["study"].pop("task")

@@ -6,17 +6,19 @@ import json
 import math
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from metamixer import record
 from metamixer.errors import StudyError
-from metamixer.search import configuration
+from metamixer.search import configuration, overrides
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.execution.dispatcher import Placement
+from metamixer.search.samplers import registry
 from metamixer.search.study import Study
 
 # Any character that UTF-8 can hold: emoji, quotes, control characters, those beyond U+FFFF.
@@ -52,7 +54,7 @@ STUDY = st.fixed_dictionaries(
     },
 )
 SEARCH = section(
-    sampler=st.sampled_from(configuration.SAMPLERS),
+    sampler=st.sampled_from(list(registry.SHIPPED)),
     startup=whole(1, 1000),
     start=st.lists(TEXT, max_size=3),
     workers=whole(1, 1000),
@@ -98,7 +100,7 @@ def test_every_configuration_is_read_back_from_its_file_and_fits_into_a_record(d
 @given(TEXT)
 def test_an_override_carries_any_text(text: str) -> None:
     document = {"study": {"name": "a", "task": "b", "space": "c"}}
-    config = configuration.parse(document, [configuration.override("study.space", text)])
+    config = configuration.parse(document, [overrides.write("study.space", text)])
     assert config.study.space == text
 
 
@@ -114,21 +116,30 @@ def test_whatever_an_override_says_the_answer_is_a_study_or_one_message(key: str
         configuration.to_toml(config).encode()
 
 
-INTEGERS = [
-    (section, key)
-    for section in StudyConfig.model_fields
-    for key, field in StudyConfig.model_fields[section].annotation.model_fields.items()  # type: ignore[union-attr]
-    if "int" in str(field.annotation) and "[" not in str(field.annotation).replace("Optional[int]", "")
-]
+def integers() -> list[tuple[str, str]]:
+    """Section and key of every integer that a study may have."""
+    found = []
+    for section, field in StudyConfig.model_fields.items():
+        (model,) = {kind for kind in (field.annotation, *get_args(field.annotation)) if hasattr(kind, "model_fields")}
+        for key, value in model.model_fields.items():
+            if int in (value.annotation, *get_args(value.annotation)):
+                found.append((section, key))
+    return found
+
+
+INTEGERS = integers()
 
 
 @pytest.mark.parametrize(("section", "key"), INTEGERS, ids=[".".join(path) for path in INTEGERS])
 def test_every_integer_of_a_study_has_a_bound(section: str, key: str) -> None:
     assert ("study", "confirm") in INTEGERS
     assert len(INTEGERS) >= 15
+    document: dict[str, Any] = {"study": {"name": "a", "task": "b", "space": "c"}}
+    if section == "data":
+        document = {"study": {"name": "a", "space": "c"}, "data": {"train": "folder:images"}}
     for huge in (10**30, "1" + 5000 * "0"):
         with pytest.raises(StudyError, match=rf"{section}\.{key} = "):
-            configuration.parse({"study": {"name": "a", "task": "b", "space": "c"}}, [f"{section}.{key}={huge}"])
+            configuration.parse(document, [f"{section}.{key}={huge}"])
 
 
 @pytest.mark.parametrize(
@@ -192,9 +203,14 @@ def test_a_fault_of_the_study_as_a_whole_is_one_message() -> None:
     with pytest.raises(StudyError, match="3 epochs are not enough") as error:
         configuration.parse({"study": {"name": "a", "task": "b", "space": "c", "budget": "3epochs"}})
     assert error.value.place == "study.budget"
-    for document in ([], {"study": 3}, {"study": [{}]}, {"training": {"epochs": {"x": 1}}, "study": {}}):
+    for document in ({"study": 3}, {"study": [{}]}, {"training": {"epochs": {"x": 1}}, "study": {}}):
         with pytest.raises(StudyError):
-            configuration.parse(document)  # type: ignore[arg-type]
+            configuration.parse(document)
+    with pytest.raises(ValidationError) as whole:
+        StudyConfig.model_validate([])
+    assert whole.value.errors()[0]["loc"] == ()
+    told = configuration._refusal(whole.value, {}, "", "mine.toml")
+    assert (told.place, "dictionary" in told.message) == ("mine.toml", True)
 
 
 def test_a_file_may_begin_with_a_byte_order_mark_and_must_be_utf_8(file: Path) -> None:
@@ -222,7 +238,7 @@ def test_a_study_survives_its_run_whatever_its_texts(file: Path, tmp_path: Path)
     folder = tmp_path / "\U0001f600 \u732b 'a' \"b\" [c] \\ d"
     folder.mkdir()
     (folder / "space.toml").write_text((file.parent / "small.toml").read_text())
-    space = configuration.override("study.space", str(folder / "space.toml"))
+    space = overrides.write("study.space", str(folder / "space.toml"))
     short = ["study.budget=1", "study.confirm=1", "search.time_limit=inf", space]
     study = Study.load(file, short, folder / "runs")
     assert study.run("inline").trained == 1

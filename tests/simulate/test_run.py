@@ -17,7 +17,7 @@ from metamixer.search.driver import Driver
 from metamixer.search.execution import inline as dispatch_inline
 from metamixer.search.execution.interrupt import Interrupt
 from metamixer.search.proposals.proposer import Costed, Proposer
-from metamixer.search.samplers import Parts, named
+from metamixer.search.samplers import Parts, optuna_samplers
 from metamixer.search.samplers.core import optimizer as engine
 from metamixer.search.storage.trial_store import TrialStore
 from metamixer.simulate import command, score
@@ -54,13 +54,13 @@ def test_a_search_is_a_function_of_its_seed(table: Table, sampler: str) -> None:
 def test_starting_points_are_proposed_first(table: Table, sampler: str) -> None:
     first, second = table.entries[7], table.entries[3]
     names = [first.sentence, f"x >> {second.sentence}"]  # the same network, written otherwise
-    options = [f"search.sampler={sampler}", "study.budget=8", f"search.start={names!r}"]
+    options = [f"search.sampler={sampler}", "study.budget=8", f"search.initial_points={names!r}"]
     found = run(table, study(table, options), 2)
     assert [row.key for row in searched(found)[:2]] == [first.key, second.key]
     assert searched(found)[0].choices == first.choices
     assert len(searched(found)) == 8
     with pytest.raises(StudyError, match="not in the space small"):
-        run(table, study(table, ["search.start=patch(2,12) >> norm"]))
+        run(table, study(table, ["search.initial_points=patch(2,12) >> norm"]))
 
 
 @pytest.mark.parametrize(
@@ -243,14 +243,14 @@ def test_the_first_generation_of_nsga2_is_what_the_search_begins_with(
     """Its parents are given architectures: they carry the generation that it counts by."""
     parents: list[set[tuple[object, ...]]] = []
 
-    class Watching(named._Nsga2):
+    class Watching(optuna_samplers._Nsga2):
         def get_parent_population(self, study: Any, generation: int) -> Any:
             found = super().get_parent_population(study, generation)
             if generation == 1:
                 parents.append({tuple(sorted(trial.params.items())) for trial in found})
             return found
 
-    monkeypatch.setattr(named, "_Nsga2", Watching)
+    monkeypatch.setattr(optuna_samplers, "_Nsga2", Watching)
     first = beginning(table, 6, 0)
     run(table, study(table, ["search.sampler=nsga2", "search.startup=6", "study.budget=8"]), first=first)
     assert parents

@@ -14,6 +14,8 @@ from metamixer.errors import RecordError
 from metamixer.language import Space
 from metamixer.record import front
 from metamixer.search.study import Study
+from metamixer.simulate.command import about
+from metamixer.simulate.score import ceiling, noise
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Table, canonical, from_run, read, write
 
@@ -133,3 +135,18 @@ def test_nas_bench_macro() -> None:
     assert canonical("01000100") == "01000100"
     assert canonical("00001001") == "00010010"
     assert len({entry.sentence for entry in found.entries}) == 3969
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_table_of_one_or_two_architectures_is_written_and_cannot_be_scored(table, count):
+    few = Table(table.header, table.entries[:count])
+    lines = about(few)
+    assert "cannot be scored" in lines[-1]
+    with pytest.raises(RecordError, match=f"spans no area: {count} architecture"):
+        ceiling(few, 0)
+    assert all(value >= 0 for value in noise(few))
+
+
+def test_architectures_that_are_all_alike_are_no_division_by_zero(table):
+    alike = Table(table.header, (table.entries[0],) * 3)
+    assert "cannot be scored" in about(alike)[-1]

@@ -106,6 +106,15 @@ def test_what_cannot_be_exported_is_found(broken):
         checks.exports(subject(31))
 
 
+def test_a_program_of_one_batch_size_only_is_found(broken):
+    def fixed(apply):
+        return lambda self, t, w, x: apply(self, t, w, x.reshape(len(x), -1, 3).expand(len(x), -1, -1))
+
+    broken("apply", fixed)
+    with pytest.raises(AssertionError, match="for a batch of 3 only"):
+        checks.exports(subject(32))
+
+
 def test_tensors_are_moved_off_their_neutral_values():
     net = Subject("bn >> lin(5) >> scale(.1)", 3, (4,)).net
     state = net.state_dict()

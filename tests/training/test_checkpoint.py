@@ -119,6 +119,13 @@ def test_short_trainings_write_no_checkpoint(tmp_path):
     assert seen == []
 
 
+def test_a_checkpoint_that_cannot_be_written_is_no_failure(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="no checkpoint"):
+        result = evaluate(job({"epochs": 2}, tmp_path / "file" / "checkpoint"), lambda row: None)
+    assert (result["state"], len(result["curve"])) == ("finished", 2)
+
+
 def test_nothing_is_run_that_a_checkpoint_says(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -86,3 +86,18 @@ def test_a_study_takes_a_preset_and_overrides_of_it():
     # What the study's file says itself is explicit, too.
     assert config.training.learning_rate == 6e-3
     assert configuration.parse(tomllib.loads(configuration.to_toml(config))) == config
+
+
+def test_the_page_on_training_names_every_key_with_its_default(repository):
+    page = (repository / "docs" / "training.md").read_text(encoding="utf-8")
+    assert not [name for name in Recipe.model_fields if f"`{name}`" not in page]
+    rows = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) > 3 and cells[1].startswith("`") and "," not in cells[1] and cells[1].strip("`") != "preset":
+            rows[cells[1].strip("`")] = cells[2].strip('`"')
+    assert len(rows) > 15
+    for name, default in rows.items():
+        if name in Recipe.model_fields:
+            expected = Recipe.model_fields[name].default
+            assert default == str(expected).lower() or float(default) == float(expected), name

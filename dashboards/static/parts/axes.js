@@ -32,6 +32,7 @@ export class Axes {
     Object.assign(this, { columns, selection, state });
     const names = state.axes ?? standardAxes(columns);
     this.list = names.filter((name) => MEASURES[name] || columns.choiceNames.includes(name)).map((name) => this.axis(name));
+    this.stage.style.minWidth = `${88 * this.list.length}px`; // narrower ones scroll
     this.paint();
     // Fields stay while they are used; only other axes or values make other fields.
     const shape = JSON.stringify([this.list.map((axis) => [axis.name, axis.values]), columns.choicesByUse().length]);

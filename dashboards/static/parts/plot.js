@@ -9,14 +9,15 @@ import { canvasPen, svgPen } from "./pen.js";
 const REACH = 14; // pixels from a mark within which it is meant
 const CONFIG = { showSendToCloud: false, displaylogo: false, displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false };
 
-export function tickValues(range, log) {
+// Round values in a range, of logarithms where it is log; `room` is how many fit beside each other.
+export function tickValues(range, log, room = 12) {
   const [low, high] = log ? range.map((power) => 10 ** power) : range;
   if (log && high / low > 4) {
-    const digits = high / low > 3e3 ? [1] : [1, 2, 5], found = [];
+    const decades = range[1] - range[0], digits = 3 * decades > room || high / low > 1e4 ? [1] : [1, 2, 5], found = [];
     for (let power = Math.floor(range[0]); power <= range[1]; power++) for (const digit of digits) found.push(digit * 10 ** power);
     return found.filter((value) => value >= low && value <= high);
   }
-  const span = high - low, step = 10 ** Math.floor(Math.log10(span / 4)), times = [1, 2, 5, 10].find((one) => (span / (one * step)) <= 7);
+  const span = high - low, step = 10 ** Math.floor(Math.log10(span / 4)), times = [1, 2, 5, 10].find((one) => span / (one * step) <= Math.min(7, room));
   const found = [];
   for (let value = Math.ceil(low / (step * times)) * step * times; value <= high; value += step * times) found.push(Number(value.toPrecision(12)));
   return found;
@@ -108,11 +109,11 @@ export class FrontPlot {
 
   layout(ranges) {
     const { state } = this.given, ink = css("--ink"), line = css("--line");
-    const axis = (name, range, log) => {
-      const values = tickValues(range, log), big = Math.max(...values.map(Math.abs), 0) >= 1000;
+    const axis = (name, range, log, room) => {
+      const values = tickValues(range, log, room), big = Math.max(...values.map(Math.abs), 0) >= 1000;
       return {
         type: log ? "log" : "linear", range: [...range], autorange: false, gridcolor: line, zeroline: false, linecolor: line, tickcolor: line,
-        title: { text: MEASURES[name].long, standoff: 8, font: { size: 12 } }, tickmode: "array", tickvals: values,
+        tickangle: 0, title: { text: MEASURES[name].long, standoff: 8, font: { size: 12 } }, tickmode: "array", tickvals: values,
         ticktext: values.map((value) => (big ? Number((value / (value >= 1e9 ? 1e9 : value >= 1e6 ? 1e6 : value >= 1e3 ? 1e3 : 1)).toPrecision(4)) + (value >= 1e9 ? "G" : value >= 1e6 ? "M" : value >= 1e3 ? "k" : "") : String(value))),
       };
     };
@@ -120,7 +121,7 @@ export class FrontPlot {
       margin: { l: 58, r: 14, t: 10, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
       font: { family: "system-ui, sans-serif", size: 12, color: ink }, hovermode: false, spikedistance: 0, uirevision: "same",
       dragmode: { zoom: "zoom", box: "select", lasso: "lasso", pan: "pan" }[state.tool], selectdirection: "any",
-      xaxis: axis(state.x, ranges.x, state.xlog), yaxis: axis(state.y, ranges.y, state.ylog), selections: this.outlines(),
+      xaxis: axis(state.x, ranges.x, state.xlog, (this.element.clientWidth || 900) / 60), yaxis: axis(state.y, ranges.y, state.ylog, (this.element.clientHeight || 320) / 40), selections: this.outlines(),
       newselection: { line: { color: css("--pick"), width: 1.5, dash: "dash" } },
     };
   }

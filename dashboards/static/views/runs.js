@@ -86,9 +86,9 @@ export class RunsView {
     const bands = [...groups.values()].filter((members) => members.length > 1).length;
     this.said.textContent = names.length < 2 ? "Tick runs above to lay their fronts over this one. Runs that differ in nothing but their seed become one band: what every one, the median and the best of them attain." : `${several(names.length, "run")}, ${several(bands, "band")} over seeds.`;
     const flops = traces.flatMap((trace) => [...trace.x]).filter((value) => value > 0), range = flops.length ? [Math.log10(Math.min(...flops)) - 0.05, Math.log10(Math.max(...flops)) + 0.05] : [5, 7];
-    const ticks = tickValues(range, true), line = css("--line");
+    const ticks = tickValues(range, true, (this.chart.clientWidth || 900) / 60), line = css("--line");
     const layout = { height: 380, margin: { l: 58, r: 14, t: 8, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") }, spikedistance: 0, hovermode: "closest",
-      xaxis: { type: "log", range, title: { text: "FLOPs of one input (2 × MACs)" }, tickvals: ticks, ticktext: ticks.map((value) => (value >= 1e9 ? `${value / 1e9}G` : value >= 1e6 ? `${value / 1e6}M` : `${value / 1e3}k`)), gridcolor: line }, yaxis: { title: { text: "validation accuracy" }, gridcolor: line, zeroline: false }, legend: { x: 0.99, xanchor: "right", y: 0.02, yanchor: "bottom", bgcolor: css("--paper") }, showlegend: true, uirevision: "runs" };
+      xaxis: { type: "log", range, tickangle: 0, title: { text: "FLOPs of one input (2 × MACs)" }, tickvals: ticks, ticktext: ticks.map((value) => (value >= 1e9 ? `${value / 1e9}G` : value >= 1e6 ? `${value / 1e6}M` : `${value / 1e3}k`)), gridcolor: line }, yaxis: { title: { text: "validation accuracy" }, gridcolor: line, zeroline: false }, legend: { x: 0.99, xanchor: "right", y: 0.02, yanchor: "bottom", bgcolor: css("--paper") }, showlegend: true, uirevision: "runs" };
     await Plotly.react(this.chart, traces, layout, { showSendToCloud: false, displayModeBar: false, responsive: true });
     this.started = true;
   }

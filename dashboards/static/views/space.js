@@ -1,6 +1,6 @@
 // A space without training: its rules as a tree, its size, what its networks cost, and which known systems it holds.
 
-import { brief, exact, facts, failure, h, note, put, s, simpleTable } from "../parts/dom.js";
+import { brief, exact, facts, failure, h, note, put, s, several, simpleTable } from "../parts/dom.js";
 
 export class SpaceView {
   constructor(app) {
@@ -47,7 +47,7 @@ export class SpaceView {
 }
 
 function branch(node, rules) {
-  const rule = rules.get(node.rule), title = [h("code", {}, node.rule), h("span", { class: "note" }, ` ${node.choices ? `${node.choices} choices` : "no choice"}${node.again ? ", opened above" : ""}${rule?.recursive ? ", recursive" : ""}`)];
+  const rule = rules.get(node.rule), title = [h("code", {}, node.rule), h("span", { class: "note" }, ` ${node.choices ? several(node.choices, "choice") : "no choice"}${node.again ? ", opened above" : ""}${rule?.recursive ? ", recursive" : ""}`)];
   const body = rule && !node.again ? h("div", { class: "sentence" }, rule.body) : null;
   if (!node.children.length) return h("li", {}, title, body);
   return h("li", {}, h("details", { open: true }, h("summary", {}, title), body, h("ul", { class: "tree" }, node.children.map((child) => branch(child, rules)))));

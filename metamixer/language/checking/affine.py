@@ -17,10 +17,14 @@ Tensors = Callable[[], Mapping[str, Any]]  # the weights of one occurrence, by n
 
 @dataclass(frozen=True)
 class Scaling:
-    """A factor and a shift for each channel: ``vectors()`` of ``rows`` numbers each; channel i uses i mod rows."""
+    """A factor and a shift for each channel: ``vectors()`` of ``rows`` numbers each; channel i uses i mod rows.
+
+    ``shifts`` tells whether the shift may be other than 0.
+    """
 
     rows: int
     vectors: Callable[[], tuple[Any, Any]]
+    shifts: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Affine:
         sets: above 1 a projection with that many matrices, one for a token, which only views know what to do with.
         over_tokens: whether it is a matrix over all tokens, for each row one.
         as_matrix: ``(map) -> (weight, bias or None)``: the same over all tokens, (rows, to, from) and (rows,).
+        pointwise: whether it maps every token by itself, so that it is a convolution of one position too.
         anew: whether it is shorter written anew than as it stands.
         of_x: whether its source is x itself.
     """
@@ -61,6 +66,7 @@ class Affine:
     sets: int = 1
     over_tokens: bool = False
     as_matrix: Callable[[Affine], tuple[Any, Any | None]] | None = None
+    pointwise: bool = False
     anew: bool = False
     of_x: bool = False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from metamixer.errors import LanguageError, UserError
 
 if TYPE_CHECKING:
-    from metamixer.language.checking.vocabulary import Word
+    from metamixer.language.checking.word import Word
 
 GROUP = "metamixer.words"  # entry points of this group name modules that register words
 _NAME = re.compile(r"[a-z_][a-z_0-9]*")

@@ -155,6 +155,7 @@ class Context(NamedTuple):
         state: what the stages before this one made; None outside of stages.
         env: bound names, inner ones last.
         depth: open references of each recursive rule.
+        lenient: whether words may stand whose weights meet nothing, or that do nothing, on so small a grid.
     """
 
     x: Field
@@ -167,6 +168,7 @@ class Context(NamedTuple):
     state: Type = None
     env: tuple[tuple[str, Bound], ...] = ()
     depth: tuple[tuple[str, int], ...] = ()
+    lenient: bool = False
 
     def find(self, name: str) -> Bound | None:
         for bound_name, bound in reversed(self.env):
@@ -224,7 +226,7 @@ def inputs(context: Given) -> dict[str, Field]:
     return {} if context is None else {"ctx": context} if isinstance(context, Field) else dict(context)
 
 
-def start(channels: int, grid: tuple[int, ...], context: Given = None) -> Context:
+def start(channels: int, grid: tuple[int, ...], context: Given = None, lenient: bool = False) -> Context:
     """Where a whole sentence stands, for an input and further ones."""
     env = tuple((name, Bound("let", field, given=True)) for name, field in sorted(inputs(context).items()))
-    return Context(Field(tuple(grid), channels), channels, tuple(grid), env=env)
+    return Context(Field(tuple(grid), channels), channels, tuple(grid), env=env, lenient=lenient)

@@ -1,28 +1,33 @@
 """Showing a search in other programs: TensorBoard, MLflow, Weights & Biases, or a program of your own.
 
-A study names what it wants, `[search] callbacks = ["tensorboard"]`. A callback is a class, made known by an entry point
-of the group `metamixer.callbacks`. It is fed from the record: every trial that has ended is handed over, those of
-earlier lives of the driver first, so what it shows is whole whatever was killed, and what it has shown must not show
-twice.
+A study names what it wants, `[search] callbacks = ["tensorboard"]`. A callback is a class, named as
+`package.module:Class`, or made known by an entry point of the group `metamixer.callbacks`. It is fed from the record:
+every trial that has ended is handed over, those of earlier lives of the driver first, so what it shows is whole
+whatever was killed, and what it has shown must not show twice.
 """
 
 from __future__ import annotations
 
-import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, Protocol
 
-from metamixer.errors import ResourceError, StudyError
+from metamixer.errors import StudyError, UserError
 from metamixer.record import Trial
+from metamixer.search.plugins import Plugins
 
-GROUP = "metamixer.callbacks"
-_SHIPPED = {
-    name: EntryPoint(name, f"metamixer.search.callbacks.{name}:{attribute}", GROUP)
-    for name, attribute in (("tensorboard", "TensorBoard"), ("mlflow", "MLflow"), ("wandb", "WandB"))
-}
+_SHIPPED = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "WandB"}
+PLUGINS = Plugins(
+    "callback",
+    "search.callbacks",
+    "metamixer.callbacks",
+    {name: f"metamixer.search.callbacks.{name}:{attribute}" for name, attribute in _SHIPPED.items()},
+    frozenset(_SHIPPED),
+)
+_METHODS = {"start": 2, "ended": 1, "close": 0}  # arguments that each is called with
+_WRITE = "write a class that is made without arguments and has start(run, settings), ended(trial) and close()"
 
 
 class Callback(Protocol):
@@ -78,33 +83,33 @@ def make(names: Sequence[str]) -> dict[str, Callback]:
     """The callbacks of these names.
 
     Raises:
-        StudyError: There is none of a name, or it cannot be imported.
+        StudyError: There is none of a name, it cannot be imported, or it is no callback.
         ResourceError: What it shows its trials in is not installed.
     """
-    offered = {**{point.name: point for point in entry_points(group=GROUP)}, **_SHIPPED}
-    return {name: _make(name, offered) for name in names}
+    return {name: _make(name) for name in names}
 
 
-def _make(name: str, offered: Mapping[str, EntryPoint]) -> Callback:
-    if name not in offered:
-        near = difflib.get_close_matches(name, offered, n=1)
-        raise StudyError(
-            f"unknown callback {name!r}",
-            place="search.callbacks",
-            advice=(f"did you mean {near[0]}? " if near else "") + f"known here: {', '.join(sorted(offered))}",
-        )
+def _make(name: str) -> Callback:
+    loaded = PLUGINS.load(name)
+    if not callable(loaded):
+        raise StudyError(f"the callback {name} is no class, but {loaded!r}", PLUGINS.key, _WRITE)
     try:
-        callback: Callback = offered[name].load()()
+        callback: Callback = loaded()
     except ModuleNotFoundError as error:
-        raise ResourceError(
-            f"callback {name} needs a package that is not installed: {error.name}",
-            place="search.callbacks",
-            advice=f"pip install 'metamixer[{name}]'",
-        ) from None
-    except (ImportError, AttributeError) as error:
-        raise StudyError(
-            f"callback {name} cannot be imported: {error}", f"entry point {offered[name].value}"
-        ) from error
+        raise PLUGINS.missing(name, error) from None
+    except UserError:
+        raise
+    except Exception as error:
+        message = f"the callback {name} cannot be made: {type(error).__name__}: {error}"
+        raise StudyError(message, PLUGINS.key, _WRITE) from error
+    for method, arguments in _METHODS.items():
+        found = getattr(callback, method, None)
+        if not callable(found):
+            raise StudyError(f"the callback {name} has no method {method}", PLUGINS.key, _WRITE)
+        try:
+            inspect.signature(found).bind(*range(arguments))
+        except TypeError as error:
+            raise StudyError(f"the callback {name}: {method} {error}", PLUGINS.key, _WRITE) from None
     return callback
 
 

@@ -1,4 +1,4 @@
-"""Starting points: architectures that the user names and the search proposes first, whatever its sampler.
+"""Initial points: architectures that the user names and the search proposes first, whatever its sampler.
 
 Each is a member of the space with its derivation, so it is a proposal as any other: it counts against the budget, it is
 known to models, mutations and crossovers, and one that is known already is refused as a duplicate.
@@ -27,7 +27,7 @@ _TRIAL = re.compile(r"([\w./-]+)#(\d+)")
 
 
 class Deriving(Protocol):
-    """What starting points ask of a space, see `metamixer.language.Space`."""
+    """What initial points ask of a space, see `metamixer.language.Space`."""
 
     name: str
 
@@ -35,17 +35,17 @@ class Deriving(Protocol):
 
 
 @dataclass(frozen=True)
-class Start:
-    """A starting point: its name as the study has it, its derivation, its key and cost."""
+class InitialPoint:
+    """An initial point: its name as the study has it, its derivation, its key and cost."""
 
     name: str
     choices: dict[str, int | str]
     costed: Costed
 
 
-def begun(rows: Iterable[Trial]) -> set[str]:
-    """Names of the starting points that a record has proposed already."""
-    return {row.name for row in rows if row.name is not None and row.kind in ("searched", "rejected")}
+def proposed(trials: Iterable[Trial]) -> set[str]:
+    """Names of the initial points that a record has proposed already."""
+    return {trial.name for trial in trials if trial.name is not None and trial.kind in ("searched", "rejected")}
 
 
 def find(
@@ -54,10 +54,10 @@ def find(
     task: Task,
     limits: Limits,
     runs: Path,
-    done: Collection[str] = (),
+    there: Collection[str] = (),
     price: Callable[[Sentence, Task], Costed] = costed,
-) -> list[Start]:
-    """The starting points that a run has not proposed yet, in order.
+) -> list[InitialPoint]:
+    """The initial points that a run has not proposed yet, in order.
 
     Args:
         names: Catalogue entries, trials of runs as `run#number`, or sentences.
@@ -65,24 +65,26 @@ def find(
         task: Gives the shapes and the head.
         limits: Of the study.
         runs: Where other runs are looked for.
-        done: Names of those that were proposed already.
+        there: Names of those that were proposed already.
         price: Key and cost of a drawn sentence.
 
     Raises:
         StudyError: There is no such entry or trial, or its sentence does not fit the task, is over a limit, or is none
             of the space's.
     """
-    return [_start(name, space, task, limits, runs, price) for name in dict.fromkeys(names) if name not in done]
+    return [
+        _initial_point(name, space, task, limits, runs, price) for name in dict.fromkeys(names) if name not in there
+    ]
 
 
-def _start(
+def _initial_point(
     name: str,
     space: Deriving,
     task: Task,
     limits: Limits,
     runs: Path,
     price: Callable[[Sentence, Task], Costed],
-) -> Start:
+) -> InitialPoint:
     sentence = _sentence(name, runs)
     try:
         sentence.typed(task.channels, task.grid)
@@ -92,11 +94,13 @@ def _start(
         drawn = space.derivation(sentence, task.channels, task.grid)
     except UserError as error:
         raise _refused(name, f"is not in the space {space.name}", error) from None
-    found = price(drawn.sentence, task)
-    reason = over(found.cost, limits)
+    priced = price(drawn.sentence, task)
+    reason = over(priced.cost, limits)
     if reason is not None:
-        raise StudyError(f"the starting point {name} is {reason}", "search.start", "raise [limits], or leave it out")
-    return Start(name, dict(drawn.choices), found)
+        raise StudyError(
+            f"the initial point {name} is {reason}", "search.initial_points", "raise [limits], or leave it out"
+        )
+    return InitialPoint(name, dict(drawn.choices), priced)
 
 
 def _sentence(name: str, runs: Path) -> Sentence:
@@ -104,13 +108,15 @@ def _sentence(name: str, runs: Path) -> Sentence:
     from metamixer import catalog
     from metamixer.language import parse
 
-    trial = _TRIAL.fullmatch(name)
-    if trial is not None:
-        rows = record.read(resources.record(trial[1], runs))
-        row = rows[int(trial[2])] if int(trial[2]) < len(rows) else None
-        if row is None or not row.sentence:
-            raise StudyError(f"the run {trial[1]} has no trial {trial[2]} with a sentence", f"search.start = {name}")
-        return parse(row.sentence)
+    named = _TRIAL.fullmatch(name)
+    if named is not None:
+        trials = record.read(resources.record(named[1], runs))
+        source = trials[int(named[2])] if int(named[2]) < len(trials) else None
+        if source is None or not source.sentence:
+            raise StudyError(
+                f"the run {named[1]} has no trial {named[2]} with a sentence", f"search.initial_points = {name}"
+            )
+        return parse(source.sentence)
     try:
         entry = catalog.find(name)
         return parse(name) if entry is None else entry.sentence
@@ -119,4 +125,6 @@ def _sentence(name: str, runs: Path) -> Sentence:
 
 
 def _refused(name: str, what: str, error: UserError) -> StudyError:
-    return StudyError(f"the starting point {name} {what}", f"search.start\n{error}", "leave it out, or write another")
+    return StudyError(
+        f"the initial point {name} {what}", f"search.initial_points\n{error}", "leave it out, or write another"
+    )

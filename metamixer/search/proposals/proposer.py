@@ -1,32 +1,24 @@
-"""Proposing sentences: draw, name, cost, and refuse before anything is built.
-
-Samplers do not look at the record itself but at an in-memory Optuna study that holds its proposals alone. Baselines
-and replicates have no parameters, and one such trial would leave samplers without any parameter in common.
-"""
+"""Proposing sentences: draw, name, cost, and refuse before anything is built."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, cast
-
-import optuna
-from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.samplers import BaseSampler
-from optuna.trial import TrialState, create_trial
+from typing import TYPE_CHECKING
 
 from metamixer.errors import LanguageError
 from metamixer.record import Trial
-from metamixer.search import samplers
 from metamixer.search.configuration import Limits
+from metamixer.search.samplers import registry
+from metamixer.search.samplers.optuna_samplers import distribution
+from metamixer.search.samplers.protocol import INITIAL_POINT, PRIOR, Parts, Replaying, Sample, Setup, Suggestion
 from metamixer.search.seeds import derived
 from metamixer.search.storage.trial_store import Parameters
 
 if TYPE_CHECKING:
     from metamixer.language import Sentence, Space
-    from metamixer.language.syntax.nodes import Node
+    from metamixer.language.spaces.choice import Choice, Choose, Value
     from metamixer.tasks import Task
 
 # Refusals in a row after which the sampler is passed over and the prior is drawn from, and after which a space counts
@@ -46,7 +38,18 @@ class Costed:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A drawn sentence: to be trained when `reason` is None, otherwise refused."""
+    """A drawn sentence: to be trained when `reason` is None, otherwise refused.
+
+    Attributes:
+        sentence: As it was drawn.
+        choices: Its derivation.
+        parameters: What Optuna's tables hold of it.
+        costed: Its key and cost; None if it is ill-typed.
+        reason: Why it is refused.
+        duplicate_of: Number of the trial that has the same architecture.
+        origin: How it was made, see `metamixer.record.Trial`.
+        parents: Numbers of the trials that it was made of.
+    """
 
     sentence: str
     choices: dict[str, int | str]
@@ -54,6 +57,8 @@ class Proposal:
     costed: Costed | None
     reason: str | None = None
     duplicate_of: int | None = None
+    origin: str = PRIOR
+    parents: tuple[int, ...] = ()
 
 
 def costed(sentence: Sentence, task: Task) -> Costed:
@@ -73,7 +78,7 @@ def costed(sentence: Sentence, task: Task) -> Costed:
     )
 
 
-def over(cost: dict[str, int], limits: Limits) -> str | None:
+def over(cost: Mapping[str, int], limits: Limits) -> str | None:
     """Which limit a cost exceeds, in words."""
     for name, most in limits.model_dump().items():
         if most is not None and cost[name] > most:
@@ -81,31 +86,63 @@ def over(cost: dict[str, int], limits: Limits) -> str | None:
     return None
 
 
-@lru_cache(maxsize=2048)  # searches on a table meet the same ones again and again
-def _node(sentence: str) -> Node:
-    from metamixer.language import parse
+@dataclass(frozen=True)
+class TaskSpace:
+    """A space on a task, under limits; see `metamixer.search.samplers.protocol.SampleSpace`.
 
-    return parse(sentence).node
+    Attributes:
+        space: What is drawn from.
+        task: Gives the shapes and the head.
+        limits: What is refused.
+        price: Key and cost of a drawn sentence; a simulation looks them up.
+    """
+
+    space: Space
+    task: Task
+    limits: Limits
+    price: Callable[[Sentence, Task], Costed] = costed
+
+    def sample(self, choose: Choose) -> Sample:
+        """The architecture whose choices `choose` answers, priced."""
+        choices: dict[str, Value] = {}
+        domains: dict[str, Choice] = {}
+
+        def answer(name: str, choice: Choice) -> Value:
+            domains[name] = choice
+            value = choices[name] = choose(name, choice)
+            return value
+
+        sentence: Sentence | None = None
+        try:
+            # What the source of randomness would be for, `answer` answers.
+            drawn = self.space.draw(random.Random(0), channels=self.task.channels, grid=self.task.grid, choose=answer)
+            sentence, choices = drawn.sentence, dict(drawn.choices)
+            priced = self.price(sentence, self.task)
+        except LanguageError as error:
+            return Sample(choices, domains, sentence, reason=f"ill-typed: {error.message}")
+        reason = over(priced.cost, self.limits)
+        return Sample(choices, domains, sentence, priced.sentence, priced.key, priced.cost, reason)
 
 
 class Proposer:
-    """Draws the proposals of one study; each is a function of (study seed, row number, record).
+    """Draws the proposals of one study; each is a function of (study seed, trial number, record).
 
     Args:
         space: What is drawn from.
         task: Gives the shapes and the head.
         limits: What is refused.
-        sampler: Its name.
+        sampler: Its name, see `metamixer.search.samplers.registry`.
         startup: Finished trials before the sampler takes over.
         seed: The study's.
         price: Key and cost of a drawn sentence; a simulation looks them up.
         reference: Accuracy and flops beyond which the hypervolume counts nothing.
         repeats: An architecture that is known is not refused.
         parts: Of the sampler `known-cost`.
-        per_second: It goes by what is gained in a second, not in a training.
+        per_second: The sampler goes by what is gained in a second, not in a training.
 
     Attributes:
-        last: The sampler's stand-in of the last proposal; `last.seen` are the parameters it sampled jointly.
+        space: The space as samplers see it.
+        sampler: Who proposes.
     """
 
     def __init__(
@@ -119,154 +156,72 @@ class Proposer:
         price: Callable[[Sentence, Task], Costed] = costed,
         reference: tuple[float, float] | None = None,
         repeats: bool = False,
-        parts: samplers.Parts | None = None,
+        parts: Parts | None = None,
         per_second: bool = False,
     ) -> None:
-        self.space = space
-        self.task = task
-        self.limits = limits
-        self.sampler = sampler
-        self.startup = startup
+        self.space = TaskSpace(space, task, limits, price)
         self.seed = seed
-        self.price = price
         self.repeats = repeats
-        self.last: samplers.Repairing | None = None
-        self._numbers: dict[int, int] = {}
-        self._study = optuna.create_study(directions=["maximize", "minimize"])
-        self._own: samplers.Sentences | None = None
-        if sampler in samplers.OWN:
-            parts = replace(parts or samplers.Parts(), unseen=not repeats)
-            self._own = samplers.Sentences(sampler, startup, self._drawn, _node, reference, parts, per_second)
+        setup = Setup(seed, startup, reference, per_second, repeats, parts or Parts())
+        self.sampler = registry.make(sampler, setup)
 
     def propose(
         self,
         number: int,
-        known: dict[str, int],
+        known: Mapping[str, int],
         prior: bool = False,
         given: Mapping[str, int | str] | None = None,
     ) -> Proposal:
-        """Draw the proposal of row `number`.
+        """Draw the proposal of trial `number`.
 
         Args:
-            number: The row it would have.
-            known: Keys of architectures that were trained or are being trained, with their rows.
+            number: The number that it would have.
+            known: Keys of architectures that were trained or are being trained, with their trials.
             prior: Leave the sampler out.
             given: A derivation that is proposed, whatever the sampler would.
         """
-        seed = derived(self.seed, "proposal", number)
-        rng = random.Random(seed)
-        asked = self._own is not None and not prior and given is None
-        joint, own = self._own.propose(known, rng) if self._own is not None and asked else ({}, {})
-        inner = None if prior else self._sampler(seed)
-        repairing = samplers.Repairing(inner, rng, joint if given is None else given)
-        self.last = self._study.sampler = repairing
-        # A draw from the prior needs no trial, whose making looks at all that there are.
-        trial = None if inner is None and not joint else self._study.ask()
+        rng = random.Random(derived(self.seed, "proposal", number))
+        suggestion: Suggestion | None = None
+        if given is not None:
+            suggestion = self._initial_point(number, given, rng)
+        elif not prior:
+            suggestion = self.sampler.propose(number, self.space, known, rng)
+        if suggestion is None:
+            suggestion = Suggestion(self.space.sample(lambda name, choice: choice.draw(rng)), PRIOR)
+        assert isinstance(suggestion.sample, Sample)  # samplers of others are checked
+        return self._proposal(suggestion, suggestion.sample, known)
 
-        taken: dict[str, int | str] = {}
-        domains: dict[str, BaseDistribution] = {}
+    def _initial_point(self, number: int, given: Mapping[str, int | str], rng: random.Random) -> Suggestion:
+        if isinstance(self.sampler, Replaying):
+            suggestion = self.sampler.replay(number, self.space, given, rng)
+            if suggestion is not None:
+                return replace(suggestion, origin=INITIAL_POINT)
+        return Suggestion(self.space.sample(lambda name, choice: given[name]), INITIAL_POINT)
 
-        def choose(name: str, choice: samplers.Choice) -> int | str:
-            if name in taken:
-                # A draw that turned out impossible is taken back and made again; Optuna keeps its first value.
-                taken[name] = choice.repair(taken[name])
-                return taken[name]
-            repairing.choice = choice
-            domain = domains[name] = samplers.distribution(choice)
-            if trial is None:
-                taken[name] = choice.draw(rng) if given is None else given[name]
-            elif isinstance(domain, IntDistribution):
-                taken[name] = trial.suggest_int(name, domain.low, domain.high, step=domain.step)
-            else:
-                taken[name] = cast("int | str", trial.suggest_categorical(name, choice.domain))
-            return taken[name]
-
-        sentence, priced, reason, duplicate = "", None, None, None
-        try:
-            drawn = self.space.draw(rng, channels=self.task.channels, grid=self.task.grid, choose=choose)
-            taken = dict(drawn.choices)
-            sentence = str(drawn.sentence)
-            priced = self.price(drawn.sentence, self.task)
-        except LanguageError as error:
-            reason = f"ill-typed: {error.message}"
-        else:
-            duplicate = None if self.repeats else known.get(priced.key)
-            reason = over(priced.cost, self.limits)
-            if duplicate is not None:
-                reason = f"duplicate of {duplicate}"
-        # This trial was a way to run the sampler. What comes of it is added by `add`, once it stands in the record.
-        attributes = {} if trial is None else self._study.tell(trial, state=TrialState.FAIL).system_attrs
-        notes = {key: value for key, value in attributes.items() if key.endswith(":generation")} | own
+    def _proposal(self, suggestion: Suggestion, sample: Sample, known: Mapping[str, int]) -> Proposal:
+        priced = None if sample.key is None else Costed(sample.text, sample.key, dict(sample.cost))
+        duplicate = None if priced is None or self.repeats else known.get(priced.key)
+        choices = dict(sample.choices)
+        domains = {name: distribution(sample.domains[name]) for name in choices}
         return Proposal(
-            sentence=sentence,
-            choices=taken,
-            parameters=Parameters(dict(taken), {name: domains[name] for name in taken}, notes),
+            sentence="" if sample.sentence is None else str(sample.sentence),
+            choices=choices,
+            parameters=Parameters(dict(choices), dict(domains), dict(suggestion.notes)),
             costed=priced,
-            reason=reason,
+            reason=sample.reason if duplicate is None else f"duplicate of {duplicate}",
             duplicate_of=duplicate,
+            origin=suggestion.origin,
+            parents=suggestion.parents,
         )
 
-    def add(self, row: Trial, parameters: Parameters) -> None:
-        """Let the sampler see a row that stands in the record: refused, running or finished."""
-        state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}.get(
-            row.state, TrialState.RUNNING
-        )
-        if self._own is not None:
-            self._own.see(row)
-        if self._own is not None or self.sampler == "random":
-            return
-        self._numbers[row.number] = len(self._study.get_trials(deepcopy=False))
-        self._study.add_trial(
-            create_trial(
-                state=state,
-                values=row.values,
-                params=parameters.values,
-                distributions=parameters.distributions,
-                system_attrs=parameters.notes,
-            )
-        )
-
-    def tell(self, row: Trial) -> None:
-        """Let the sampler see how a row that it saw running ended."""
-        if self._own is not None:
-            self._own.see(row)
-        if self._own is not None or self.sampler == "random":
-            return
-        number = self._numbers[row.number]
-        if row.values is not None:
-            self._study.tell(number, row.values)
-        else:
-            # A trial that was stopped early has no value here: what it had at a rung is not what it had ended at.
-            self._study.tell(number, state=TrialState.PRUNED if row.stopped else TrialState.FAIL)
-
-    def beside(self, row: Trial) -> None:
-        """Let the sampler see a baseline or a replicate: ours learn from them, Optuna's could not."""
-        if self._own is not None:
-            self._own.see(row)
+    def observe(self, trial: Trial, parameters: Parameters | None = None) -> None:
+        """Let the sampler see a trial as it stands in the record: when it was added, and when it has ended."""
+        self.sampler.observe(trial, parameters or Parameters())
 
     def recommend(self, replicates: bool = True) -> list[int] | None:
-        """Numbers of the rows that the sampler holds for the front; None if it has no view of its own.
+        """Numbers of the trials that the sampler holds for the front; None if it has no view of its own.
 
         Args:
             replicates: Whether further seeds count, or the first of each alone.
         """
-        return None if self._own is None else self._own.recommend(replicates)
-
-    def _drawn(self, choose: Callable[[str, samplers.Choice], int | str]) -> samplers.Drawn | None:
-        """A sentence of the space from answers to its choices; None if it is over a limit."""
-        drawn = self.space.draw(random.Random(0), channels=self.task.channels, grid=self.task.grid, choose=choose)
-        priced = self.price(drawn.sentence, self.task)
-        if over(priced.cost, self.limits) is not None:
-            return None
-        return drawn.sentence.node, dict(drawn.choices), priced.key, priced.cost
-
-    def _sampler(self, seed: int) -> BaseSampler | None:
-        if self._own is not None:
-            return None
-        if self.sampler == "random":
-            return samplers.make(self.sampler, seed, self.startup)
-        finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        # NSGA-II counts its first generation itself, and draws it from the prior as well.
-        if len(finished) < self.startup and self.sampler != "nsga2":
-            return None
-        return samplers.make(self.sampler, seed, self.startup)
+        return self.sampler.recommend(replicates)

@@ -1,7 +1,7 @@
 """Warm start: what an earlier study of the same task and recipe has trained is known to this one from its first trial.
 
 Finished architectures, with their further seeds and the baselines both have, are copied into the record before the
-search begins. They are rows of kind `earlier` (`baseline`, `replicate`) that name their `source`; they do not count
+search begins. They are trials of kind `imported` (`baseline`, `replicate`) that name their `source`; they do not count
 against the budget, they are never trained again, and they may be on the front.
 """
 
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from metamixer import record, resources
 from metamixer.errors import LanguageError, StudyError
 from metamixer.record import Trial
-from metamixer.search import samplers
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.proposals.proposer import Costed, over
+from metamixer.search.samplers.optuna_samplers import distribution
 from metamixer.search.storage.trial_store import Parameters, TrialStore
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def take_over(store: TrialStore, rows: Sequence[Trial], space: Space, task: Task
         if row.source not in there:
             parameters = _parameters(space, task, row) if row.kind == "imported" else None
             of = None if row.replicate_of is None else places[row.replicate_of]
-            there[row.source] = store.add(replace(row, replicate_of=of), parameters).number
+            # Parents that failed there, or are over a limit here, did not come.
+            parents = tuple(places[number] for number in row.parents if number in places)
+            there[row.source] = store.add(replace(row, replicate_of=of, parents=parents), parameters).number
         places[row.number] = there[row.source]
 
 
@@ -129,7 +131,7 @@ def _parameters(space: Space, task: Task, row: Trial) -> Parameters | None:
     def choose(name: str, choice: Choice) -> Value:
         if row.choices.get(name) not in choice.viable:
             raise LookupError(name)
-        domains[name] = samplers.distribution(choice)
+        domains[name] = distribution(choice)
         return row.choices[name]
 
     try:

@@ -1,6 +1,7 @@
-"""How a study proposes: Optuna's samplers and our own, by name.
+"""How a study proposes: Optuna's samplers, our own, and those of others, by name.
 
-Names are loaded on first use, so that `metamixer.search.samplers.core`, which needs numpy and scipy alone, can be read
+`registry` lists them, `protocol` says what one is, `core` holds our models and optimizers. `KnownCostSampler` and
+`EvolutionSampler` are ours for any study of plain Optuna. Names are loaded on first use: `core` and `registry` are read
 without Optuna.
 """
 
@@ -11,31 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metamixer.search.samplers.known_cost import EvolutionSampler, KnownCostSampler
-    from metamixer.search.samplers.named import Choice, Repairing, distribution, make
-    from metamixer.search.samplers.sentences import OWN, Drawn, Parts, Sentences
+    from metamixer.search.samplers.protocol import Parts, Sample, Sampler, SampleSpace, Setup, Suggestion
 
 __all__ = [
-    "OWN",
-    "Choice",
-    "Drawn",
     "EvolutionSampler",
     "KnownCostSampler",
     "Parts",
-    "Repairing",
-    "Sentences",
-    "distribution",
-    "make",
+    "Sample",
+    "SampleSpace",
+    "Sampler",
+    "Setup",
+    "Suggestion",
 ]
 
 _MODULES = {
     "known_cost": ("EvolutionSampler", "KnownCostSampler"),
-    "named": ("Choice", "Repairing", "distribution", "make"),
-    "sentences": ("OWN", "Drawn", "Parts", "Sentences"),
+    "protocol": ("Parts", "Sample", "SampleSpace", "Sampler", "Setup", "Suggestion"),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"metamixer.search.samplers.{module}"), name)
+            return getattr(import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

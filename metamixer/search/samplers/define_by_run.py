@@ -1,249 +1,212 @@
-"""The space behind an objective that is written as code, as far as the trials of a study show it.
-
-Optuna sees names and domains of the parameters that a trial asked for, not what it would have asked for otherwise. Here
-that is learned: a name that all trials have is asked always; for another one, the latest name asked before it whose
-value alone decides, in every trial seen, whether it is asked. Where no single name decides, the trial most like the
-derivation does. A proposal that is wrong about this still ends well: Optuna asks for what is missing, ignores what is
-not reached, and the trial teaches the right condition.
-"""
+"""What our samplers have in common in plain Optuna: whole configurations from what the study's trials asked for."""
 
 from __future__ import annotations
 
-import math
 import random
+import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.trial import FrozenTrial, TrialState
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from metamixer.search.samplers.core.features import Tree, of_choices, of_known, of_rules, of_tree
+from metamixer.search.samplers.core.features import Tree
+from metamixer.search.samplers.core.observations import Observation
+from metamixer.search.samplers.core.optimizer import Optimizer
 from metamixer.search.samplers.core.variation import Candidate
+from metamixer.search.samplers.inferred_space import InferredSpace
+from metamixer.search.samplers.single_thread import in_one_thread
+from metamixer.search.seeds import derived
 
-FEW = 12  # alternatives, of which each is tried once
-STEPS = 1_000_000  # a float without a step is cut so fine
-
-
-class Domain:
-    """One parameter's distribution as a choice; see `metamixer.search.samplers.named.Choice`."""
-
-    def __init__(self, distribution: BaseDistribution) -> None:
-        self.distribution = distribution
-        if isinstance(distribution, CategoricalDistribution):
-            self.values: tuple[Any, ...] = distribution.choices
-            self.steps = len(self.values) - 1
-            return
-        if not isinstance(distribution, (IntDistribution, FloatDistribution)):
-            raise ValueError(f"a distribution of an unknown kind: {distribution}")
-        self.values = ()
-        low, high, step = distribution.low, distribution.high, distribution.step
-        self.steps = STEPS if step is None else round((high - low) / step)
-
-    @property
-    def numeric(self) -> bool:
-        return not self.values
-
-    @property
-    def few(self) -> tuple[Any, ...]:
-        """All values, where they are few."""
-        if self.numeric:
-            whole = isinstance(self.distribution, IntDistribution) and not self.distribution.log and self.steps < FEW
-            return tuple(self.at(i / max(1, self.steps)) for i in range(self.steps + 1)) if whole else ()
-        return self.values if len(self.values) <= FEW else ()
-
-    @property
-    def domain(self) -> tuple[Any, ...]:
-        return self.values
-
-    @property
-    def viable(self) -> Sequence[Any]:
-        return self.values
-
-    def place(self, value: Any) -> float:
-        """Where a number lies in its range, 0 to 1; by its logarithm where the distribution says so."""
-        low, high = self.distribution.low, self.distribution.high  # type: ignore[attr-defined]
-        if high == low:
-            return 0.0
-        if self.distribution.log:  # type: ignore[attr-defined]
-            return math.log(value / low) / math.log(high / low)
-        return float((value - low) / (high - low))
-
-    def at(self, place: float) -> Any:
-        """The number at a place of the range, rounded to its step."""
-        d = self.distribution
-        assert isinstance(d, (IntDistribution, FloatDistribution))
-        raw = d.low * (d.high / d.low) ** place if d.log else d.low + place * (d.high - d.low)
-        if d.step is not None:
-            raw = d.low + round((raw - d.low) / d.step) * d.step
-        raw = min(max(raw, d.low), d.high)
-        return round(raw) if isinstance(d, IntDistribution) else float(raw)
-
-    def draw(self, rng: random.Random) -> Any:
-        return self.at(rng.random()) if self.numeric else rng.choice(self.values)
-
-    def near(self, value: Any, rng: random.Random) -> Any:
-        """Another value: of a number a near one, at times any."""
-        if not self.numeric:
-            others = [v for v in self.values if v != value]
-            return rng.choice(others) if others else value
-        if self.steps == 0:
-            return value
-        if rng.random() < 0.2:
-            return self.draw(rng)
-        moved = self.at(min(1.0, max(0.0, self.place(value) + rng.gauss(0, 0.15))))
-        if moved == value and self.steps < STEPS:  # at least one step
-            step = rng.choice([s for s in (-1, 1) if 0 <= round(self.place(value) * self.steps) + s <= self.steps])
-            moved = self.at((round(self.place(value) * self.steps) + step) / self.steps)
-        return moved
-
-    def repair(self, value: Any) -> Any:
-        if self.numeric:
-            d = self.distribution
-            return min(max(value, d.low), d.high)  # type: ignore[attr-defined]
-        return value if value in self.values else self.values[0]
+NOTE = "derivation"  # system attribute of a trial: what its proposal was, depended on, and why it was made
+# Values that no trial had are tried: among parameters that half of the trials asked for every second trial at first,
+# later those of a quarter every fourth.
+EARLY, OFTEN_EARLY, OFTEN = 12, (0.5, 2), (0.25, 4)
+Known = Mapping[int, Callable[[dict[str, Any]], float]]
 
 
-class Condition:
-    """When a name is asked: by the value of one earlier name, or as in the most similar trial."""
+class DerivationSampler(BaseSampler):
+    """Proposes whole configurations, conditional parameters included, in any define-by-run study.
 
-    def __init__(self, name: str, before: Sequence[str], trials: Sequence[Mapping[str, Any]]) -> None:
-        self.trials = trials
-        self.name = name
-        self.parent: str | None = None
-        self.when: dict[Any, bool] = {}
-        self.always = all(name in trial for trial in trials)
-        if self.always:
-            return
-        for parent in reversed(before):
-            seen: dict[Any, bool] = {}
-            decides = True
-            for trial in trials:
-                asked = name in trial
-                if parent not in trial:
-                    decides = not asked
-                else:
-                    decides = seen.setdefault(trial[parent], asked) == asked
-                if not decides:
-                    break
-            if decides:
-                self.parent, self.when = parent, seen
-                return
+    Names, domains and conditions are those that the study's trials have shown, see
+    `metamixer.search.samplers.inferred_space`. So: the first trial is random; a name never seen is drawn at random when
+    it is asked; functions of the parameters may be called with a set of names that the objective would not ask for,
+    until a trial has shown better; what an alternative asks for is learned by trying it once, so some early trials try
+    values that none had. Parameters that were tried, in whatever state, are not proposed again while others
+    are found. One sampler serves one study.
 
-    def holds(self, derivation: Mapping[str, Any]) -> bool:
-        if self.always:
-            return True
-        if self.parent is not None:
-            if self.parent not in derivation:
-                return False
-            value = derivation[self.parent]
-            if value in self.when:
-                return self.when[value]
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                return self.when[min(self.when, key=lambda seen: abs(seen - value))]
-            return False
-        alike = max(self.trials, key=lambda t: sum(n in t and t[n] == v for n, v in derivation.items()))
-        return self.name in alike
-
-
-class Learned:
-    """A space of candidates from the trials of a study; see `metamixer.search.samplers.core.variation.Draws`.
-
-    Args:
-        trials: trials of the study, of any state; what they asked for.
-        known: objectives known exactly, by index, as functions of the parameters.
-        signs: 1 for objectives minimised, -1 for those maximised.
-        key: what is equal for equal architectures; the parameters if not given.
-        tree: the nested (label, parts) that the parameters stand for, if there is one.
-        legal: whether parameters may be proposed.
+    A proposal is a function of seed, trial number and the trials that were finished or running then. Which ones ran is
+    in the trial's system attribute `derivation`; `replay` proposes from them again.
     """
 
     def __init__(
         self,
-        trials: Sequence[FrozenTrial],
-        known: Mapping[int, Callable[[dict[str, Any]], float]],
-        signs: Sequence[int],
-        key: Callable[[dict[str, Any]], Hashable] | None = None,
-        tree: Callable[[dict[str, Any]], Tree] | None = None,
-        legal: Callable[[dict[str, Any]], bool] | None = None,
+        known: Known | None,
+        seed: int | None,
+        key: Callable[[dict[str, Any]], Hashable] | None,
+        tree: Callable[[dict[str, Any]], Tree] | None,
+        legal: Callable[[dict[str, Any]], bool] | None,
     ) -> None:
-        self.known, self.signs, self.key, self.tree, self.legal = known, signs, key, tree, legal
-        self.distributions: dict[str, BaseDistribution] = {}
-        names: list[str] = []
+        self.known = dict(known or {})
+        self.seed = random.SystemRandom().randrange(2**31) if seed is None else seed
+        self.key, self.tree, self.legal = key, tree, legal
+        self._optimizer: Optimizer | None = None
+        self._joint: dict[int, dict[str, Any]] = {}
+        self._candidates: dict[int, Candidate | None] = {}
+
+    @abstractmethod
+    def _make(self, signs: Sequence[int]) -> Optimizer:
+        """An optimizer for objectives to be minimised (1) and maximised (-1)."""
+
+    def reseed_rng(self) -> None:
+        """Nothing: what is drawn depends on the seed and the trial's number."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+        proposed, note, space = self._propose(study.directions, trials, trial.number)
+        self._joint = {trial.number: proposed}
+        if proposed:
+            study._storage.set_trial_system_attr(trial._trial_id, NOTE, note)
+        return {name: space.distributions[name] for name in proposed}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._joint.pop(trial.number, {})
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        sampler = RandomSampler(seed=derived(self.seed, trial.number, param_name, bits=32))
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def replay(self, study: Study, number: int) -> dict[str, Any]:
+        """What was proposed for a trial, worked out again from the trials that had finished and were running then."""
+        trials = study.get_trials(deepcopy=False)
+        note = trials[number].system_attrs.get(NOTE)
+        if note is None:
+            return {}
+        running = set(note["running"])
+        earlier = [_running(trial) if trial.number in running else trial for trial in trials[:number]]
+        self._candidates = {n: c for n, c in self._candidates.items() if n not in running}
+        return self._propose(study.directions, earlier, number)[0]
+
+    def recommend(self, study: Study) -> list[FrozenTrial]:
+        """The front of the finished trials, as the sampler sees it; of several alike the first stands for them."""
+        trials = study.get_trials(deepcopy=False)
+        observations, firsts = self._observations(self._space(study.directions, trials), trials, study.directions)
+        return [firsts[i] for i in in_one_thread(self._ready(study.directions).recommend)(observations)]
+
+    # -- one proposal
+
+    def _propose(
+        self, directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial], number: int
+    ) -> tuple[dict[str, Any], dict[str, Any], InferredSpace]:
+        """Parameters, empty where none were found, with what is noted of them, and the space they are from."""
+        space = self._space(directions, trials)
+        if not space.distributions:
+            return {}, {}, space
+        rng = random.Random(derived(self.seed, number, bits=32))
+        observations, _ = self._observations(space, trials, directions)
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        numbers = {"running": [trial.number for trial in running]}
+        often = OFTEN_EARLY if len(observations) < EARLY else OFTEN
+        untried = space.untried(rng, often[0]) if number > 2 and number % often[1] == 1 else None
+        if untried is not None:
+            lineage = {"origin": "untried value", "parents": []}
+            return untried, {"source": "untried value", "proposed": untried, **lineage, **numbers}, space
+        pending = {c.key: c for c in (self._candidate(space, trial) for trial in running) if c is not None}
+        keys = {c.key for c in (self._candidate(space, trial) for trial in trials) if c is not None}
+        evaluated = {item.candidate.key for item in observations}
+        chosen, reasons = in_one_thread(self._ready(directions).propose)(
+            observations,
+            [candidate for key, candidate in pending.items() if key not in evaluated],
+            keys.__contains__,
+            space,
+            rng,
+        )
+        if chosen is None:
+            return {}, {}, space
+        proposed = dict(chosen.choices)
+        lineage = {"origin": chosen.origin, "parents": list(chosen.parents)}
+        return proposed, {**reasons, "proposed": proposed, **lineage, **numbers}, space
+
+    def _ready(self, directions: Sequence[StudyDirection]) -> Optimizer:
+        if self._optimizer is None or self._optimizer.objectives != len(directions):
+            self._optimizer = self._make(_signs(directions))
+        return self._optimizer
+
+    def _space(self, directions: Sequence[StudyDirection], trials: Sequence[FrozenTrial]) -> InferredSpace:
+        if not set(self.known) <= set(range(len(directions))):
+            raise ValueError(f"known names objectives {sorted(self.known)}, the study has {len(directions)}")
+        if len(self.known) == len(directions):
+            raise ValueError("every objective is known: there is nothing to learn from trials")
+        return InferredSpace(trials, self.known, _signs(directions), self.key, self.tree, self.legal)
+
+    def _candidate(self, space: InferredSpace, trial: FrozenTrial) -> Candidate | None:
+        """What a trial evaluates; for one that runs, what was proposed and not yet asked for counts as asked."""
+        if trial.number in self._candidates:
+            return self._candidates[trial.number]
+        params = trial.params
+        if trial.state == TrialState.RUNNING:
+            params = {**trial.system_attrs.get(NOTE, {}).get("proposed", {}), **params}
+        candidate = None
+        if params:
+            try:
+                candidate = space.candidate(params, trial.number)
+            except KeyError:  # a trial that was cut off, or of another version of the objective
+                candidate = None
+        if trial.state.is_finished():
+            self._candidates[trial.number] = candidate
+        return candidate
+
+    def _observations(
+        self, space: InferredSpace, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
+    ) -> tuple[list[Observation], list[FrozenTrial]]:
+        """One observation an architecture, with its first trial."""
+        signs = np.array(_signs(directions))
+        groups: dict[Hashable, tuple[Candidate, FrozenTrial, list[np.ndarray]]] = {}
         for trial in trials:
-            self.distributions.update(trial.distributions)
-            names = _merged(names, list(trial.params))
-        self.domains = {name: Domain(self.distributions[name]) for name in names}
-        # One that runs, or failed while it was suggesting, may not have asked for all yet.
-        self.params = [t.params for t in trials if t.params]
-        whole = [t.params for t in trials if t.params and t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
-        whole = whole or self.params
-        self.conditions = {name: Condition(name, names[:i], whole) for i, name in enumerate(names)}
-
-    def derive(self, choose: Callable[[str, Domain], Any], source: str) -> Candidate | None:
-        derivation: dict[str, Any] = {}
-        for name, condition in self.conditions.items():
-            if condition.holds(derivation):
-                derivation[name] = choose(name, self.domains[name])
-        try:
-            if self.legal is not None and not self.legal(dict(derivation)):
-                return None
-            return self.candidate(derivation, source)
-        except KeyError:  # a function of the parameters asked for a name that was not believed to be asked
-            return None
-
-    def untried(self, rng: random.Random, often: float) -> dict[str, Any] | None:
-        """A trial's parameters with one value that no trial had; None if there is none.
-
-        What an alternative asks for is not known before it was taken once. Only parameters of a few values count, that
-        this share of the trials asked for.
-        """
-        found = []
-        for name, domain in self.domains.items():
-            having = [params for params in self.params if name in params]
-            if len(having) >= often * len(self.params) and domain.few:
-                tried = {params[name] for params in having}
-                found += [(name, value, having) for value in domain.few if value not in tried]
-        if not found:
-            return None
-        name, value, having = rng.choice(found)
-        params = {**rng.choice(having), name: value}
-        try:
-            return params if self.legal is None or self.legal(dict(params)) else None
-        except KeyError:  # what it costs is not known either
-            return params
-
-    def candidate(self, derivation: Mapping[str, Any], source: str = "trial") -> Candidate:
-        """A derivation with its key, its exact objectives and its features."""
-        params = dict(derivation)
-        scaled = {
-            name: self.domains[name].place(value)
-            for name, value in params.items()
-            if name in self.domains and self.domains[name].numeric
-        }
-        features: dict[str, Mapping[Any, float]] = {"choices": of_choices(params, scaled)}
-        if any("#" in name or "/" in name for name in params):
-            features["rules"] = of_rules(params)
-        if self.tree is not None:
-            features |= of_tree(self.tree(dict(params)))
-        exact = {i: float(function(dict(params))) for i, function in self.known.items()}
-        features["known"] = of_known(exact)
-        known = {i: self.signs[i] * value for i, value in exact.items()}
-        key = self.key(dict(params)) if self.key is not None else tuple(sorted(params.items()))
-        return Candidate(params, key, known, features, source)
+            candidate = self._candidate(space, trial) if trial.state == TrialState.COMPLETE else None
+            if candidate is None:
+                continue
+            values = signs * np.array(trial.values, dtype=float)
+            for i, exact in candidate.known.items():
+                if not np.isclose(values[i], exact, rtol=1e-6, atol=0):
+                    warnings.warn(
+                        f"objective {i} of trial {trial.number} was told as {trial.values[i]}, but known[{i}] says"
+                        f" {signs[i] * exact}: the sampler goes by known[{i}]",
+                        stacklevel=2,
+                    )
+            groups.setdefault(candidate.key, (candidate, trial, []))[2].append(values)
+        observations = [
+            Observation(
+                candidate,
+                tuple(np.mean(values, axis=0).tolist()),
+                len(values),
+                tuple(np.var(values, axis=0, ddof=1).tolist()) if len(values) > 1 else (),
+                seconds=None if trial.duration is None else trial.duration.total_seconds(),
+            )
+            for candidate, trial, values in groups.values()
+        ]
+        return observations, [trial for _, trial, _ in groups.values()]
 
 
-def _merged(names: list[str], asked: list[str]) -> list[str]:
-    """Names in an order that keeps both orders where they agree: a new name stands behind the one asked before it."""
-    known = set(names)
-    if known.issuperset(asked):
-        return names
-    found = list(names)
-    at = 0
-    for name in asked:
-        if name in known:
-            at = found.index(name) + 1
-        else:
-            found.insert(at, name)
-            known.add(name)
-            at += 1
-    return found
+def _running(trial: FrozenTrial) -> FrozenTrial:
+    """A finished trial as it was while it ran."""
+    before = create_trial(
+        state=TrialState.RUNNING,
+        params=trial.params,
+        distributions=trial.distributions,
+        system_attrs=trial.system_attrs,
+    )
+    before.number = trial.number
+    return before
+
+
+def _signs(directions: Sequence[StudyDirection]) -> list[int]:
+    return [-1 if direction == StudyDirection.MAXIMIZE else 1 for direction in directions]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
+from metamixer.search.samplers.core.evolution import ARCHIVE, Evolution
 from metamixer.search.samplers.core.features import Tree
 from metamixer.search.samplers.core.optimizer import KnownCost, Settings
-from metamixer.search.samplers.derivations import DerivationSampler, Known
-from metamixer.search.samplers.evolution import ARCHIVE, Evolution
+from metamixer.search.samplers.define_by_run import DerivationSampler, Known
 
 
 class KnownCostSampler(DerivationSampler):
@@ -56,7 +56,7 @@ class KnownCostSampler(DerivationSampler):
         self.reference = reference
         self.settings = Settings(families=tuple(families), startup=startup, unseen=unseen, per_second=per_second)
 
-    def _made(self, signs: Sequence[int]) -> KnownCost:
+    def _make(self, signs: Sequence[int]) -> KnownCost:
         reference = self.reference
         if reference is not None:
             reference = tuple(sign * value for sign, value in zip(signs, reference, strict=True))
@@ -90,5 +90,5 @@ class EvolutionSampler(DerivationSampler):
         super().__init__(known, seed, key, None, legal)
         self.startup, self.archive = startup, archive
 
-    def _made(self, signs: Sequence[int]) -> Evolution:
+    def _make(self, signs: Sequence[int]) -> Evolution:
         return Evolution(len(signs), self.startup, self.archive)

@@ -1,178 +1,171 @@
-"""Our engines inside a study: candidates are sentences of its space, and the record's rows what was observed."""
+"""Our optimizers as samplers of a study: candidates are sentences of its space, and its trials what was observed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from statistics import fmean, variance
 from typing import TYPE_CHECKING, Any
 
-from metamixer.errors import LanguageError
 from metamixer.record import Trial
 from metamixer.search.pruning.extrapolation import predictions
+from metamixer.search.samplers.core.evolution import Evolution
 from metamixer.search.samplers.core.features import Tree, of_choices, of_known, of_rules, of_tree
 from metamixer.search.samplers.core.observations import Observation
-from metamixer.search.samplers.core.optimizer import KnownCost, Settings
-from metamixer.search.samplers.core.variation import Candidate
-from metamixer.search.samplers.derivations import NOTE, Engine
-from metamixer.search.samplers.evolution import Evolution
-from metamixer.search.samplers.named import Choice
+from metamixer.search.samplers.core.optimizer import KnownCost, Optimizer, Settings
+from metamixer.search.samplers.core.variation import PRIOR, Candidate
+from metamixer.search.samplers.protocol import Parts, SampleSpace, Setup, Suggestion
+from metamixer.search.samplers.single_thread import in_one_thread
 
 if TYPE_CHECKING:
+    from metamixer.language.spaces.choice import Choose
     from metamixer.language.syntax.nodes import Node
+    from metamixer.search.storage.trial_store import Parameters
 
+NOTE = "derivation"  # of a trial: what its proposal depended on, and why it was made
 COPIES = 8  # of a repetition that the graph shows
 OBJECTIVES = 2  # error, and flops, which are known
-POOL = (60, 90, 30, 40)  # fresh, mutated, crossed, refined: drawing them is most of a proposal's time
-OWN = ("known-cost", "evolution")
-
-# A drawn sentence with its derivation, its key and its cost; None if it is refused.
-Drawn = tuple["Node", dict[str, int | str], str, Mapping[str, int]]
-Draw = Callable[[Callable[[str, Choice], Any]], Drawn | None]
+POOL = (60, 90, 30, 40)  # from the prior, mutated, crossed over, refined: they are most of a proposal's time
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What `known-cost` is made of; benchmarks take parts away to see what each is worth.
-
-    Attributes:
-        cost: FLOPs are known; else they are learned from trials, as the error is.
-        families: features the model sees; on recorded trainings the choices by name add nothing to these.
-        unseen: an architecture is proposed once only.
-    """
-
-    cost: bool = True
-    families: tuple[str, ...] = ("rules", "labels", "graph", "known")
-    unseen: bool = True
+def known_cost(setup: Setup, parse: Callable[[str], Node] | None = None) -> SentenceSampler:
+    """By expected gain of hypervolume, FLOPs known."""
+    parts = replace(setup.parts, unseen=not setup.repeats)
+    worst = None if setup.reference is None else (1 - setup.reference[0], setup.reference[1])
+    settings = Settings(parts.families, setup.startup, *POOL, parts.unseen, setup.per_second)
+    return SentenceSampler(KnownCost(OBJECTIVES, settings, worst), parts, parse)
 
 
-class Sentences:
-    """Proposes derivations of a space from the rows of a record.
+def evolution(setup: Setup, parse: Callable[[str], Node] | None = None) -> SentenceSampler:
+    """By mutation and crossover of an archive."""
+    return SentenceSampler(Evolution(OBJECTIVES, setup.startup), setup.parts, parse)
 
-    Rows are shown by `see` as they are added and as they end. Architectures that were trained, baselines among them,
-    are what the model knows; each with the mean of its replicates. A trial that was stopped early counts for less: with
-    the error that those which went on let expect of it, see `metamixer.search.pruning.extrapolation`, and never for
-    the front. One that failed has no value here. None is proposed again.
+
+class SentenceSampler:
+    """Proposes sentences of a space from the trials of a record.
+
+    Architectures that were trained, baselines among them, are what the model knows; each with the mean of its
+    replicates. A trial that was stopped early counts for less: with the error that those which went on let expect of
+    it, see `metamixer.search.pruning.extrapolation`, and never for the front. One that failed has no value here. None
+    is proposed again.
 
     Args:
-        sampler: `known-cost` or `evolution`.
-        startup: architectures before the model, or the archive, takes over.
-        draw: the space: a sentence from answers to its choices, or None if it is ill-typed or over a limit.
-        parse: a sentence's tree from its text.
-        reference: accuracy and flops beyond which nothing counts.
-        parts: of `known-cost`.
-        per_second: `known-cost` goes by what is gained in a second, not in a training.
+        optimizer: What chooses among candidates.
+        parts: Which features it sees, and whether costs are known.
+        parse: A sentence's tree from its text, for trials that were not proposed here.
     """
 
-    def __init__(
-        self,
-        sampler: str,
-        startup: int,
-        draw: Draw,
-        parse: Callable[[str], Node],
-        reference: tuple[float, float] | None = None,
-        parts: Parts | None = None,
-        per_second: bool = False,
-    ) -> None:
-        self._draw, self._parse, self._parts = draw, parse, parts or Parts()
-        worst = None if reference is None else (1 - reference[0], reference[1])
-        self.engine: Engine = (
-            KnownCost(OBJECTIVES, Settings(self._parts.families, startup, *POOL, self._parts.unseen, per_second), worst)
-            if sampler == "known-cost"
-            else Evolution(OBJECTIVES, startup)
-        )
+    def __init__(self, optimizer: Optimizer, parts: Parts, parse: Callable[[str], Node] | None = None) -> None:
+        self.optimizer, self._parts, self._parse = optimizer, parts, parse or _parsed
         self._firsts: dict[int, tuple[Candidate, Trial]] = {}
         self._replicates: dict[int, dict[int, float]] = {}
         self._keys: set[str] = set()
+        self._proposed: Candidate | None = None
 
-    def see(self, row: Trial) -> None:
-        """A row of the record as it stands now."""
-        if row.kind == "replicate" and row.replicate_of is not None:
-            if row.state == "complete" and row.accuracy is not None:
-                self._replicates.setdefault(row.replicate_of, {})[row.number] = row.accuracy
-        elif (row.searched or row.kind == "baseline") and row.key is not None:
-            seen = self._firsts.get(row.number)
-            if seen is None:
-                candidate = self._candidate(self._parse(row.sentence), row.choices, row.key, row.cost or {}, "row")
-            else:
-                candidate = seen[0]
-            self._firsts[row.number] = (candidate, row)
-            self._keys.add(row.key)
+    def observe(self, trial: Trial, parameters: Parameters | None = None) -> None:
+        if trial.kind == "replicate" and trial.replicate_of is not None:
+            if trial.state == "complete" and trial.accuracy is not None:
+                self._replicates.setdefault(trial.replicate_of, {})[trial.number] = trial.accuracy
+        elif (trial.searched or trial.kind == "baseline") and trial.key is not None:
+            before = self._firsts.get(trial.number)
+            self._firsts[trial.number] = (self._of_trial(trial) if before is None else before[0], trial)
+            self._keys.add(trial.key)
 
-    def propose(self, known: Mapping[str, int], rng: random.Random) -> tuple[dict[str, int | str], dict[str, Any]]:
-        """Choices of the next architecture, empty where none was found, and notes for the record.
+    def _of_trial(self, trial: Trial) -> Candidate:
+        """The candidate that was proposed here a moment ago, or else one from the record."""
+        proposed, self._proposed = self._proposed, None
+        if proposed is not None and proposed.key == trial.key and str(proposed.sample.sentence) == trial.sentence:
+            return replace(proposed, number=trial.number, sample=None)
+        node = self._parse(trial.sentence)
+        candidate = self.candidate(node, trial.choices, trial.key or "", trial.cost or {})
+        return replace(candidate, origin=trial.origin or PRIOR, parents=trial.parents, number=trial.number)
 
-        Args:
-            known: keys that are not to be proposed.
-            rng: source of randomness.
-        """
-        observed = self.observed()
-        firsts = sorted(self._firsts.items())
-        running = [(number, c) for number, (c, row) in firsts if row.searched and not row.finished]
-        found, why = self.engine.propose(
-            observed,
+    def propose(
+        self, number: int, space: SampleSpace, known: Mapping[str, int], rng: random.Random
+    ) -> Suggestion | None:
+        running = [
+            (number, candidate)
+            for number, (candidate, trial) in sorted(self._firsts.items())
+            if trial.searched and not trial.finished
+        ]
+        chosen, reasons = in_one_thread(self.optimizer.propose)(
+            self.observations(),
             [candidate for _, candidate in running],
             lambda key: key in known or key in self._keys,
-            self,
+            SentenceSpace(space, self.candidate),
             rng,
         )
-        if found is None:
-            return {}, {}
-        return dict(found.choices), {NOTE: {**why, "running": [number for number, _ in running]}}
+        self._proposed = chosen
+        if chosen is None:
+            return None
+        notes = {NOTE: {**reasons, "running": [number for number, _ in running]}}
+        return Suggestion(chosen.sample, chosen.origin, chosen.parents, notes)
 
-    def observed(self, replicates: bool = True) -> list[Observation]:
+    def observations(self, replicates: bool = True) -> list[Observation]:
         """What was trained to the end, by number, and what is expected of those that were stopped early."""
-        errors = {number: self._errors(number, replicates) for number in self._done()}
-        whole = {number: self._observation(number, of) for number, of in errors.items()}
-        rows = [row for _, (_, row) in sorted(self._firsts.items())]
+        errors = {number: self._errors(number, replicates) for number in self._complete()}
+        whole = {number: self._observation(number, seeds) for number, seeds in errors.items()}
+        trials = [trial for _, (_, trial) in sorted(self._firsts.items())]
         early = [
             Observation(self._firsts[number][0], (error, float(self._firsts[number][1].flops)), share, eligible=False)
-            for number, (error, share) in predictions(rows, errors).items()
+            for number, (error, share) in predictions(trials, errors).items()
         ]
         return [*whole.values(), *early]
 
     def recommend(self, replicates: bool = True) -> list[int]:
-        """Numbers of the rows that are the front: by posterior mean, if the sampler has a model.
+        """Numbers of the trials that are the front: by posterior mean, if the optimizer has a model."""
+        complete = self._complete()
+        return [complete[i] for i in in_one_thread(self.optimizer.recommend)(self.observations(replicates))]
 
-        Args:
-            replicates: False for the view from first seeds alone, which later replicates do not change.
-        """
-        done = self._done()
-        return [done[i] for i in self.engine.recommend(self.observed(replicates))]
-
-    def _done(self) -> list[int]:
-        return [number for number, (_, row) in sorted(self._firsts.items()) if row.state == "complete"]
+    def _complete(self) -> list[int]:
+        return [number for number, (_, trial) in sorted(self._firsts.items()) if trial.state == "complete"]
 
     def _observation(self, number: int, errors: list[float]) -> Observation:
-        candidate, row = self._firsts[number]
+        candidate, trial = self._firsts[number]
         spread = (variance(errors), 0.0) if len(errors) > 1 else ()
-        values = (fmean(errors), float(row.flops))
-        here = row.kind in ("searched", "baseline")  # not on the machines of an earlier study
-        seconds = row.seconds if here else None
-        return Observation(candidate, values, len(errors), spread, eligible=row.searched, seconds=seconds)
+        values = (fmean(errors), float(trial.flops))
+        # Those of an earlier study took their time on its machines.
+        seconds = trial.seconds if trial.kind in ("searched", "baseline") else None
+        return Observation(candidate, values, len(errors), spread, eligible=trial.searched, seconds=seconds)
 
     def _errors(self, number: int, replicates: bool) -> list[float]:
         more = self._replicates.get(number, {}) if replicates else {}
         return [1 - float(self._firsts[number][1].accuracy or 0.0), *(1 - more[other] for other in sorted(more))]
 
-    # -- as a space of candidates, see `metamixer.search.samplers.core.variation.Draws`
-
-    def derive(self, choose: Callable[[str, Choice], Any], source: str) -> Candidate | None:
-        """The candidate whose choices `choose` answers."""
-        try:
-            drawn = self._draw(choose)
-        except LanguageError:  # weights tied over unequal grids: seen only when the whole is drawn
-            return None
-        return None if drawn is None else self._candidate(*drawn, source)
-
-    def _candidate(
-        self, node: Node, choices: Mapping[str, int | str], key: str, cost: Mapping[str, int], source: str
-    ) -> Candidate:
+    def candidate(self, node: Node, choices: Mapping[str, int | str], key: str, cost: Mapping[str, int]) -> Candidate:
+        """A sentence as the optimizer sees it."""
         known = {1: 2.0 * cost.get("macs", 0)} if self._parts.cost else {}
-        seen = {family: _features(family, node, choices, cost) for family in self._parts.families}
-        return Candidate(choices, key, known, seen, source)
+        features = {family: _features(family, node, choices, cost) for family in self._parts.families}
+        return Candidate(choices, key, known, features)
+
+
+class SentenceSpace:
+    """A study's space as one of candidates, see `metamixer.search.samplers.core.variation.CandidateSpace`.
+
+    Args:
+        space: What is sampled.
+        candidate: A candidate of a sentence's tree, its choices, key and cost.
+    """
+
+    def __init__(self, space: SampleSpace, candidate: Callable[..., Candidate]) -> None:
+        self._space, self._candidate = space, candidate
+
+    def derive(self, choose: Choose, origin: str = PRIOR, parents: tuple[int, ...] = ()) -> Candidate | None:
+        """The candidate whose choices `choose` answers; None if it is ill-typed or over a limit."""
+        sample = self._space.sample(choose)
+        if sample.reason is not None or sample.sentence is None:
+            return None
+        candidate = self._candidate(sample.sentence.node, sample.choices, sample.key, sample.cost)
+        return replace(candidate, origin=origin, parents=parents, sample=sample)
+
+
+@lru_cache(maxsize=2048)  # searches on a table meet the same ones again and again
+def _parsed(sentence: str) -> Node:
+    from metamixer.language import parse
+
+    return parse(sentence).node
 
 
 def _features(
@@ -184,10 +177,13 @@ def _features(
         return of_choices(choices)
     if family == "rules":
         return _rules(tuple(choices.items()))
-    both = node.cache.get("features")
-    if both is None:
-        both = node.cache["features"] = of_tree(tree_of(node))
-    return both[family]
+    return _of_sentence(node)[family]
+
+
+@lru_cache(maxsize=4096)
+def _of_sentence(node: Node) -> Mapping[str, Mapping[Any, float]]:
+    """Nodes are interned: equal sentences are one node."""
+    return of_tree(tree_of(node))
 
 
 @lru_cache(maxsize=4096)

@@ -32,7 +32,7 @@ CHANGEABLE = {
     "search": {
         "sampler",
         "startup",
-        "start",
+        "initial_points",
         "workers",
         "threads",
         "gpus",

@@ -205,7 +205,7 @@ def test_expectations_agree_with_the_posterior_of_the_search(study, model):
 
     rows = [_matrix([q[f] for q in queries], dict(c)) for f, c in zip(FAMILIES, surrogate.columns, strict=True)]
     squares = [_squares(a, b) / scale for a, b, scale in zip(rows, surrogate.rows, surrogate.scales, strict=True)]
-    believed = surrogate.posterior.at(squares)
+    believed = surrogate.process.at(squares)
     np.testing.assert_allclose(mean, believed.mean, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(np.sqrt(np.diag(covariance)), believed.deviation, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(weights @ surrogate.targets, mean)

@@ -16,8 +16,8 @@ from metamixer import record
 from metamixer.errors import ResourceError, StudyError
 from metamixer.language import Space
 from metamixer.record import Trial
-from metamixer.search.configuration import SAMPLERS
 from metamixer.search.progress import Lines
+from metamixer.search.samplers.registry import SHIPPED
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]
@@ -28,14 +28,14 @@ TWO = "patch(1,8) >> res(norm >> lin * lin) >> res(norm >> ffn(1)) >> norm"
 
 
 def starting(*names: str) -> str:
-    return f"search.start=[{', '.join(repr(name) for name in names)}]"
+    return f"search.initial_points=[{', '.join(repr(name) for name in names)}]"
 
 
 def searched(study: Study) -> list[Trial]:
     return [row for row in record.read(study.path) if row.kind in ("searched", "rejected")]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SHIPPED)
 def test_they_are_the_first_proposals_of_every_sampler(load: Load, file: Path, sampler: str) -> None:
     study = load(*SHORT, starting(ONE, TWO), f"search.sampler={sampler}", name=sampler)
     study.run("inline")
@@ -53,7 +53,7 @@ def test_they_are_the_first_proposals_of_every_sampler(load: Load, file: Path, s
 
 
 def test_children_are_made_of_them(load: Load) -> None:
-    """Evolution takes its parents from what was trained, here from one starting point."""
+    """Evolution takes its parents from what was trained, here from one initial point."""
     deep = "patch(2,24) >> (res(norm >> att(lin,lin,lin)@h(2) >> lin) >> res(norm >> ffn(3)))^3 >> norm"
     study = load("study.confirm=1", "study.budget=4", starting(deep), "search.sampler=evolution", "search.startup=1")
     study.run("inline")
@@ -97,7 +97,7 @@ def test_more_may_be_named_when_a_search_goes_on(load: Load) -> None:
     assert [row.name for row in searched(study) if row.kind == "searched"][8] == TWO
 
 
-def test_a_baseline_that_is_a_starting_point_is_trained_once_as_that(load: Load, file: Path) -> None:
+def test_a_baseline_that_is_an_initial_point_is_trained_once_as_that(load: Load, file: Path) -> None:
     (file.parent / "small.toml").write_text(
         "name = 'wide'\n[rules]\nnetwork = 'patch(2,{16|32|48}) >> pos >> shell^{1..4} >> norm'\n"
         "shell = 'res(norm >> {lin|att(lin,lin,lin)@h({1|2|4}) >> lin}) >> res(norm >> ffn({1|2}))'\n"
@@ -109,7 +109,7 @@ def test_a_baseline_that_is_a_starting_point_is_trained_once_as_that(load: Load,
     vit = [row for row in rows if row.name == "vit_digits"]
     assert [(row.kind, row.state) for row in vit] == [("searched", "complete")]
     assert [row.name for row in rows if row.kind == "baseline"] == ["ffnet_digits"]
-    assert "baseline vit_digits is the starting point vit_digits; it is trained once, as that" in lines
+    assert "baseline vit_digits is the initial point vit_digits; it is trained once, as that" in lines
     # One that stands in the record as a baseline is a duplicate.
     other = load(*SHORT, 'baselines.names=["vit_digits"]', name="other")
     other.run("inline")
@@ -137,11 +137,11 @@ def test_a_trial_of_another_run(load: Load) -> None:
         ("patch(3,16) >> pos >> lin@win(5)", (), ["does not fit the task digits-hard"]),
         (ONE, ("limits.macs=1000",), ["is over the limit", "at most 1,000", "raise [limits]"]),
         (ONE.replace("dw(3)", "dw(7)"), (), ["is not in the space small", "not 7 in dw(7)", "rule mixer", "3 | 5"]),
-        ("convnext_t", (), ["the starting point convnext_t"]),
+        ("convnext_t", (), ["the initial point convnext_t"]),
         ("nothing#3", (), ["no run 'nothing'"]),
     ],
 )
-def test_what_cannot_be_a_starting_point(load: Load, name: str, options: tuple[str, ...], says: list[str]) -> None:
+def test_what_cannot_be_an_initial_point(load: Load, name: str, options: tuple[str, ...], says: list[str]) -> None:
     study = load(*SHORT, *options, starting(name))
     with pytest.raises((StudyError, ResourceError)) as caught:
         study.run("inline")

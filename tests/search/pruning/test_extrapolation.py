@@ -12,6 +12,7 @@ from metamixer.record import Trial
 from metamixer.search.configuration import Limits
 from metamixer.search.proposals.proposer import Proposer
 from metamixer.search.pruning.extrapolation import FLOOR, MIN_TRAININGS, fit, predictions
+from metamixer.search.samplers.sentences import SentenceSampler
 
 
 def rows(number: int, noise: float = 0.0, seeds: int = 1) -> list[Trial]:
@@ -93,9 +94,9 @@ def test_our_sampler_learns_from_stopped_trials_and_recommends_none() -> None:
         assert proposal.costed is not None
         complete = {"key": proposal.costed.key, "sentence": proposal.sentence, "choices": proposal.choices}
         complete |= {"cost": proposal.costed.cost, "number": number}
-        found.add(Trial(**{**row.__dict__, **complete}), proposal.parameters)
-    assert found._own is not None
-    observed = found._own.observed()
+        found.observe(Trial(**{**row.__dict__, **complete}), proposal.parameters)
+    assert isinstance(found.sampler, SentenceSampler)
+    observed = found.sampler.observations()
     assert [o.eligible for o in observed] == [True] * 8 + [False] * 2
     for early in observed[8:]:
         assert early.values[0] == pytest.approx(0.1, abs=1e-6)

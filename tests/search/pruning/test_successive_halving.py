@@ -82,7 +82,7 @@ def test_a_layer_that_does_not_fit_is_thinned_evenly() -> None:
 
 
 def test_only_what_is_behind_by_more_than_the_rung_leaves_open_is_behind() -> None:
-    line = Extrapolation(slope=1.0, shift=0.0, variance=0.04)  # a deviation of 0.2 of the logarithm of the error
+    line = Extrapolation(slope=1.0, intercept=0.0, variance=0.04)  # a deviation of 0.2 of the logarithm of the error
 
     def error(ahead: float, by: float) -> float:
         return math.exp(logarithm(ahead) + by) - FLOOR
@@ -96,7 +96,7 @@ def test_only_what_is_behind_by_more_than_the_rung_leaves_open_is_behind() -> No
         assert behind(1, [(0.5, 10.0), points[1]], [0.9, None], line, margin=1.5) is expected
         assert not behind(1, points, [0.5, None], line, margin=1.5)
     # Where the rung says nothing of the end, nobody is behind by what it says.
-    flat = Extrapolation(slope=0.0, shift=logarithm(0.1), variance=0.04)
+    flat = Extrapolation(slope=0.0, intercept=logarithm(0.1), variance=0.04)
     assert not behind(1, [(0.9, 10.0), (0.2, 10.0)], [None, None], flat, margin=1.5)
 
 

@@ -11,7 +11,7 @@ import optuna
 import pytest
 
 from metamixer.search.samplers import KnownCostSampler
-from metamixer.search.samplers.core.duration import FEWEST, expected_seconds
+from metamixer.search.samplers.core.duration import FEWEST, DurationModel
 from metamixer.search.samplers.core.observations import Observation
 from metamixer.search.samplers.core.optimizer import _gap
 from metamixer.search.samplers.core.variation import Candidate
@@ -33,22 +33,22 @@ def test_seconds_follow_the_costs_within_what_was_seen() -> None:
     costs = [10 ** rng.uniform(4, 7) for _ in range(40)]
     seen = observed({macs: 0.02 * macs**0.3 * math.exp(rng.gauss(0, 0.1)) for macs in costs})
     asked = [2e4, 2e5, 2e6]
-    found = expected_seconds(seen, [candidate(macs) for macs in asked])
+    found = DurationModel(seen).seconds([candidate(macs) for macs in asked])
     assert np.allclose(found, [0.02 * macs**0.3 for macs in asked], rtol=0.15)
     times = [item.seconds for item in seen]
-    assert expected_seconds(seen, [candidate(1.0), candidate(1e12)]).tolist() == [min(times), max(times)]
+    assert DurationModel(seen).seconds([candidate(1.0), candidate(1e12)]).tolist() == [min(times), max(times)]
 
 
 def test_what_nothing_is_known_of_takes_as_long_as_all() -> None:
     few = observed({10.0**i: 1.0 + i for i in range(FEWEST - 1)})
-    assert expected_seconds(few, [candidate(10.0), candidate(1e5)]).tolist() == [1, 1]
+    assert DurationModel(few).seconds([candidate(10.0), candidate(1e5)]).tolist() == [1, 1]
     stopped = observed({10.0**i: None if i else 3.0 for i in range(12)})
-    assert expected_seconds(stopped, [candidate(10.0), candidate(1e5)]).tolist() == [1, 1]
+    assert DurationModel(stopped).seconds([candidate(10.0), candidate(1e5)]).tolist() == [1, 1]
     alike = [Observation(candidate(5.0), (0.1,), seconds=took) for took in (1.0, 2.0, 4.0) * 3]
-    assert expected_seconds(alike, [candidate(10.0), candidate(1e5)]) == pytest.approx([2, 2])
+    assert DurationModel(alike).seconds([candidate(10.0), candidate(1e5)]) == pytest.approx([2, 2])
     bare = [Candidate({}, i, {}, {}) for i in range(3)]
-    assert expected_seconds([Observation(c, (0.1,), seconds=2.0) for c in bare * 3], bare).tolist() == [1, 1, 1]
-    assert expected_seconds(few, []).tolist() == []
+    assert DurationModel([Observation(c, (0.1,), seconds=2.0) for c in bare * 3]).seconds(bare).tolist() == [1, 1, 1]
+    assert DurationModel(few).seconds([]).tolist() == []
 
 
 def test_places_lie_in_the_widest_gap_ends_first() -> None:

@@ -18,8 +18,8 @@ from optuna.trial import Trial, TrialState
 from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.search.samplers import EvolutionSampler, KnownCostSampler
 from metamixer.search.samplers.core.features import Distances, of_tree, suffixes
-from metamixer.search.samplers.core.variation import Candidate, crossed, mutated
-from metamixer.search.samplers.define_by_run import Learned
+from metamixer.search.samplers.core.variation import Candidate, crossover, mutate
+from metamixer.search.samplers.inferred_space import InferredSpace
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 Params = dict[str, Any]
@@ -189,22 +189,22 @@ def test_the_front_is_recommended_by_what_the_model_believes() -> None:
 
 def test_conditions_are_learned_from_trials() -> None:
     study = study_of(RandomSampler(seed=0), 40)
-    space = Learned(study.trials, {1: macs}, (-1, 1))
+    space = InferredSpace(study.trials, {1: macs}, (-1, 1))
     assert space.conditions["kind"].always
     assert space.conditions["kernel"].parent == "kind"
     assert space.conditions["scale"].parent in ("kind", "heads")
     assert space.conditions["width3"].parent in ("layers", "width2")
     assert space.distributions["heads"].choices == (1, 2, 4)
     rng = random.Random(0)
-    drawn = [space.derive(lambda name, domain: domain.draw(rng), "fresh") for _ in range(60)]
+    drawn = [space.derive(lambda name, domain: domain.draw(rng)) for _ in range(60)]
     for candidate in drawn:
         assert candidate is not None
         replay = optuna.trial.FixedTrial(dict(candidate.choices))
         assert ask(replay) == candidate.choices  # type: ignore[arg-type]
         assert candidate.known == {1: macs(dict(candidate.choices))}
     for _ in range(60):
-        child = mutated(space, drawn[0].choices, rng)  # type: ignore[union-attr]
-        other = crossed(space, drawn[0].choices, drawn[1].choices, rng)  # type: ignore[union-attr]
+        child = mutate(space, drawn[0], rng)  # type: ignore[arg-type]
+        other = crossover(space, drawn[0], drawn[1], rng)  # type: ignore[arg-type]
         for candidate in (child, other):
             assert candidate is not None
             assert ask(optuna.trial.FixedTrial(dict(candidate.choices))) == candidate.choices  # type: ignore[arg-type]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from metamixer.pareto import hypervolume
+from metamixer.search.samplers.core.gaussian_process import GaussianProcess, OutcomeTransform, Posterior, fit, inner
 from metamixer.search.samplers.core.pareto import (
     Exact,
     boxes,
     crowding,
     expected_improvement,
 )
-from metamixer.search.samplers.core.surrogate import Believed, Posterior, Warp, fit, inner
 
 
 def test_ends_of_a_front_are_the_least_crowded() -> None:
@@ -25,8 +25,8 @@ def test_ends_of_a_front_are_the_least_crowded() -> None:
 def test_expected_gain_is_the_mean_gain_of_samples(objectives: int, floor: float | None) -> None:
     rng = np.random.default_rng(objectives)
     points, reference = rng.random((5, objectives)), np.full(objectives, 1.1)
-    warp = Warp(floor, 0.1, 0.7)
-    uncertain = Believed(warp, rng.normal(0.2, 0.4, 4), np.array([0.1, 0.4, 0.8, 1e-9]))
+    warp = OutcomeTransform(floor, 0.1, 0.7)
+    uncertain = Posterior(warp, rng.normal(0.2, 0.4, 4), np.array([0.1, 0.4, 0.8, 1e-9]))
     known = [Exact(rng.random(4)) for _ in range(objectives - 1)]
     found = expected_improvement([uncertain, *known], boxes(points, reference))
     before = hypervolume(points, reference, "min")
@@ -47,11 +47,11 @@ def test_what_cannot_gain_gains_nothing() -> None:
 
 def test_a_warp_depends_on_neither_unit_nor_zero() -> None:
     values = np.exp(np.random.default_rng(0).normal(0, 1, 40))
-    first, second = Warp.fitted(values), Warp.fitted(1000 * values - 7)
+    first, second = OutcomeTransform.fitted(values), OutcomeTransform.fitted(1000 * values - 7)
     assert first.floor is not None
     assert np.allclose(first.forward(values), second.forward(1000 * values - 7))
     assert np.allclose(first.median(first.forward(values)), values)
-    assert Warp.fitted(np.array([1.0, 1.0, 1.0])).forward(np.array([1.0]))[0] == 0
+    assert OutcomeTransform.fitted(np.array([1.0, 1.0, 1.0])).forward(np.array([1.0]))[0] == 0
 
 
 def test_a_trend_tells_of_what_is_beyond_a_dozen_values() -> None:
@@ -60,10 +60,10 @@ def test_a_trend_tells_of_what_is_beyond_a_dozen_values() -> None:
     squares = (places[:, None] - places[None, :]) ** 2
     squares /= squares[:12, :12].mean()
     values = 1 - 2 * places + 0.02 * rng.standard_normal(14)
-    warp = Warp(None, float(values[:12].mean()), float(values[:12].std()))
+    warp = OutcomeTransform(None, float(values[:12].mean()), float(values[:12].std()))
     known = [squares[:12, :12]]
     hyper = fit(known, warp.forward(values[:12]), np.ones(12))
-    believed = Posterior.on(hyper, warp, known, warp.forward(values[:12]), np.ones(12)).at([squares[12:, :12]])
+    believed = GaussianProcess.on(hyper, warp, known, warp.forward(values[:12]), np.ones(12)).at([squares[12:, :12]])
     assert np.allclose(believed.median, values[12:], rtol=0.1)
     assert (np.abs(believed.mean - warp.forward(values[12:])) < 2.5 * believed.deviation).all()
 
@@ -85,7 +85,7 @@ def test_the_marginal_likelihood_finds_the_family_that_matters_and_the_noise() -
     hyper = fit(squares, noisy, np.ones(60))
     assert hyper.weights[0] > hyper.weights[1] + 1
     assert 0.04 < np.exp(hyper.noise) < 0.2
-    process = Posterior.on(hyper, Warp(None, 0.0, 1.0), squares, noisy, np.ones(60))
+    process = GaussianProcess.on(hyper, OutcomeTransform(None, 0.0, 1.0), squares, noisy, np.ones(60))
     believed = process.at(squares)
     assert np.mean((believed.mean - clean) ** 2) < 0.4 * np.mean((noisy - clean) ** 2)
     # the same by the textbook's formula
@@ -94,5 +94,5 @@ def test_the_marginal_likelihood_finds_the_family_that_matters_and_the_noise() -
     assert np.allclose(believed.mean, kernel @ inverse @ noisy)
     assert np.allclose(believed.deviation**2, np.diag(kernel - kernel @ inverse @ kernel), atol=1e-6)
     # six replicates of each: a sixth of the noise
-    surer = Posterior.on(hyper, Warp(None, 0.0, 1.0), squares, noisy, np.ones(60) / 6).at(squares)
+    surer = GaussianProcess.on(hyper, OutcomeTransform(None, 0.0, 1.0), squares, noisy, np.ones(60) / 6).at(squares)
     assert (surer.deviation < believed.deviation).all()

@@ -17,10 +17,11 @@ from optuna.search_space import intersection_search_space
 from metamixer import record, tasks
 from metamixer.language import Space
 from metamixer.record import Trial
-from metamixer.search import samplers
-from metamixer.search.configuration import SAMPLERS, Limits
+from metamixer.search.configuration import Limits
 from metamixer.search.proposals.proposer import Proposer
-from metamixer.search.samplers import named
+from metamixer.search.samplers.optuna_samplers import OptunaSampler, distribution, groups, tpe
+from metamixer.search.samplers.protocol import Setup
+from metamixer.search.samplers.registry import SHIPPED
 from metamixer.search.seeds import derived
 from metamixer.search.storage.trial_store import TrialStore
 from metamixer.search.study import Study
@@ -52,7 +53,7 @@ def proposer(file: Path, sampler: str = "random", startup: int = 1) -> Proposer:
 
 def see_one(found: Proposer) -> None:
     row = Trial(0, "complete", "searched", accuracy=0.5, cost={"macs": 1})
-    found.add(row, found.propose(0, {}, prior=True).parameters)
+    found.observe(row, found.propose(0, {}, prior=True).parameters)
 
 
 def shown(study: Study, sampler: str) -> Proposer:
@@ -61,20 +62,18 @@ def shown(study: Study, sampler: str) -> Proposer:
     store = TrialStore(study.path / "study.db", {}, {})
     for row in store.trials:
         if row.kind in ("searched", "rejected"):
-            found.add(row, store.parameters(row.number))
+            found.observe(row, store.parameters(row.number))
     store.close()
     return found
 
 
-def test_an_impossible_value_is_repaired_before_it_is_recorded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_value_is_repaired_before_it_is_recorded(file: Path) -> None:
     # Three heads do not divide 16 channels, and 5 is no width of this space.
     heads = "att(lin,lin,lin)@h({1 | 2 | 3}) >> lin"
     wanted = {"network#2": 16, "network#3": 1, "network[1]/block/mixer#1": heads, "network[1]/block/mixer#3": 3}
-    monkeypatch.setattr(samplers, "make", lambda *_: Stubborn(wanted))
     found = proposer(file)
-    found.add(
-        Trial(0, "complete", "searched", accuracy=0.5, cost={"macs": 1}), found.propose(0, {}, prior=True).parameters
-    )
+    found.sampler = OptunaSampler(Setup(startup=1), lambda seed: Stubborn(wanted), shipped=True)
+    see_one(found)
     proposal = found.propose(1, {})
     assert proposal.reason is None
     name = next(name for name in proposal.choices if name.endswith("mixer#3"))
@@ -84,15 +83,13 @@ def test_an_impossible_value_is_repaired_before_it_is_recorded(file: Path, monke
     assert proposal.parameters.values == proposal.choices
     assert proposal.parameters.distributions[name] == IntDistribution(1, 3)
     # The optuna trial behind the proposal holds the repaired value, too: it is what the sampler's wrapper returned.
-    assert found._study.get_trials()[-1].params == proposal.choices
+    assert found.sampler.study.get_trials()[-1].params == proposal.choices
 
 
-def test_names_that_were_not_proposed_come_from_the_prior(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samplers, "make", lambda *_: Stubborn({"network#2": 24}))
+def test_names_that_were_not_proposed_come_from_the_prior(file: Path) -> None:
     found = proposer(file)
-    found.add(
-        Trial(0, "complete", "searched", accuracy=0.5, cost={"macs": 1}), found.propose(0, {}, prior=True).parameters
-    )
+    found.sampler = OptunaSampler(Setup(startup=1), lambda seed: Stubborn({"network#2": 24}), shipped=True)
+    see_one(found)
     drawn = [found.propose(number, {}).choices for number in range(1, 40)]
     assert {choices["network#2"] for choices in drawn} == {24}
     assert {choices["network#1"] for choices in drawn} == {1, 2}
@@ -121,10 +118,10 @@ def test_a_domain_is_the_same_wherever_the_choice_is_reached(file: Path) -> None
     ],
 )
 def test_evenly_spaced_integers_are_ranges(domain: tuple[int | str, ...], expected: object) -> None:
-    assert samplers.distribution(SimpleNamespace(domain=domain)) == expected  # type: ignore[arg-type]
+    assert distribution(SimpleNamespace(domain=domain)) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SHIPPED)
 def test_every_sampler_searches(load: Load, sampler: str) -> None:
     study = load(f"search.sampler={sampler}", *SHORT)
     with warnings.catch_warnings():
@@ -152,8 +149,9 @@ def test_joint_sampling_sees_all_common_parameters_after_baselines_and_replicate
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found.propose(len(rows), {})
-    assert found.last is not None
-    seen = set(found.last.seen)
+    assert isinstance(found.sampler, OptunaSampler)
+    assert found.sampler.last is not None
+    seen = set(found.sampler.last.seen)
     assert seen == (common if sampler != "tpe" else reduce(set.__or__, trained))
 
     # Not so on the record itself, where baselines and replicates have no parameters.
@@ -161,7 +159,7 @@ def test_joint_sampling_sees_all_common_parameters_after_baselines_and_replicate
     assert intersection_search_space(there) == {}
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SHIPPED)
 def test_a_proposal_is_a_function_of_seed_number_and_record(load: Load, sampler: str) -> None:
     study = load("search.sampler=random", *SHORT)
     study.run("inline")
@@ -174,7 +172,7 @@ def test_a_proposal_is_a_function_of_seed_number_and_record(load: Load, sampler:
     assert other != first[0]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SHIPPED)
 def test_samplers_learn_and_the_prior_does_not(sampler: str) -> None:
     # Six free choices of one cost; the accuracy is the share of gelu, a third in the prior.
     space = Space({"network": "lin(8) >> each({gelu|relu|silu}, 6)"}, start="network")
@@ -197,9 +195,9 @@ def test_samplers_learn_and_the_prior_does_not(sampler: str) -> None:
             accuracy=shares[-1],
             cost=proposal.costed.cost,
         )
-        found.add(row, proposal.parameters)
+        found.observe(row, proposal.parameters)
     late = sum(shares[-12:]) / 12
-    if sampler in samplers.OWN:  # they never repeat the best one: one of 729
+    if SHIPPED[sampler].supports.no_repeats:  # they never repeat the best one: one of 729
         assert max(shares) == 1
         assert late > 0.5
     else:
@@ -225,7 +223,7 @@ def test_groups_are_those_that_optuna_samples_jointly() -> None:
                 trial.suggest_int(f"{kind}{i} width", 1, 8)
         study.tell(trial, (rng.random(), rng.random()))
     tried = study.ask()
-    names, found = named._groups(study)
+    names, found = groups(study)
     assert set(found) == set(names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -239,7 +237,6 @@ def test_groups_are_those_that_optuna_samples_jointly() -> None:
         # One group is sampled as by Optuna's own grouped sampler that is told to sample no other.
         for group in theirs:
             part = {name: names[name] for name in sorted(group)}
-            ours = samplers.make("tpe", 7, 5)
-            assert ours is not None
+            ours = tpe(Setup(startup=5))._make(7)
             grouped._rng.rng.seed(7)
             assert ours.sample_relative(study, tried, part) == grouped.sample_relative(study, tried, part)

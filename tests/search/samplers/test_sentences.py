@@ -11,12 +11,14 @@ import pytest
 
 from metamixer import record, tasks
 from metamixer.language import Space, parse
+from metamixer.language.spaces.path import ChoicePath
 from metamixer.pareto import ACCURACY_FLOPS, hypervolume
 from metamixer.record import Trial
 from metamixer.search.configuration import Limits
-from metamixer.search.proposals.proposer import Proposer
-from metamixer.search.samplers.core.variation import crossed, mutated, within
-from metamixer.search.samplers.sentences import tree_of
+from metamixer.search.proposals.proposer import Proposer, TaskSpace
+from metamixer.search.samplers.core.variation import crossover, mutate
+from metamixer.search.samplers.protocol import Setup
+from metamixer.search.samplers.sentences import SentenceSampler, SentenceSpace, evolution, tree_of
 from metamixer.search.study import Study
 
 TASK = tasks.get("digits-hard")
@@ -65,7 +67,7 @@ def search(space: Space, sampler: str, seed: int, trainings: int, limits: Limits
             )
         )
         known[proposal.costed.key] = number
-        found.add(rows[-1], proposal.parameters)
+        found.observe(rows[-1], proposal.parameters)
     return rows
 
 
@@ -106,49 +108,34 @@ def test_nothing_is_proposed_that_is_known_or_over_a_limit(recursive: Space) -> 
                     cost=proposal.costed.cost,
                     accuracy=None if number % 3 else 0.8,
                 )
-                found.add(row, proposal.parameters)
+                found.observe(row, proposal.parameters)
         assert refused == 0
 
 
 def test_subtrees_are_redrawn_and_exchanged_between_places_of_one_rule(recursive: Space) -> None:
-    from metamixer.search.samplers.sentences import Sentences
-
-    def draw(choose: Callable[..., object]) -> object:
-        drawn = recursive.draw(random.Random(0), TASK.channels, TASK.grid, choose)
-        return drawn.sentence.node, dict(drawn.choices), drawn.sentence.key(TASK.channels, TASK.grid), {"macs": 1}
-
-    space = Sentences("evolution", 4, draw, lambda text: parse(text).node)  # type: ignore[arg-type]
+    space = SentenceSpace(TaskSpace(recursive, TASK, Limits()), evolution(Setup(startup=4)).candidate)
     rng = random.Random(0)
-    parents = [space.derive(lambda name, choice: choice.draw(rng), "fresh") for _ in range(8)]
+    parents = [space.derive(lambda name, choice: choice.draw(rng)) for _ in range(8)]
     changed, taken = 0, 0
     for _ in range(60):
         mother, father = rng.sample(parents, 2)
         assert mother is not None
         assert father is not None
-        child = mutated(space, mother.choices, rng)
+        child = mutate(space, mother, rng)
         assert child is not None
         same = [name for name in mother.choices if child.choices.get(name) == mother.choices[name]]
         changed += len(mother.choices) - len(same)
-        both = crossed(space, mother.choices, father.choices, rng)
+        both = crossover(space, mother, father, rng)
         assert both is not None
         assert str(recursive.replay(both.choices, TASK.channels, TASK.grid).sentence)
         foreign = [name for name, value in both.choices.items() if mother.choices.get(name) != value]
         taken += bool(foreign)
         # what came from the father stands together in one place of the tree
-        places = {name.rpartition("#")[0] for name in foreign}
-        assert not foreign or any(all(within(name, place) for name in foreign) for place in _above(places))
+        paths = [ChoicePath.parse(name) for name in foreign]
+        places = {place for path in paths for place in (path.place[:1], *path.places)}
+        assert not foreign or any(all(path.within(place) for path in paths) for place in places)
     assert 60 < changed < 400
     assert taken > 30
-    assert within("network[1]/block#2", "network[1]/block")
-    assert not within("network[1]/block~2#2", "network[1]/block")
-
-
-def _above(places: set[str]) -> set[str]:
-    found = set()
-    for place in places:
-        parts = place.split("/")
-        found |= {"/".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-    return found
 
 
 def test_repetitions_stand_in_the_graph_as_often_as_they_are_built() -> None:
@@ -187,11 +174,11 @@ def test_a_proposal_says_what_it_was_made_of_and_baselines_and_replicates_teach(
     found = Proposer(study._space(), TASK, study.config.limits, "known-cost", 4, 0, reference=REFERENCE)
     for row in rows:
         if row.kind == "searched":
-            found.add(row, store.parameters(row.number))
+            found.observe(row, store.parameters(row.number))
         else:
-            found.beside(row)
-    assert found._own is not None
-    observed = found._own.observed()
+            found.observe(row)
+    assert isinstance(found.sampler, SentenceSampler)
+    observed = found.sampler.observations()
     assert len(observed) == 10
     assert max(item.replicates for item in observed) == 2
     assert sum(not item.eligible for item in observed) == 1
@@ -201,7 +188,7 @@ def test_a_proposal_says_what_it_was_made_of_and_baselines_and_replicates_teach(
 
 
 def test_the_page_of_samplers_is_up_to_date(repository: Path) -> None:
-    from metamixer.search.samplers.supports import page
+    from metamixer.search.samplers.page import page
 
     written = (repository / "docs" / "samplers.md").read_text(encoding="utf-8")
-    assert written == page(), "run: python -m metamixer.search.samplers.supports > docs/samplers.md"
+    assert written == page(), "run: python -m metamixer.search.samplers.page > docs/samplers.md"

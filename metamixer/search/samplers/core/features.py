@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
+from metamixer.language.spaces.path import ChoicePath
 from metamixer.search.samplers.core.pareto import Floats
 
 Features = Mapping[str, Mapping[Any, float]]
@@ -48,12 +49,12 @@ def suffixes(name: str) -> tuple[str, ...]:
     >>> suffixes("network[2]/block~2/mixer#1")
     ('mixer#1', 'block/mixer#1', 'network/block/mixer#1')
     """
-    path, mark, number = name.rpartition("#")
-    if not mark:  # a name that somebody else gave: layer1/kind
-        parts = name.split("/")
-        return tuple("/".join(parts[-depth:]) for depth in range(1, min(DEPTH, len(parts)) + 1))
-    rules = [part.partition("[")[0].partition("~")[0] for part in path.split("/")]
-    return tuple("/".join(rules[-depth:]) + f"#{number}" for depth in range(1, min(DEPTH, len(rules)) + 1))
+    path = ChoicePath.find(name)
+    if path is None:  # a name that somebody else gave: layer1/kind
+        rules, number = tuple(name.split("/")), ""
+    else:
+        rules, number = path.rules, f"#{path.number}"
+    return tuple("/".join(rules[-depth:]) + number for depth in range(1, min(DEPTH, len(rules)) + 1))
 
 
 def of_choices(choices: Mapping[str, Any], scaled: Mapping[str, float] | None = None) -> dict[Any, float]:

@@ -33,39 +33,16 @@ class Observation:
     seconds: float | None = None
 
 
-@dataclass(frozen=True)
-class Supports:
-    """What a sampler supports, see `metamixer.search.samplers.supports`.
-
-    Attributes:
-        by: what it proposes by.
-        conditional: which choices it samples jointly, of those that depend on others.
-        known_cost: the cost is taken as known.
-        sentence: rules and graph of the sentence are seen.
-        running: trials that run count.
-        replicates: further seeds and baselines teach.
-        no_repeats: what is known, or over a limit, is not proposed.
-    """
-
-    by: str
-    conditional: str
-    known_cost: bool = False
-    sentence: bool = False
-    running: bool = False
-    replicates: bool = False
-    no_repeats: bool = False
-
-
-def values_of(observed: Sequence[Observation], objectives: int) -> Floats:
+def values_of(observations: Sequence[Observation], objectives: int) -> Floats:
     """(observations, objectives), those known exactly as they are known."""
-    return np.array([[o.candidate.known.get(i, o.values[i]) for i in range(objectives)] for o in observed])
+    return np.array([[o.candidate.known.get(i, o.values[i]) for i in range(objectives)] for o in observations])
 
 
-def subset(observed: Sequence[Observation], objectives: int, most: int) -> list[int]:
+def subset(observations: Sequence[Observation], objectives: int, most: int) -> list[int]:
     """Indices of at most so many: half of them the best by rank, the others spread evenly over the rest."""
-    if len(observed) <= most:
-        return list(range(len(observed)))
-    order = np.argsort(ranks(values_of(observed, objectives), "min"), kind="stable")
+    if len(observations) <= most:
+        return list(range(len(observations)))
+    order = np.argsort(ranks(values_of(observations, objectives), "min"), kind="stable")
     best, rest = order[: most // 2], np.sort(order[most // 2 :])
     spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).round().astype(int)]
     return sorted({*best.tolist(), *spread.tolist()})

@@ -25,7 +25,7 @@ class Boxes(NamedTuple):
     upper: Floats
 
 
-class Belief(Protocol):
+class Prediction(Protocol):
     """What is known of one objective at some candidates: exactly, or as a distribution."""
 
     def below(self, bounds: Floats) -> Floats:
@@ -92,22 +92,22 @@ def _slabs(front: Floats, bound: Floats) -> tuple[list[list[float]], list[list[f
     return lower, upper
 
 
-def expected_improvement(beliefs: Sequence[Belief], region: Boxes) -> Floats:
+def expected_improvement(predictions: Sequence[Prediction], region: Boxes) -> Floats:
     """Expected gain of hypervolume of each candidate, objectives independent of each other.
 
     The gain within a box is the product over objectives of how far the value lies below the box's upper edge, at most
     its length (Yang et al. 2019). An objective known exactly is a distribution without spread.
 
     Args:
-        beliefs: one an objective, about the same candidates.
+        predictions: one an objective, about the same candidates.
         region: what the front leaves, see `boxes`.
     """
     gain: Floats | float = 1.0
-    for objective, belief in enumerate(beliefs):
+    for objective, prediction in enumerate(predictions):
         edges, where = np.unique(
             np.concatenate([region.lower[:, objective], region.upper[:, objective]]), return_inverse=True
         )
-        below = belief.below(edges)
+        below = prediction.below(edges)
         below[:, np.isneginf(edges)] = 0.0
         low, high = np.split(where.reshape(-1), 2)
         gain = gain * (below[:, high] - below[:, low])

@@ -1,216 +1,113 @@
-"""A Gaussian process over architectures: one kernel a family of features, and what it believes of an objective.
-
-Features of a family are sparse vectors; two architectures are as alike in a family as their vectors are near:
-k = exp(-g d^2), with d^2 in units of the family's mean. Beside that a family has a trend, a linear function of its
-vectors: what a dozen architectures tell of all others is little more than that. The kernel is a weighted sum of the
-families' likenesses, of the product of all of these, and of the trends'. Weights, widths and noise maximise the
-posterior given broad log-normal priors: the marginal likelihood decides which family counts (Rasmussen and Williams
-2006, sections 2.7 and 5.4).
-"""
+"""All objectives of architectures after some observations: each a Gaussian process, or known exactly."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import minimize
-from scipy.special import ndtr
 
-from metamixer.search.samplers.core.pareto import Floats
+from metamixer.search.samplers.core.features import Distances
+from metamixer.search.samplers.core.gaussian_process import NOISE, GaussianProcess, OutcomeTransform, Posterior, fit
+from metamixer.search.samplers.core.observations import Observation, subset
+from metamixer.search.samplers.core.pareto import Exact, Floats, Prediction
+from metamixer.search.samplers.core.variation import Candidate
 
-JITTER = 1e-8
-# Means and deviations of the logarithms of weights, widths (of d^2 in units of its mean) and noise (standardised).
-WEIGHT, WIDTH, NOISE = (-0.7, 1.5), (-0.5, 1.0), (-5.0, 1.5)
-# A floor just below the best that was seen would leave no room for anything better.
-SHIFTS = (0.4, 0.8, 1.6, 3.2, 6.4)
+FITTED = 150  # observations that hyperparameters are fitted to
+MODELLED = 1500  # observations that the model stands on
 
 
-@dataclass(frozen=True)
-class Warp:
-    """A monotone map to nearly normal values: log(y - floor), then centred and scaled; or no logarithm."""
+class Surrogate:
+    """What is expected of every objective after some observations; pending ones count as if their mean had come.
 
-    floor: float | None
-    centre: float
-    scale: float
-
-    @classmethod
-    def fitted(cls, values: Floats) -> Warp:
-        """The member of the family under which the values are likeliest as normal ones.
-
-        Floors lie below the smallest value by multiples of the distance from it to the median, so the map depends
-        neither on the unit nor on the zero of the objective.
-        """
-        best, found = -np.inf, cls(None, float(np.mean(values)), float(np.std(values)) or 1.0)
-        gap = float(np.median(values) - np.min(values)) or float(np.ptp(values))
-        if len(values) < 3 or gap <= 0:
-            return found
-        best = -len(values) * np.log(found.scale)
-        for shift in SHIFTS:
-            floor = float(np.min(values)) - shift * gap
-            logs = np.log(values - floor)
-            scale = float(np.std(logs))
-            likelihood = -len(values) * np.log(scale) - float(np.sum(logs))
-            if likelihood > best:
-                best, found = likelihood, cls(floor, float(np.mean(logs)), scale)
-        return found
-
-    def forward(self, values: Floats) -> Floats:
-        raw = values if self.floor is None else np.log(values - self.floor)
-        return (raw - self.centre) / self.scale
-
-    def slope(self, values: Floats) -> Floats:
-        """Derivative of the map, to carry noise across."""
-        return 1 / (self.scale * (np.ones_like(values) if self.floor is None else values - self.floor))
-
-    def median(self, mean: Floats) -> Floats:
-        raw = mean * self.scale + self.centre
-        return raw if self.floor is None else np.exp(raw) + self.floor
-
-
-@dataclass(frozen=True)
-class Believed:
-    """A normal belief about warped values; see `metamixer.search.samplers.core.pareto.Belief`."""
-
-    warp: Warp
-    mean: Floats
-    deviation: Floats
-
-    @property
-    def median(self) -> Floats:
-        return self.warp.median(self.mean)
-
-    def below(self, bounds: Floats) -> Floats:
-        mean = (self.mean * self.warp.scale + self.warp.centre)[:, None]
-        deviation = np.maximum(self.deviation * self.warp.scale, 1e-12)[:, None]
-        if self.warp.floor is None:
-            score = (np.maximum(bounds, -1e100) - mean) / deviation
-            density = np.exp(-0.5 * np.minimum(np.abs(score), 100) ** 2) / np.sqrt(2 * np.pi)
-            return deviation * (score * ndtr(score) + density)
-        above = np.maximum(bounds - self.warp.floor, 0.0)
-        with np.errstate(divide="ignore"):
-            score = (np.log(above) - mean) / deviation
-        return above * ndtr(score) - np.exp(mean + deviation**2 / 2) * ndtr(score - deviation)
-
-
-@dataclass(frozen=True)
-class Hyper:
-    """What the marginal likelihood decides, as logarithms.
+    Args:
+        observations: what was evaluated; at least two.
+        pending: what is being evaluated.
+        objectives: how many there are.
+        distances: of the features of all of these; extended here.
 
     Attributes:
-        weights: of the families' likenesses, and of their product if there are several.
-        widths: of the families.
-        trends: weights of the families' linear functions.
-        noise: variance of one value.
+        processes: the model of each objective that is not known.
+        candidates: what may stand on the front: eligible observations, then pending ones.
+        points: their objectives, (candidates, objectives): posterior medians, and exact values.
     """
 
-    weights: Floats
-    widths: Floats
-    trends: Floats
-    noise: float
+    def __init__(
+        self, observations: Sequence[Observation], pending: Sequence[Candidate], objectives: int, distances: Distances
+    ) -> None:
+        self.observations = [observations[i] for i in subset(observations, objectives, MODELLED)]
+        self.pending = list(pending)
+        self.objectives = objectives
+        self.distances = distances
+        self.processes: dict[int, GaussianProcess] = {}
+        self._items = [item.candidate for item in self.observations] + self.pending
+        squares = distances.among(self._items)
+        self._families = [i for i, square in enumerate(squares) if square.any()] or [0]
+        above = np.triu_indices(len(self._items), 1)
+        self._scales = [float(squares[i][above].mean()) or 1.0 for i in self._families]
+        squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
+        exact = set(self._items[0].known)
+        count = len(self.observations)
+        fitted = np.array(subset(self.observations, objectives, FITTED))
+        replicates = np.array([item.replicates for item in self.observations], dtype=float)
+        predictions: list[Prediction] = []
+        for objective in range(objectives):
+            if objective in exact:
+                predictions.append(Exact(np.array([item.known[objective] for item in self._items])))
+                continue
+            values = np.array([item.values[objective] for item in self.observations])
+            transform = OutcomeTransform.fitted(values)
+            targets = transform.forward(values)
+            hyper = fit(
+                [square[np.ix_(fitted, fitted)] for square in squares],
+                targets[fitted],
+                1 / replicates[fitted],
+                self._noise(objective, transform, values),
+            )
+            among_observed = [square[:count, :count] for square in squares]
+            process = GaussianProcess.on(hyper, transform, among_observed, targets, 1 / replicates)
+            if self.pending:
+                expected = process.at([square[count:, :count] for square in squares])
+                process = GaussianProcess.on(
+                    hyper,
+                    transform,
+                    squares,
+                    np.concatenate([targets, expected.mean]),
+                    np.concatenate([1 / replicates, np.ones(len(self.pending))]),
+                )
+            self.processes[objective] = process
+            predictions.append(process.at(squares))
+        eligible = [i for i, item in enumerate(self.observations) if item.eligible]
+        eligible += range(count, len(self._items))
+        self.candidates = [self._items[i] for i in eligible]
+        self.points = centres(predictions)[eligible]
 
-    @classmethod
-    def of(cls, theta: Floats, families: int) -> Hyper:
-        """From one vector of all, in the order of the attributes."""
-        weights, widths, trends = np.split(theta[:-1], [len(theta) - 1 - 2 * families, len(theta) - 1 - families])
-        return cls(weights, widths, trends, float(theta[-1]))
+    def _noise(self, objective: int, transform: OutcomeTransform, values: Floats) -> tuple[float, float]:
+        """What replicates say of the noise before the model is fitted."""
+        slopes = transform.slope(values)
+        several = [(i, item) for i, item in enumerate(self.observations) if item.replicates > 1 and item.spread]
+        freedom = sum(item.replicates - 1 for _, item in several)
+        if not freedom:
+            return NOISE
+        pooled = sum(item.spread[objective] * slopes[i] ** 2 * (item.replicates - 1) for i, item in several) / freedom
+        return float(np.log(max(pooled, np.exp(NOISE[0] - 3 * NOISE[1])))), float(NOISE[1] / np.sqrt(1 + freedom))
 
-    def likenesses(self, squares: Sequence[Floats]) -> list[Floats]:
-        """Of each family, from 0 to 1."""
-        return [np.exp(-np.exp(width) * square) for width, square in zip(self.widths, squares, strict=True)]
+    def at(self, candidates: Sequence[Candidate], inflation: float = 0.0) -> list[Prediction]:
+        """What is expected of candidates, one an objective.
 
-    def parts(self, alike: Sequence[Floats], linear: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
-        """The kernel's summands: of `weights`, and of `trends`."""
-        scaled = [np.exp(weight) * one for weight, one in zip(self.weights, alike, strict=False)]
-        if len(alike) > 1:
-            scaled.append(np.exp(self.weights[-1]) * np.prod(alike, axis=0))
-        return scaled, [np.exp(trend) * one for trend, one in zip(self.trends, linear, strict=True)]
-
-    def kernel(self, squares: Sequence[Floats], linear: Sequence[Floats]) -> Floats:
-        """The kernel from squared distances in each family, and from inner products; with an unknown constant."""
-        scaled, trends = self.parts(self.likenesses(squares), linear)
-        return np.asarray(sum(scaled) + sum(trends) + 1.0)
-
-
-def inner(squares: Sequence[Floats], first: Sequence[Floats]) -> list[Floats]:
-    """Inner products of feature vectors from squared distances, with the data's first item as origin.
-
-    Args:
-        squares: (items, data) in each family, the data's first item in the first column.
-        first: (data) distances of that item.
-    """
-    return [(square[:, :1] + own[None, :] - square) / 2 for square, own in zip(squares, first, strict=True)]
-
-
-def fit(squares: Sequence[Floats], targets: Floats, shares: Floats, noise: tuple[float, float] = NOISE) -> Hyper:
-    """Hyper-parameters of greatest posterior density.
-
-    Args:
-        squares: squared distances (n, n) in each family.
-        targets: n standardised values.
-        shares: share of the noise variance at each: 1 / number of replicates.
-        noise: mean and deviation of the logarithm of the noise variance before data are seen.
-    """
-    families, count = len(squares), len(targets)
-    weights = families + (families > 1)
-    priors = [(WEIGHT, weights, weights), (WIDTH, families, 1), (WEIGHT, families, families), (noise, 1, 1)]
-    means = np.concatenate([[mean - np.log(share)] * number for (mean, _), number, share in priors])
-    spreads = np.concatenate([[spread] * number for (_, spread), number, _ in priors])
-    linear = inner(squares, [square[0] for square in squares])
-
-    def negative(theta: Floats) -> tuple[float, Floats]:
-        hyper = Hyper.of(theta, families)
-        scaled, trends = hyper.parts(hyper.likenesses(squares), linear)
-        total = np.sum(scaled, axis=0) + np.sum(trends, axis=0) + 1.0
-        sigma = np.exp(hyper.noise)
-        total[np.diag_indices(count)] += sigma * shares + JITTER
-        off = (theta - means) / spreads
-        try:
-            factor = cholesky(total, lower=True, check_finite=False)
-        except np.linalg.LinAlgError:
-            return 1e10, off / spreads
-        inverse = cho_solve((factor, True), np.eye(count), check_finite=False)
-        alpha = inverse @ targets
-        value = 0.5 * targets @ alpha + np.log(np.diag(factor)).sum() + 0.5 * off @ off
-        pull = inverse - np.outer(alpha, alpha)
-        product = scaled[families:]
-        bends = [
-            -np.exp(width) * square * sum(product, one)
-            for width, square, one in zip(hyper.widths, squares, scaled, strict=False)
+        Args:
+            candidates: of the same space.
+            inflation: deviation added to that of the posteriors, in deviations of the observations.
+        """
+        squares = self.distances.to(candidates, self._items)
+        squares = [squares[i] / scale for i, scale in zip(self._families, self._scales, strict=True)]
+        return [
+            self.processes[objective].at(squares, inflation)
+            if objective in self.processes
+            else Exact(np.array([candidate.known[objective] for candidate in candidates]))
+            for objective in range(self.objectives)
         ]
-        gradient = [0.5 * np.sum(pull * part) for part in (*scaled, *bends, *trends)]
-        gradient.append(0.5 * sigma * np.sum(np.diag(pull) * shares))
-        return float(value), np.array(gradient) + off / spreads
-
-    bounds = [(mean - 4 * spread, mean + 4 * spread) for mean, spread in zip(means, spreads, strict=True)]
-    found = minimize(negative, means, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40})
-    return Hyper.of(found.x, families)
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """A fitted process on its data; `first` are the distances of the data's first item in each family."""
-
-    hyper: Hyper
-    warp: Warp
-    factor: Floats
-    alpha: Floats
-    first: list[Floats]
-
-    @classmethod
-    def on(cls, hyper: Hyper, warp: Warp, squares: Sequence[Floats], targets: Floats, shares: Floats) -> Posterior:
-        first = [square[0] for square in squares]
-        total = hyper.kernel(squares, inner(squares, first))
-        total[np.diag_indices(len(targets))] += np.exp(hyper.noise) * shares + JITTER
-        factor = cholesky(total, lower=True, check_finite=False)
-        return cls(hyper, warp, factor, cho_solve((factor, True), targets, check_finite=False), first)
-
-    def at(self, squares: Sequence[Floats], wider: float = 0.0) -> Believed:
-        """The belief about candidates, without noise, from their squared distances (candidates, n) to the data."""
-        cross = self.hyper.kernel(squares, inner(squares, self.first))
-        half = solve_triangular(self.factor, cross.T, lower=True, check_finite=False)
-        own = np.sum(np.exp(self.hyper.weights)) + 1.0
-        own = own + sum(np.exp(trend) * square[:, 0] for trend, square in zip(self.hyper.trends, squares, strict=True))
-        variance = np.maximum(own - np.sum(half**2, axis=0), 1e-12)
-        return Believed(self.warp, cross @ self.alpha, np.sqrt(variance + wider**2))
+def centres(predictions: Sequence[Prediction]) -> Floats:
+    """(candidates, objectives): posterior medians, or what is known exactly."""
+    return np.stack([p.median if isinstance(p, Posterior) else p.values for p in predictions], axis=1)  # type: ignore[attr-defined]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from metamixer.pareto import non_dominated, ranks
-from metamixer.search.samplers.core.observations import Observation, Supports, values_of
+from metamixer.search.samplers.core.observations import Observation, values_of
 from metamixer.search.samplers.core.pareto import crowding
-from metamixer.search.samplers.core.variation import Candidate, Draws, crossed, fresh, mutated
+from metamixer.search.samplers.core.variation import Candidate, CandidateSpace, crossover, mutate, sample
 
 ARCHIVE = 20  # architectures that may become parents
 CROSSOVER = 0.3  # share of children with two parents
-TRIES = 60  # children in a row that are known or not legal, before a fresh one is taken
+TRIES = 60  # children in a row that are known or not legal, before one from the prior is taken
 
 
 class Evolution:
@@ -27,43 +27,39 @@ class Evolution:
         archive: how many may become parents.
     """
 
-    supports: ClassVar[Supports] = Supports(
-        "mutation and crossover of subtrees, from an archive", "all", replicates=True, no_repeats=True
-    )
-
     def __init__(self, objectives: int, startup: int = 12, archive: int = ARCHIVE) -> None:
         self.objectives, self.startup, self.archive = objectives, startup, archive
 
     def propose(
         self,
-        observed: Sequence[Observation],
+        observations: Sequence[Observation],
         pending: Sequence[Candidate],
         taken: Callable[[Hashable], bool],
-        draws: Draws,
+        space: CandidateSpace,
         rng: random.Random,
     ) -> tuple[Candidate | None, dict[str, Any]]:
-        """See `metamixer.search.samplers.derivations.Engine.propose`."""
-        observed = [item for item in observed if item.eligible]
-        grown = len(observed) + len(pending) >= self.startup and bool(observed)
-        order = self._order(observed) if grown else []
+        """See `metamixer.search.samplers.core.optimizer.Optimizer`."""
+        eligible = [item for item in observations if item.eligible]
+        grown = len(eligible) + len(pending) >= self.startup and bool(eligible)
+        order = self._order(eligible) if grown else []
 
         def parent() -> Candidate:
-            return observed[order[min(rng.randrange(len(order)), rng.randrange(len(order)))]].candidate
+            return eligible[order[min(rng.randrange(len(order)), rng.randrange(len(order)))]].candidate
 
         for attempt in range(2 * TRIES):
             if not grown or attempt >= TRIES:
-                child = fresh(draws, rng)
+                child = sample(space, rng)
             elif rng.random() < CROSSOVER:
-                child = crossed(draws, parent().choices, parent().choices, rng)
+                child = crossover(space, parent(), parent(), rng)
             else:
-                child = mutated(draws, parent().choices, rng)
+                child = mutate(space, parent(), rng)
             if child is not None and not taken(child.key):
-                return child, {"source": child.source, "observed": len(observed), "pending": len(pending)}
+                return child, {"source": child.origin, "observed": len(eligible), "pending": len(pending)}
         return None, {}
 
-    def _order(self, observed: Sequence[Observation]) -> list[int]:
+    def _order(self, observations: Sequence[Observation]) -> list[int]:
         """The archive: indices, best first."""
-        points = values_of(observed, self.objectives)
+        points = values_of(observations, self.objectives)
         rank = ranks(points, "min")
         order: list[int] = []
         for front in range(int(rank.max()) + 1):
@@ -73,8 +69,8 @@ class Evolution:
                 break
         return order[: self.archive]
 
-    def recommend(self, observed: Sequence[Observation]) -> list[int]:
+    def recommend(self, observations: Sequence[Observation]) -> list[int]:
         """Indices of the observations that none other dominates, as they were observed."""
-        eligible = [i for i, item in enumerate(observed) if item.eligible]
-        points = values_of([observed[i] for i in eligible], self.objectives)
+        eligible = [i for i, item in enumerate(observations) if item.eligible]
+        points = values_of([observations[i] for i in eligible], self.objectives)
         return [eligible[i] for i in non_dominated(points, "min")]
