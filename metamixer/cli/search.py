@@ -175,7 +175,11 @@ def run(options: SearchOptions) -> int:
 
     study = Study.load(options.study, options.overrides, options.runs, options.name)
     shown = view(f"metamixer search {study.path.name}", options.as_json)
-    outcome = study.run(options.dispatcher, shown, options.retry_failed)
+    try:
+        outcome = study.run(options.dispatcher, shown, options.retry_failed)
+    except KeyboardInterrupt:  # before the first trial, or while the database was away
+        print(f"stopped; nothing is lost\ncontinue with: {options.command_line}", file=sys.stderr)
+        return EXIT_CODE
     budget = study.config.budget
     if outcome.state == "interrupted":
         of = f"{outcome.trained} of {budget.amount:g}" if budget.unit == "trainings" else str(outcome.trained)

@@ -31,23 +31,26 @@ STALE_SECONDS = 120.0
 class Lease:
     """The right to write one record; renewed by a thread of its own while the driver works."""
 
-    def __init__(self, engine: Engine, study: int, place: str) -> None:
+    def __init__(self, engine: Engine, study: int, place: str, look: Callable[[], None] = lambda: None) -> None:
         """A lease on a study of a database.
 
         Args:
             engine: A way to connect whose transactions are immediate on SQLite, see `immediate`.
             study: The study's number there.
             place: The record, for messages.
+            look: Raises `RecordError` when the record is no more where it was.
         """
         self.place = place
         self._engine = engine
         self._study = study
+        self._look = look
         self.lost = False
         self.clean = True
         self._renewed = 0.0
         self._owner = {
             "host": platform.node(),
             "pid": os.getpid(),
+            "namespace": processes.namespace(),
             "process_started": processes.started(os.getpid()),
             "token": uuid.uuid4().hex,
         }
@@ -64,8 +67,8 @@ class Lease:
             if held and not self._mine(held) and _alive(held, now):
                 since = time.strftime("%H:%M:%S", time.localtime(held["renewed"]))
                 advice = "wait for it, stop it, or start a study of your own with --name"
-                if held["host"] != platform.node():
-                    advice += f"; if that host is dead, try again in {STALE_SECONDS / 60:.0f} minutes"
+                if held["host"] != platform.node() or held.get("namespace") != self._owner["namespace"]:
+                    advice += f"; if that host or container is dead, try again in {STALE_SECONDS / 60:.0f} minutes"
                 raise RecordError(
                     f"another search is running on this study (process {held['pid']} on {held['host']})",
                     place=f"{self.place}, seen alive at {since}",
@@ -81,7 +84,7 @@ class Lease:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self.lost:
+        if self.lost or not self._renewed:  # or it was never taken
             return
         with self._transaction() as (held, _, put):
             if held and self._mine(held):
@@ -94,17 +97,16 @@ class Lease:
         self._raise_if_lost()
 
     def hold(self, db: Connection) -> None:
-        """Within a transaction on a server: see that the lease is ours, and that it is until the transaction ends.
+        """Within a transaction that writes: see that the lease is ours, and that it is until the transaction ends.
 
-        A host may sleep between `check` and the commit. SQLite's drivers are on one host: one that sleeps lives.
+        A host may sleep between `check` and the commit. SQLite's transaction must be immediate, see `immediate`.
 
         Raises:
             RecordError: Another driver took the lease over.
         """
-        if db.dialect.name != "sqlite":
-            held = self._held(db, shared=True)
-            self.lost = self.lost or held is None or not self._mine(held)
-            self._raise_if_lost()
+        held = self._held(db, shared=True)
+        self.lost = self.lost or held is None or not self._mine(held)
+        self._raise_if_lost()
 
     def _raise_if_lost(self) -> None:
         if self.lost:
@@ -118,6 +120,8 @@ class Lease:
         while not self._stop.wait(RENEW_SECONDS):
             try:
                 self._once()
+            except RecordError:
+                return  # it was moved: the next write says so
             except SQLAlchemyError:
                 continue  # locked or away for the moment: the next turn renews
             if self.lost:
@@ -136,6 +140,7 @@ class Lease:
         """What is held, the time, and a way to write it; nobody else reads or writes the lease meanwhile."""
         from sqlalchemy import insert, update
 
+        self._look()  # or SQLite would make an empty file where the record was
         with self._engine.begin() as db:
             held = self._held(db)
 
@@ -200,7 +205,11 @@ def _alive(held: dict[str, Any], now: float) -> bool:
     fresh = now - held["renewed"] < STALE_SECONDS
     if held["host"] != platform.node() or platform.system() == "Windows":
         return fresh
-    return processes.started(held["pid"]) == held["process_started"]
+    here = processes.namespace()
+    if held.get("namespace", here) != here:
+        return fresh  # a container of the same name, another boot: its processes are not to be seen from here
+    found = processes.started(held["pid"])
+    return fresh if found == "unknown" else found == held.get("process_started")
 
 
 def _now(db: Connection) -> float:

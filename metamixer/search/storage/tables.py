@@ -118,6 +118,19 @@ def reopen(db: Connection, trial_id: int, trial: Trial) -> None:
     db.execute(update(trials).where(mine).values(state="RUNNING", datetime_complete=None))
 
 
+def note(db: Connection, study: int, key: str, value: Any) -> None:
+    """Write an attribute of the study."""
+    from optuna.storages._rdb.models import StudyUserAttributeModel
+    from sqlalchemy import insert as into
+    from sqlalchemy import update
+
+    notes: Any = StudyUserAttributeModel.__table__
+    text = json.dumps(value)
+    mine = (notes.c.study_id == study) & (notes.c.key == key)
+    if not db.execute(update(notes).where(mine).values(value_json=text)).rowcount:
+        db.execute(into(notes).values(study_id=study, key=key, value_json=text))
+
+
 def document(trial: Trial) -> dict[str, Any]:
     """What is written of a trial, beside its number and state."""
     return {name: getattr(trial, name) for name in record.FIELDS}
