@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import RecordError
 from metamixer.record import url as urls
-from metamixer.record.url import hidden
+from metamixer.record.url import hidden as hidden
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

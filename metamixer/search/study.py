@@ -137,6 +137,7 @@ class Study:
             UserError: What the user can mend: another study's record, no such GPU, a locked database.
         """
         view = view or Silent()
+        _tell_of_code(self.config, view)
         placement = execution.place(dispatcher, self.config.search, view.say)
         trials, end = self._search(prepare(self.config, self.runs, view), placement, view, retry_failed)
         return Outcome(
@@ -226,6 +227,18 @@ class Study:
             stored = config.study.model_copy(update={"storage": storages.storable(config.study.storage)})
             config = config.model_copy(update={"study": stored})
         files.write(self.path / storages.CONFIGURATION, configuration.to_toml(config), private)
+
+
+def _tell_of_code(config: StudyConfig, view: View) -> None:
+    """Say which modules of the working folder the study will import: a study file is code."""
+    from importlib.machinery import PathFinder
+
+    search = config.search
+    names = [config.study.task, search.evaluate, search.references, search.sampler, *search.callbacks]
+    modules = {str(name).partition(":")[0].partition(".")[0] for name in names if name and ":" in str(name)}
+    here = [name for name in sorted(modules) if PathFinder.find_spec(name, [str(Path.cwd())]) is not None]
+    if here and here != ["metamixer"]:
+        view.say(f"this study runs code of the working folder {Path.cwd()}: {', '.join(here)}")
 
 
 def _reopen(store: TrialStore, view: View) -> None:

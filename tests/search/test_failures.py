@@ -117,3 +117,16 @@ def test_the_command_line_says_why_trials_failed_and_how_to_try_them_again(
     monkeypatch.setattr(toys, "ill", toys.fast)
     said = CliRunner().invoke(cli.app, [*command, "--retry-failed"]).output
     assert "8 architectures trained, 0 trials failed" in said
+
+
+def test_a_study_that_imports_from_the_working_folder_says_so_first(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(toys.__file__).parent)
+    lines: list[str] = []
+    load(*SHORT, "study.budget=1").run("inline", Lines(lines.append))
+    assert lines[0] == f"this study runs code of the working folder {Path.cwd()}: toys"
+    monkeypatch.chdir(tmp_path)
+    lines.clear()
+    load(*SHORT, "study.budget=1").run("inline", Lines(lines.append))
+    assert not any("runs code" in line for line in lines)

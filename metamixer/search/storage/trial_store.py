@@ -243,7 +243,8 @@ class TrialStore:
                     self._wait(RETRY_SECONDS)
                 else:
                     if since is not None:
-                        self._say("the record can be used again")
+                        server = self.place.file is None
+                        self._say("the record's database is there again" if server else "the record can be used again")
                     return result
 
     @property
