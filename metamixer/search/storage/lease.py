@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 RENEW_SECONDS = 15.0
 # A driver on another host cannot be looked at: it counts as dead when it has not renewed for this long.
 STALE_SECONDS = 120.0
+_DAMAGED = {"damaged": True}
 
 
 class Lease:
@@ -64,6 +65,12 @@ class Lease:
             RecordError: Another driver that is alive holds it.
         """
         with self._transaction() as (held, now, put):
+            if held == _DAMAGED:
+                raise RecordError(
+                    "the record does not say whether a search runs on it: its lease is damaged",
+                    place=self.place,
+                    advice="see that none runs, then delete the attribute `lease` in its table study_user_attributes",
+                )
             if held and not self._mine(held) and _alive(held, now):
                 since = time.strftime("%H:%M:%S", time.localtime(held["renewed"]))
                 advice = "wait for it, stop it, or start a study of your own with --name"
@@ -160,21 +167,7 @@ class Lease:
         this = select(studies.c.study_id).where(studies.c.study_id == self._study)
         db.execute(this.with_for_update(read=shared))
         found = db.execute(select(notes.c.value_json).where(mine)).scalar_one_or_none()
-        return self._understood(found) if found else None
-
-    def _understood(self, text: str) -> dict[str, Any] | None:
-        """A lease as it is written."""
-        try:
-            held = json.loads(text)
-            if held is None or (isinstance(held["host"] + held["token"], str) and held["renewed"] + held["pid"] >= 0):
-                return held
-        except (ValueError, TypeError, KeyError):
-            pass
-        raise RecordError(
-            "the record does not say whether a search runs on it: its lease is damaged",
-            place=self.place,
-            advice="see that none runs, then delete the attribute `lease` in its table study_user_attributes",
-        )
+        return _understood(found) if found else None
 
     @property
     def _note(self) -> tuple[Any, Any]:
@@ -186,6 +179,17 @@ class Lease:
 
     def _mine(self, held: dict[str, Any]) -> bool:
         return all(held.get(key) == value for key, value in self._owner.items())
+
+
+def _understood(text: str) -> dict[str, Any] | None:
+    """A lease as it is written, or what stands for one that is damaged: nobody's."""
+    try:
+        held = json.loads(text)
+        if held is None or (isinstance(held["host"] + held["token"], str) and held["renewed"] + held["pid"] >= 0):
+            return held
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return _DAMAGED
 
 
 def immediate(engine: Engine) -> Engine:
