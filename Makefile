@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help search test lint bench docs screenshots clean
+.PHONY: help search test lint fuzz bench docs screenshots clean
 .DEFAULT_GOAL := search
 
 help: ## this list
@@ -25,6 +25,9 @@ lint: $(DEV) ## ruff (rules and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+fuzz: $(DEV) ## 100,000 texts through parser, checker, costs, keys and spaces; METAMIXER_FUZZ_SEED=1 for others
+	METAMIXER_FUZZ_INPUTS=100000 $(BIN)/python -m pytest -q -n 0 tests/properties/test_fuzz.py $(ARGS)
 
 bench: $(DEV) ## every benchmark with its bar
 	@failed=0; for file in benchmarks/*.py; do \

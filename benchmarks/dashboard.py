@@ -222,7 +222,8 @@ def main() -> int:
             print(
                 f"{n:>7,} trials: read {found['read']:.2f} s, first paint {found['paint']:.2f} s (sentences after "
                 f"{found['texts']:.2f} s), hover {1e3 * found['hover']:.1f} ms "
-                f"(worst {1e3 * found['worst hover']:.1f}), brush {1e3 * found['brush']:.0f} ms, news {found['news']:.2f} s, poll {found['poll']:.0f} bytes",
+                f"(worst {1e3 * found['worst hover']:.1f}), brush {1e3 * found['brush']:.0f} ms, "
+                f"news {found['news']:.2f} s, poll {found['poll']:.0f} bytes",
                 flush=True,
             )
             missed += [f"{what} at {n:,}" for what, bar in bars.items() if found[what] > bar]

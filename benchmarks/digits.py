@@ -49,10 +49,10 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from metamixer import resources
+from metamixer.cli.output.simulate import about
 from metamixer.report import image
 from metamixer.search.samplers import Parts
 from metamixer.simulate import score
-from metamixer.simulate.command import about
 from metamixer.simulate.compare import Median, difference, median
 from metamixer.simulate.run import beginning, run, study
 from metamixer.simulate.table import Table, read

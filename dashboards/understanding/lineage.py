@@ -1,6 +1,6 @@
 """Where an architecture came from: its source and parents as recorded, and what differs from a parent.
 
-A record tells them by the fields ``source``, ``operation`` and ``parents`` of its trials, where it has them; a record
+A record tells them by the fields ``source``, ``origin`` and ``parents`` of its trials, where it has them; a record
 written before there were such fields tells nothing, and ``origin`` says so rather than guess.
 """
 
@@ -18,6 +18,7 @@ OPERATIONS = {
     "prior": "drawn from the space's prior",
     "initial": "spread over the range of costs before the model took over",
     "fresh": "a fresh draw that the model proposed",
+    "model": "proposed by a sampler's model",
     "mutation": "a mutation",
     "crossover": "a crossover",
     "sampler": "proposed by an Optuna sampler",
@@ -72,13 +73,13 @@ def origin(trial: Mapping[str, Any]) -> dict[str, Any]:
     """Where one trial came from, as its record tells.
 
     Args:
-        trial: with ``kind`` and, where recorded, ``operation`` (see ``OPERATIONS``), ``parents`` (numbers) and
+        trial: with ``kind`` and, where recorded, ``origin`` (see ``OPERATIONS``), ``parents`` (numbers) and
             ``source`` (``run#number`` for what was taken over).
 
     Returns:
         ``operation`` (None where it is not recorded), ``text`` to show, ``parents`` (numbers), ``source``.
     """
-    operation = trial.get("operation")
+    operation = trial.get("origin")
     if operation is None and trial.get("kind") == "imported":
         operation = "warm start"
     if operation is None and trial.get("kind") == "baseline":

@@ -19,6 +19,7 @@ from metamixer.dashboards.understanding.trained import COSTS, Architecture, Cont
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence
 from metamixer.language.spaces.choice import Choice
+from metamixer.language.spaces.path import ChoicePath
 
 COMPLETIONS = 8  # derivations of one alternative, where it opens choices of its own
 
@@ -83,8 +84,8 @@ def slot(name: str) -> str:
     >>> slot("network[2]/block~2/mixer#1")
     'mixer#1'
     """
-    rule, _, number = name.rpartition("/")[2].partition("#")
-    return f"{rule.partition('~')[0].partition('[')[0]}#{number}"
+    path = ChoicePath.parse(name)
+    return f"{path.rules[-1]}#{path.number}"
 
 
 def taken(one: Architecture, context: Context) -> list[Taken]:

@@ -22,7 +22,7 @@ def catalog(
     as_json: Json = False,
 ) -> int | None:
     """List published systems as sentences, with their published and their counted costs; or show one."""
-    from metamixer.catalog.command import catalog, list_unsaid
+    from metamixer.cli.output.catalog import catalog, list_unsaid
 
     if name is None and svg is not None:
         raise UserError("--svg draws one system", None, "name it: metamixer catalog ffnet_1 --svg ffnet_1.svg")
@@ -30,7 +30,7 @@ def catalog(
         return list_unsaid(as_json=as_json)
     if name is None or (as_json and svg is None):
         return catalog(name=name, as_json=as_json)
-    from metamixer.report.command import draw_sentence, show_sentence
+    from metamixer.cli.output.show import draw_sentence, show_sentence
 
     return catalog(
         name=name,

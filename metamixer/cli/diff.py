@@ -28,6 +28,6 @@ def diff(
 ) -> int | None:
     """Show two architectures side by side: stages, costs, attributes."""
     size = None if grid is None else parse_grid(grid)
-    from metamixer.report.command import diff
+    from metamixer.cli.output.show import diff
 
     return diff(a=a, b=b, channels=channels, grid=size, runs=runs, as_json=as_json)

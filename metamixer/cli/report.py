@@ -21,7 +21,7 @@ def report(
     from metamixer import resources
 
     record = resources.record(run, runs)
+    from metamixer.cli.output.show import report
     from metamixer.dashboards.offline import write
-    from metamixer.report.command import report
 
     return report(record=record, as_json=as_json, write=write, png=png)

@@ -39,8 +39,8 @@ def show(
     """Show a sentence, or a trial of a run: its tree, types, costs and drawing. A trial brings its own input size."""
     if trial is None:
         size, further = parse_grid(grid), [_context(one) for one in context or ()]
+        from metamixer.cli.output.show import show
         from metamixer.language import Field
-        from metamixer.report.command import show
 
         fields = {name: Field(axes, width) for name, width, axes in further}
         return show(sentence=subject, channels=channels, grid=size, svg=svg, as_json=as_json, context=fields)
@@ -48,6 +48,6 @@ def show(
     from metamixer import resources
 
     record = resources.record(subject, runs)
-    from metamixer.report.command import show_trial
+    from metamixer.cli.output.show import show_trial
 
     return show_trial(record=record, trial=trial, svg=svg, as_json=as_json)

@@ -33,7 +33,7 @@ def simulate(
     as_json: Json = False,
 ) -> int | None:
     """Search a table of recorded trainings, in seconds: how good a sampler and a pruning rule are."""
-    from metamixer.simulate.command import simulate
+    from metamixer.cli.output.simulate import simulate
 
     return simulate(
         table=table,

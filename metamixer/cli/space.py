@@ -11,7 +11,7 @@ from metamixer.cli.program import Channels, Grid, Json, command, parse_grid
 
 def _print_schema(asked: bool) -> None:
     if asked:
-        from metamixer.cost.command import space_schema
+        from metamixer.cli.output.space import space_schema
 
         raise typer.Exit(space_schema() or 0)
 
@@ -39,6 +39,6 @@ def space(
 ) -> int | None:
     """Tell a space's size, rules, and what its sentences cost; or draw some."""
     size = parse_grid(grid)
-    from metamixer.cost.command import space
+    from metamixer.cli.output.space import space
 
     return space(space=name, draw=draw, channels=channels, grid=size, seed=seed, as_json=as_json)

@@ -20,6 +20,6 @@ def table(
     from metamixer import resources
 
     record = resources.record(run, runs)
-    from metamixer.simulate.command import table
+    from metamixer.cli.output.simulate import table
 
     return table(record=record, out=file)

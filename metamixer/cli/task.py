@@ -21,6 +21,6 @@ def task(
     as_json: Json = False,
 ) -> int | None:
     """Tell a task's data and what plain classifiers reach on it."""
-    from metamixer.training.command import task
+    from metamixer.cli.output.task import task
 
     return task(name=name, noise=noise, as_json=as_json)

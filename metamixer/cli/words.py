@@ -17,6 +17,6 @@ def words(
     ] = False,
 ) -> int | None:
     """List the vocabulary: what each word means, where it may stand, and what of it counts."""
-    from metamixer.language.command import table
+    from metamixer.cli.output.words import table
 
     return table(as_json=as_json, as_page=as_page)

@@ -33,8 +33,9 @@ from metamixer.language.checking.affine import Affine, Scaling, Tensors
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Given
 from metamixer.language.checking.vocabulary import Macro, place_word
-from metamixer.language.syntax.nodes import Node, X, chain, joined, total, word
+from metamixer.language.syntax.nodes import Node, X, chain, joined, total
 from metamixer.language.syntax.printer import text
+from metamixer.words.norms import plain_scaling
 
 if TYPE_CHECKING:
     from metamixer.compile.modules import Network
@@ -215,11 +216,8 @@ def scaled(scaling: Scaling, channels: int) -> Piece | None:
     if scaling.rows != channels:
         return None
 
-    def tensors() -> dict[str, Any]:
-        scale, shift = scaling.vectors()
-        return {"scale": scale, "shift": shift} if scaling.shifts else {"scale": scale}
-
-    return Piece(word("aff" if scaling.shifts else "scale"), ((object(), tensors),), scaling=scaling)
+    node, tensors = plain_scaling(scaling)
+    return Piece(node, ((object(), tensors),), scaling=scaling)
 
 
 def _sequence(t: Typed, kids: list[Piece], plain: Piece) -> Piece:

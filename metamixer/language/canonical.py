@@ -294,9 +294,10 @@ def _symbolic(node: Node) -> Node:
 def _spelled(node: Node) -> Node:
     kids = tuple(_symbolic(kid) for kid in node.kids)
     if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
-        copies = [kids[0]] * int(kids[1].data)
-        phrases = len(copies) * (len(kids[0].kids) if kids[0].op == "seq" else 1)
-        return joined(node, kids) if phrases > LARGEST else chain("seq", copies) if copies else X
+        number = int(kids[1].data)
+        if number * (len(kids[0].kids) if kids[0].op == "seq" else 1) > LARGEST:
+            return joined(node, kids)
+        return chain("seq", [kids[0]] * number) if number else X
     if node.op in ("seq", "read"):
         kept = [kid for kid in chain(node.op, kids).kids or kids if kid is not X and not _neutral(kid)]
         return chain(node.op, kept) if kept else X

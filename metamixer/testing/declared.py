@@ -287,7 +287,7 @@ def places(probe: Probe) -> bool | None:
     grid, out = t.inputs[0].grid, t.out.grid
     slots = t.settings.get("score")
     placed = isinstance(slots, Score) and any(part.place for part in slots.parts)  # then it is the place that minds
-    if prod(grid) < 2 or placed or (t.word.projection and t.settings.get("sets")):
+    if prod(grid) < 2 or placed or t.word.sums or t.word.content or (t.word.projection and t.settings.get("sets")):
         return None
     local = any(
         span is not None and any(axis is not None and axis != Span(1, 0, 0) for axis in span) for span in declared

@@ -335,7 +335,7 @@ class Residual(Scope):
         return added("++", (X, kids[0]))
 
     def symbolic(self, node: Node) -> Node | None:
-        return None if minds_scope(node.kids[0]) else added("++", (X, node.kids[0]))
+        return None if len(node.kids) != 1 or minds_scope(node.kids[0]) else added("++", (X, node.kids[0]))
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         out = field_of(sources[0])
@@ -360,7 +360,7 @@ class Unit(Scope):
         return kids[0]
 
     def symbolic(self, node: Node) -> Node | None:
-        return None if minds_scope(node.kids[0]) else node.kids[0]
+        return None if len(node.kids) != 1 or minds_scope(node.kids[0]) else node.kids[0]
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(sources[0])

@@ -155,6 +155,7 @@ class Conv(Plain):
     """
 
     name, kinds = "conv", ("term", "stage")
+    instead = "its kernel is a bank: conv(lin,#3); dw(3) is a depthwise convolution of x, fconv(3,64) a full one"
     counted = "tokens * c * k, for each kernel of a sum"
     sources = roles = ("q", "k")
     keywords = {"s": (1,), "c": None, "b": (0,), "sets": None, "fix": None}

@@ -9,6 +9,7 @@ from metamixer.language.checking.affine import Scaling, Tensors
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weight, one, register
+from metamixer.language.syntax.nodes import Node, word
 from metamixer.words.combinators import elements
 from metamixer.words.sources import sharing
 
@@ -196,3 +197,13 @@ class Scale(Keeping):
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return x * w.scale
+
+
+def plain_scaling(scaling: Scaling) -> tuple[Node, Tensors]:
+    """How a factor for each channel, with a shift or without, is written, and its tensors."""
+
+    def tensors() -> Mapping[str, Any]:
+        scale, shift = scaling.vectors()
+        return {"scale": scale, "shift": shift} if scaling.shifts else {"scale": scale}
+
+    return word(Affine.name if scaling.shifts else Scale.name), tensors

@@ -10,8 +10,8 @@ import pytest
 
 from metamixer import catalog
 from metamixer.catalog import entries as reading
-from metamixer.catalog.command import described
 from metamixer.catalog.entries import shells, unsaid
+from metamixer.cli.output.catalog import described
 from metamixer.errors import LanguageError
 from metamixer.language import Space, parse
 from metamixer.tasks import get as task

@@ -113,24 +113,24 @@ def test_wrong_input_is_told_in_one_message(tmp_path, monkeypatch, arguments, to
 )
 def test_errors_end_with_their_code(monkeypatch, raised, code, text):
     """The message is printed as it is, with its lines: a caret stays below the letter it means."""
-    import metamixer.catalog.command
+    import metamixer.cli.output.catalog
 
     def fail(**_):
         raise raised
 
-    monkeypatch.setattr(metamixer.catalog.command, "catalog", fail)
+    monkeypatch.setattr(metamixer.cli.output.catalog, "catalog", fail)
     result = CliRunner().invoke(cli.app, ["catalog"])
     assert result.exit_code == code
     assert result.stderr == (text or f"error: {raised}") + "\n"
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch):
-    import metamixer.catalog.command
+    import metamixer.cli.output.catalog
 
     def fail(**_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(metamixer.catalog.command, "catalog", fail)
+    monkeypatch.setattr(metamixer.cli.output.catalog, "catalog", fail)
     result = CliRunner().invoke(cli.app, ["catalog"])
     assert isinstance(result.exception, ZeroDivisionError)
 

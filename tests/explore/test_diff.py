@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 import metamixer as mm
 from metamixer import catalog, cli
+from metamixer.cli.output.diff import verdict
 from metamixer.errors import LanguageError
 from metamixer.explore import diff
-from metamixer.explore.command import verdict
 
 A = "patch(2,8) >> res(norm >> ffn(2)) >> att(lin,lin,lin)@h(2) >> lin"
 

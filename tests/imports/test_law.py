@@ -95,3 +95,11 @@ def test_the_law_sees_what_it_forbids(tmp_path):
         ("high", "metamixer.low", "types"),
         ("named", "metamixer.high", "name"),
     }
+
+
+@pytest.mark.parametrize("room", [room for room in LAW.rooms if "*" not in LAW.rooms[room].imports])
+def test_the_law_allows_nothing_that_is_not_used(room):
+    mine = [arrow for arrow in LAW.arrows if LAW.room(arrow.source) is LAW.rooms[room] and of_the_package(arrow)]
+    targets = {arrow.target.removeprefix("metamixer.") for arrow in mine}
+    goals = {LAW.room(target).name for target in targets if LAW.room(target) is not None}
+    assert sorted(set(LAW.rooms[room].imports) - goals - targets) == []

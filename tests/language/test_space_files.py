@@ -171,7 +171,7 @@ def test_a_space_that_is_not_there():
     [
         (
             {"n": "patch(3,{8|16}) >> norm"}, 3, (8, 8),
-            ["8x8 tokens x 3: a stride of 3 does not divide the axis of 8\n", "look at: patch(3,"],
+            ["8x8 tokens x 3: a stride of 3 does not divide the axis of 8 (column 1)\n", "look at: patch(3,"],
         ),
         (
             {"n": "m >> lin", "m": "{att(lin,lin,lin)@h(3) | att(lin,lin,lin)@h(5)}"}, 4, (2,),

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import metamixer as mm
+from metamixer.cli.output.show import report, show, show_trial
 from metamixer.dashboards.offline import write
 from metamixer.errors import LanguageError, RecordError, UserError
 from metamixer.record import read
 from metamixer.report import image
-from metamixer.report.command import report, show, show_trial
 
 from .conftest import SENTENCES
 
@@ -47,7 +47,7 @@ def test_the_costs_of_the_tree_add_up(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_both_counts_of_a_masked_neighbourhood_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    from metamixer.report.command import show
+    from metamixer.cli.output.show import show
 
     assert show("att(lin,lin,lin)@N(3)@h(4)", channels=64, grid=(8, 8), svg=None, as_json=False) == 0
     told = capsys.readouterr().out
@@ -110,8 +110,8 @@ def test_a_trial_beside_another_and_beside_a_catalogue_entry(
     run_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The input is the run's; a name of the catalogue stands for what precedes its head, as the trial does."""
+    from metamixer.cli.output.show import diff
     from metamixer.record.run import load
-    from metamixer.report.command import diff
 
     channels, grid = load(run_folder).input
     assert diff(f"{run_folder}:0", f"{run_folder}:1", None, None, Path("runs"), as_json=True) == 0

@@ -56,7 +56,7 @@ STUDY = st.fixed_dictionaries(
 SEARCH = section(
     sampler=st.sampled_from(list(registry.SHIPPED)),
     startup=whole(1, 1000),
-    start=st.lists(TEXT, max_size=3),
+    initial_points=st.lists(TEXT, max_size=3),
     workers=whole(1, 1000),
     threads=whole(1, 64),
     gpus=st.floats(0, 1) | whole(1, 8),

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from metamixer import resources, tasks
+from metamixer.cli.output.simulate import about
 from metamixer.language import Space, parse
 from metamixer.search.proposals.proposer import costed
 from metamixer.simulate import score
-from metamixer.simulate.command import about
 from metamixer.simulate.run import beginning, run, study
 from metamixer.simulate.table import Entry, Table, read
 

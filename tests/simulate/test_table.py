@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from metamixer import record
+from metamixer.cli.output.simulate import about
 from metamixer.errors import RecordError
 from metamixer.language import Space
 from metamixer.record import front
 from metamixer.search.study import Study
-from metamixer.simulate.command import about
 from metamixer.simulate.score import ceiling, noise
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Table, canonical, from_run, read, write

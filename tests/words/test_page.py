@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 import metamixer as mm
+from metamixer.cli.output.words import counts, page, vocabulary
 from metamixer.language import parse
 from metamixer.language.checking.registry import packages
 from metamixer.language.checking.vocabulary import Plain, Word, words
-from metamixer.language.command import counts, page, vocabulary
 
 
 @pytest.mark.skipif(bool(packages()), reason="a package here adds words")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import metamixer as mm
+from metamixer.cli.output.show import _lines
 from metamixer.explore.attributes import attributes
-from metamixer.report.command import _lines
 
 
 @pytest.mark.parametrize(

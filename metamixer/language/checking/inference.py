@@ -21,6 +21,15 @@ SIGNS = {
     "group": "|", "split": "[]", "let": "let", "tie": "tie", "pick": "pick", "size": "size", "num": "number",
 }  # fmt: skip
 
+# What other libraries call words, or have in their networks.
+ELSEWHERE = {
+    "dropout": "there is none; stochastic depth is drop_path_rate of create_model",
+    "linear": "write lin(64)", "dense": "write lin(64)", "mlp": "write ffn(4)", "conv2d": "write fconv(3,64)",
+    "depthwise": "write dw(3)", "layernorm": "write norm", "batchnorm": "write bn", "groupnorm": "write gn",
+    "attention": "write att(lin,lin,lin)@h(4)", "avgpool": "write avg(3), or pool(7)", "maxpool": "write pool(7)",
+    "residual": "write res(..)", "identity": "write x", "concat": "write a ++ b", "add": "write a + b",
+    "sigmoid": "write sig", "swish": "write silu", "upsample": "write up(2)", "embedding": "write patch(16,192)",
+}  # fmt: skip
 UNKNOWN = "`metamixer words` lists them; those of a package are known where it is installed"
 
 
@@ -135,9 +144,15 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
     """
     known = words()
     name = SIGNS.get(node.op) or node.data[0]
-    word = known.get(name)
+    word = known.get(name) if node.op != "word" or name not in SIGNS.values() else None
+    if word is None and name in ELSEWHERE:
+        raise Mismatch(f"unknown word {name}", ELSEWHERE[name], node)
     if word is None:
-        names = [*(n for n in known if n.isidentifier()), *(rules or {}), *(n for n, _ in ctx.env)]
+        names = [
+            *(n for n in known if n.isidentifier() and n not in SIGNS.values()),
+            *(rules or {}),
+            *(n for n, _ in ctx.env),
+        ]
         close = nearest(name, names)
         raise Mismatch(f"unknown word {name}", f"did you mean {close}?" if close else UNKNOWN, node)
     if ctx.kind not in word.kinds:
@@ -241,6 +256,9 @@ def _use(node: Node, bound: Bound, ctx: Context) -> Any:
     """A bound name standing for its value or its set of weights."""
     name = node.data[0]
     if bound.kind == "let":
+        if ctx.kind not in ("term", "stage", "memory"):
+            what = {"place": "no place behind @", "size": "no size"}.get(ctx.kind, f"no {ctx.kind}")
+            raise Mismatch(f"{name} is a value that let binds, and {what}", None, node)
         return Typed(words()["let use"], node, {"name": name}, (), ctx, bound.type)
     assert bound.node is not None
     inner = check_node(bound.node, ctx.enter()._replace(env=bound.env))

@@ -42,6 +42,7 @@ class Plain(Word):
     options: ClassVar[Mapping[str, str]] = {}
     flags: ClassVar[tuple[str, ...]] = ()
     scopes: ClassVar[Mapping[str, int]] = {}
+    instead: ClassVar[str] = ""  # what to write where it is given a size that it does not take
     reads: ClassVar[bool] = False  # whether it may stand under a support
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done | Demand:
@@ -73,7 +74,8 @@ class Plain(Word):
                 slots.append(("flag", arg.data[0]))
             elif kind_of(arg, ctx) == "size":
                 if not free_sizes:
-                    raise Mismatch(f"{name} takes {count(len(self.sizes), 'size')}, this is one too many", None, arg)
+                    what = f"{name} takes {count(len(self.sizes), 'size')}, this is one too many"
+                    raise Mismatch(what, self.instead or self.signature(), arg)
                 slots.append(("size", free_sizes.pop(0)))
             else:
                 if not free_sources:
@@ -177,7 +179,12 @@ class Macro(Plain):
             return Done(done[-1])
         settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
         for position, value in zip(wanted, done, strict=True):
-            settings[slots[position][1]] = value
+            slot = slots[position][1]
+            if isinstance(value, float) and not isinstance(settings.get(slot), float):
+                raise Mismatch(
+                    f"{slot} of {self.name} is a whole size, not {value:g}", self.signature(), node.kids[position]
+                )
+            settings[slot] = value
         given = {slot: make("slot", i, (node.kids[i],)) for i, (kind, slot) in enumerate(slots) if kind == "term"}
         sources = tuple(given.get(role, X) for role in self.sources)
         return Demand(self.expand(node, ctx, settings, sources), ctx)
@@ -191,6 +198,8 @@ class Macro(Plain):
         settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
         for (kind, slot), kid in zip(slots, node.kids, strict=True):
             if kind != "term":
+                if kid.op not in ("size", "word"):
+                    raise Mismatch(f"{slot} of {self.name} is a whole size", self.signature(), kid)
                 settings[slot] = literal(kid) or (kid.data if kid.op == "size" else kid.data[0])
         given = {slot: kid for (kind, slot), kid in zip(slots, node.kids, strict=True) if kind == "term"}
         return self.expand(node, ctx, settings, tuple(given.get(role, X) for role in self.sources))

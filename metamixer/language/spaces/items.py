@@ -8,6 +8,7 @@ from typing import Any
 from metamixer.language.syntax.nodes import Node, X, chain, joined
 
 CHAINS = ("seq", "prod", "cat", "mem", "read")
+COPIES = 100_000  # of a repetition that is written out
 PERMUTED = 3  # terms of a sum or product that are also tried in another order
 
 
@@ -85,7 +86,7 @@ def plain(node: Node) -> Node:
     if known is not None:
         return known
     kids = tuple(plain(kid) for kid in node.kids)
-    if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
+    if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit() and int(kids[1].data) <= COPIES:
         copies = [kids[0]] * int(kids[1].data) if kids[0] is not X else []
         found = chain("seq", copies) if copies else X
     elif node.op == "seq":

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from metamixer.language.checking.inference import Typed, check_node, kind_of, word_of
 from metamixer.language.checking.types import Bound, Context, Mismatch, Type
 from metamixer.language.checking.vocabulary import Demand, Done
+from metamixer.language.spaces.number import Number, plus, times
 from metamixer.language.syntax.nodes import Node
 
 Contexts = tuple[Context, ...]
@@ -55,7 +56,7 @@ class Outcome(NamedTuple):
         return self.uses[i] if self.uses else NO_USES
 
 
-Outcomes = Mapping[Outcome, int]
+Outcomes = Mapping[Outcome, Number]
 NONE: Outcomes = {}
 
 
@@ -201,6 +202,17 @@ class Reach:
         known = NO_USES.union(*(uses for out in done for uses in out.uses))
         return [step._replace(context=_with_uses(step.context, known)) for step in demands] if known else demands
 
+    def refusal(
+        self, node: Node, contexts: Contexts, done: tuple[Outcome, ...], rule: str
+    ) -> tuple[str, str, str | None]:
+        """Why ``step`` has no answer: message, rule and advice."""
+        try:
+            for i, ctx in enumerate(contexts):
+                word_of(node, ctx, self.rules).step(node, ctx, tuple(out.values[i] for out in done), self.kind_of)
+        except Mismatch as mismatch:
+            return mismatch.message, rule, mismatch.advice
+        return "its parts do not fit together", rule, None
+
     def completions(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> Outcomes:
         """All ways a phrase can end after its first parts ended as ``done``."""
         key = (node, contexts, done)
@@ -222,10 +234,10 @@ class Reach:
             return {
                 out: n for out, n in self.outcomes(kid, tuple(d.context for d in step)).items() if out.values == kept
             }
-        found: Counter[Outcome] = Counter()
+        found: dict[Outcome, Number] = {}
         for out, n in self.outcomes(kid, tuple(demand.context for demand in step)).items():
             for end, m in self.completions(node, contexts, (*done, out)).items():
-                found[end] += n * m
+                found[end] = plus(found.get(end, 0), times(n, m))
         return found
 
     def _bound(self, node: Node, contexts: Contexts, end: Outcome) -> Outcomes:
@@ -255,7 +267,7 @@ class Reach:
             return NONE
         every = (*earlier, *dict.fromkeys(ctx for ctx in asked if ctx not in earlier))
         known = drawn_as(before)
-        found: dict[Outcome, int] = {}
+        found: dict[Outcome, Number] = {}
         for out in self.outcomes(value, every):
             uses = {ctx: Use(name, ctx, out.values[i], out.taken(i)) for i, ctx in enumerate(every)}
             if outcome(out.values[: len(earlier)], [out.taken(i) for i in range(len(earlier))]) == known:
@@ -305,8 +317,8 @@ def _with_uses(ctx: Context, uses: Uses) -> Context:
 
 
 def _added(parts: Iterable[Outcomes]) -> Outcomes:
-    found: Counter[Outcome] = Counter()
+    found: dict[Outcome, Number] = {}
     for part in parts:
         for out, n in part.items():
-            found[out] += n
+            found[out] = plus(found.get(out, 0), n)
     return found

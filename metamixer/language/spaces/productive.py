@@ -10,6 +10,9 @@ from metamixer.language.syntax.nodes import Node
 DEEPEST = 60  # depths looked at when telling how deep a grammar must go
 
 
+Opened = tuple[tuple[str, int], ...]
+
+
 class Flaw(NamedTuple):
     """Why no derivation ends: what, in which rule, what to write instead."""
 
@@ -31,8 +34,7 @@ def unending(rules: Mapping[str, Node], start: str, max_depth: int) -> Flaw | No
         circle = path[path.index(path[-1]) :]
         message = f"the rule {circle[0]} has no finite derivation: {' -> '.join(circle)}"
         return Flaw(message, circle[0], "give it an alternative that does not use itself: {.. | lin}")
-    depths = range(1, DEEPEST)
-    least = next((depth for depth in depths if _derivable(rules[start], rules, {start: 1}, depth)), None)
+    least = _least(rules, start)
     if least is not None and least <= max_depth:
         return None
     advice = f"write max_depth = {least}" if least else f"some rule needs itself {DEEPEST} times on one path"
@@ -48,12 +50,57 @@ def _finite(node: Node, rules: Mapping[str, Node], finite: set[str]) -> bool:
     return all(_finite(kid, rules, finite) for kid in node.kids)
 
 
-def _derivable(node: Node, rules: Mapping[str, Node], opened: dict[str, int], depth: int) -> bool:
-    """Whether a phrase can be derived with no rule more than ``depth`` times on one path."""
+def _least(rules: Mapping[str, Node], start: str) -> int | None:
+    """The smallest depth with which the start rule can be derived to an end; None beyond ``DEEPEST``."""
+    recursive = {rule: _below(rule, rules) for rule in rules}
+    recursive = {rule: below for rule, below in recursive.items() if rule in below}
+    for depth in range(1, DEEPEST):
+        known: dict[tuple[str, Opened], bool] = {}
+        if _derivable(rules[start], rules, recursive, _entered(start, (), recursive), depth, known):
+            return depth
+    return None
+
+
+def _below(rule: str, rules: Mapping[str, Node]) -> frozenset[str]:
+    found: set[str] = set()
+    waiting = [rule]
+    while waiting:
+        more = {name for name in rules[waiting.pop()].names if name in rules} - found
+        found |= more
+        waiting += more
+    return frozenset(found)
+
+
+def _entered(rule: str, opened: Opened, recursive: Mapping[str, frozenset[str]]) -> Opened:
+    """How often recursive rules stand on the path, one more included."""
+    if rule not in recursive:
+        return opened
+    counts = dict(opened)
+    counts[rule] = counts.get(rule, 0) + 1
+    return tuple(sorted(counts.items()))
+
+
+def _derivable(
+    node: Node,
+    rules: Mapping[str, Node],
+    recursive: Mapping[str, frozenset[str]],
+    opened: Opened,
+    depth: int,
+    known: dict[tuple[str, Opened], bool],
+) -> bool:
+    """Whether a phrase can be derived with no recursive rule more than ``depth`` times on one path."""
+
+    def ends(kid: Node) -> bool:
+        return _derivable(kid, rules, recursive, opened, depth, known)
+
     if node.op == "choice":
-        return any(_derivable(kid, rules, opened, depth) for kid in node.kids)
-    if node.op == "word" and not node.kids and node.data[0] in rules:
-        rule = node.data[0]
-        count = opened.get(rule, 0) + 1
-        return count <= depth and _derivable(rules[rule], rules, {**opened, rule: count}, depth)
-    return all(_derivable(kid, rules, opened, depth) for kid in node.kids)
+        return any(map(ends, node.kids))
+    if node.op != "word" or node.kids or node.data[0] not in rules:
+        return all(map(ends, node.kids)) if node.names else True
+    rule = node.data[0]
+    inner = _entered(rule, opened, recursive)
+    if max((count for _, count in inner), default=0) > depth:
+        return False
+    if (rule, inner) not in known:
+        known[rule, inner] = _derivable(rules[rule], rules, recursive, inner, depth, known)
+    return known[rule, inner]

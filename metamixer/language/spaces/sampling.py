@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
+from metamixer.errors import SpaceError
 from metamixer.language.checking.inference import check_node
 from metamixer.language.checking.types import Context, Mismatch
 from metamixer.language.checking.vocabulary import words
@@ -34,6 +35,8 @@ from metamixer.language.spaces.plan import (
 )
 from metamixer.language.syntax.nodes import Node, Rewritten, X, chain, joined, make, place, size, word
 from metamixer.language.syntax.printer import domain_of, weights_of
+
+LARGEST = 100_000  # rules that one draw goes through
 
 
 class Spot(NamedTuple):
@@ -78,9 +81,17 @@ class Drawing:
     def __init__(self, drawer: Drawer, rng: random.Random, choose: Choose | None = None) -> None:
         self.drawer, self.rng, self.choose = drawer, rng, choose
         self.taken: dict[str, Value] = {}
+        self.rules = 0
 
     def rule(self, ruled: Ruled, path: str) -> Drawn:
         """Draws a rule; ``path`` are the references from the start rule to this one."""
+        self.rules += 1
+        if self.rules > LARGEST:
+            raise SpaceError(
+                f"a draw of the space takes more than {LARGEST:,} rules",
+                None,
+                "such networks are too large to be built: let rules use each other less often, or write block^n",
+            )
         step = ruled.start
         if step is None:
             step = ruled.start = self._next(expanded(self.drawer, ruled), None)
@@ -343,5 +354,6 @@ def settle(node: Node, ctx: Context) -> Node:
     goal = drawer.goal({(ctx,): frozenset(drawer.reach.outcomes(node, (ctx,)))})
     if not goal.worlds[(ctx,)]:
         check_node(node, ctx)  # says which part does not fit
-        raise Mismatch("its parts do not fit together", None, node)
+        message, _, advice = drawer.reach.refusal(node, (ctx,), (), "")
+        raise Mismatch(message, advice, node)
     return Drawing(drawer, random.Random(0)).phrase(node, goal)[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
 from metamixer.language.checking.inference import UNKNOWN, check_node
@@ -19,15 +20,19 @@ from metamixer.language.checking.vocabulary import words
 from metamixer.language.sentence import Sentence, parse
 from metamixer.language.spaces.choice import Choice, Choose, Value
 from metamixer.language.spaces.membership import Astray, Derivation
+from metamixer.language.spaces.number import Number, plus
 from metamixer.language.spaces.outcomes import Outcome, Reach
+from metamixer.language.spaces.path import ChoicePath
 from metamixer.language.spaces.plan import Drawer, Ruled
 from metamixer.language.spaces.productive import unending
 from metamixer.language.spaces.sampling import Drawing
-from metamixer.language.syntax.nodes import Node, word
+from metamixer.language.syntax.nodes import Node, walk, word
 from metamixer.language.syntax.parser import Spans, nearest, parse_node, pointed
 from metamixer.language.syntax.printer import text
 
 SHOWN, LONGEST = 8, 40  # alternatives in a message, and letters of one
+FRAMES = 12_000  # of Python, that walks over derivations may stand in
+COPIES = 500  # of an each
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,15 @@ class Draw:
 
     sentence: Sentence
     choices: dict[str, Value]
+
+
+class Offence(NamedTuple):
+    """A phrase of a rule that cannot be typed, and why."""
+
+    node: Node
+    why: str
+    rule: str
+    advice: str | None = None
 
 
 class Measured(Protocol):
@@ -119,11 +133,21 @@ class Space:
     @contextmanager
     def _bounded(self) -> Iterator[None]:
         """Derivations that nest deeper than walks can follow are the user's to shorten."""
+        usual = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(usual, FRAMES))  # each copy of an each is some frames of the walks
         try:
             yield
         except RecursionError:
+            copies = max((_most(part) for node in self._nodes.values() for part in walk(node)), default=0)
+            if copies > COPIES:
+                message = f"an each of {copies:,} copies is more than can be followed"
+                raise SpaceError(
+                    message, self.place, f"at most {COPIES} copies; or write block^n, drawn once"
+                ) from None
             message = f"with max_depth = {self.max_depth} derivations nest too deep to be followed"
             raise SpaceError(message, self.place, "write a smaller max_depth, or fewer rules within rules") from None
+        finally:
+            sys.setrecursionlimit(usual)
 
     @classmethod
     def load(cls, source: str | Path) -> Space:
@@ -169,6 +193,12 @@ class Space:
         if not isinstance(depth, int) or not isinstance(begin, str) or not isinstance(name, str):
             raise SpaceError("max_depth is an integer, start and name are texts", place)
         return cls(rules, begin, depth, name, place)
+
+    @property
+    def unused(self) -> list[str]:
+        """Rules that no derivation can come to."""
+        used = self.reach.below(word(self.start))
+        return [rule for rule in self.rules if rule not in used]
 
     @property
     def fingerprint(self) -> str:
@@ -294,15 +324,18 @@ class Space:
             f"there it has: {allowed}" if allowed else "there it has nothing more",
         )
 
-    def size(self, channels: int, grid: tuple[int, ...], context: Given = None) -> int:
-        """Number of well-typed derivations for this input, exact.
+    def size(self, channels: int, grid: tuple[int, ...], context: Given = None) -> Number:
+        """Number of well-typed derivations for this input, exact up to a thousand digits (else ``About``).
 
         Different derivations may be one architecture; ``profile`` tells how many draws are distinct.
         """
         root, contexts = self._root(channels, grid, context)
         with self._bounded():
             outcomes = self.reach.outcomes(root, contexts)
-            return sum(outcomes[end] for end in self._ends(root, contexts))
+            total: Number = 0
+            for end in self._ends(root, contexts):
+                total = plus(total, outcomes[end])
+            return total
 
     def profile(
         self,
@@ -338,8 +371,8 @@ class Space:
             params.append(cost.params)
             within += all(getattr(cost, name) <= bound for name, bound in (limits or {}).items())
             for name, value in drawn.choices.items():
-                rule, _, number = name.rsplit("/", 1)[-1].partition("#")
-                values.setdefault(f"{rule.split('~')[0].split('[')[0]}#{number}", Counter())[value] += 1
+                path = ChoicePath.parse(name)
+                values.setdefault(f"{path.rules[-1]}#{path.number}", Counter())[value] += 1
         return Profile(draws, len(keys), tuple(sorted(macs)), tuple(sorted(params)), within, values)
 
     def _root(self, channels: int, grid: tuple[int, ...], context: Given) -> tuple[Node, tuple[Any, ...]]:
@@ -348,52 +381,51 @@ class Space:
     def _ends(self, root: Node, contexts: tuple[Any, ...]) -> frozenset[Outcome]:
         ends = frozenset(end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0]))
         if not ends:
-            phrase, why = self._offence(self._nodes[self.start], self.reach.entered(self.start, contexts) or contexts)
-            raise SpaceError(
-                f"no sentence of the space fits {contexts[0].x}: {why}", self.place, f"look at: {text(phrase)}"
-            )
+            inside = self.reach.entered(self.start, contexts) or contexts
+            flaw = self._offence(self._nodes[self.start], inside, self.start)
+            at = self._spans[flaw.rule].get(flaw.node)
+            message = f"no sentence of the space fits {contexts[0].x}: {flaw.why}"
+            shown = pointed(self.rules[flaw.rule], at[0], message) if at else message
+            look = f"look at: {text(flaw.node)}"
+            raise SpaceError(shown, self._where(flaw.rule), f"{look}\n{flaw.advice}" if flaw.advice else look)
         return ends
 
-    def _offence(self, node: Node, contexts: tuple[Any, ...]) -> tuple[Node, str]:
-        """A short phrase that cannot be typed, and why."""
+    def _offence(self, node: Node, contexts: tuple[Any, ...], rule: str) -> Offence:
+        """A short phrase that cannot be typed, why, and in which rule it is written."""
         reach = self.reach
         if node.op == "slot":
-            return self._offence(node.kids[0], contexts)
+            return self._offence(node.kids[0], contexts, rule)
+        if node.op in ("size", "range", "num"):
+            return Offence(node, f"{text(node)} is a number, no network", rule)
         if node.op == "choice":
-            return min((self._offence(kid, contexts) for kid in node.kids), key=lambda found: len(text(found[0])))
-        if (
-            node.op == "word"
-            and not node.kids
-            and node.data[0] in self._nodes
-            and contexts[0].find(node.data[0]) is None
-        ):
-            inner = reach.entered(node.data[0], contexts)
+            found = [self._offence(kid, contexts, rule) for kid in node.kids]
+            return min(found, key=lambda flaw: len(text(flaw.node)))
+        name = node.data[0] if node.op == "word" and not node.kids else ""
+        if name in self._nodes and contexts[0].find(name) is None:
+            inner = reach.entered(name, contexts)
             if inner is None:
-                return (
-                    node,
-                    f"the rule {node.data[0]} would stand more than max_depth = {self.max_depth} times on one path",
-                )
-            return self._offence(self._nodes[node.data[0]], inner)
+                why = f"the rule {name} would stand more than max_depth = {self.max_depth} times on one path"
+                return Offence(node, why, rule)
+            return self._offence(self._nodes[name], inner, name)
         if all(reach.closed(node, ctx) for ctx in contexts):
             try:
                 for ctx in contexts:
                     check_node(node, ctx)
             except Mismatch as mismatch:
-                return node, mismatch.message
-            return node, "it does not fit what follows"
+                return Offence(node, mismatch.message, rule, mismatch.advice)
+            return Offence(node, "it does not fit what follows", rule)
         done: tuple[Outcome, ...] = ()
         while True:
             step = reach.step(node, contexts, done)
             if not isinstance(step, list):
-                return node, "its parts do not fit together"
+                return Offence(node, *reach.refusal(node, contexts, done, rule))
             kid = node.kids[step[0].kid] if isinstance(step[0].kid, int) else step[0].kid
             inner = tuple(demand.context for demand in step)
             ends = reach.outcomes(kid, inner)
             if not ends:
-                phrase, why = self._offence(kid, inner)
-                return (
-                    phrase if isinstance(step[0].kid, int) else node
-                ), why  # an expansion stands nowhere in the text
+                flaw = self._offence(kid, inner, rule)
+                inside = isinstance(step[0].kid, int)
+                return flaw if inside else flaw._replace(node=node)  # an expansion stands nowhere in the text
             done = (*done, next(iter(ends)))
 
     def _where(self, rule: str) -> str:
@@ -410,7 +442,12 @@ class Space:
             "step",
         ):
             raise SpaceError(f"{rule} cannot be the name of a rule", self.place, "use small letters, digits and _")
-        if rule in known or any(rule in getattr(w, "flags", ()) for w in known.values()):
+        owner = next((w.name for w in known.values() if rule in getattr(w, "flags", ())), None)
+        if owner and rule not in known:
+            raise SpaceError(
+                f"the rule {rule} has the name of a word, an option of {owner}", self.place, "choose another name"
+            )
+        if rule in known:
             raise SpaceError(f"the rule {rule} has the name of a word", self.place, "choose another name")
 
     def _check_words(self, rule: str, node: Node, bound: frozenset[str]) -> None:
@@ -436,6 +473,18 @@ class Space:
             del keys
         for kid in node.kids:
             self._check_words(rule, kid, bound)
+
+
+def _most(node: Node) -> int:
+    """Copies that an ``each`` says by itself."""
+    if node.op != "word" or node.data[0] != "each" or len(node.kids) != 2:
+        return 0
+    counts = [part.data for part in walk(node.kids[1]) if part.op in ("size", "range")]
+    return max((count[1] if isinstance(count, tuple) else int(count) for count in counts if _whole(count)), default=0)
+
+
+def _whole(count: Any) -> bool:
+    return isinstance(count, tuple) or count.isdigit()
 
 
 def _is_field(value: Any) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, chain, make
 from metamixer.language.syntax.printer import text
 
+VALUES = 4096  # of one range
 Spans = dict[Node, tuple[int, int]]
 
 # How the tokens of the grammar are called in messages.
@@ -61,6 +64,7 @@ def occurrences(source: str) -> tuple[Node, list[tuple[int, int, Node]]]:
 
 
 def _parsed(source: str, place: str | None) -> tuple[Node, _Build]:
+    source = source.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair could not be printed
     try:
         tree = _parser().parse(source)
         build = _Build()
@@ -130,7 +134,10 @@ class _Build(Transformer_NonRecursive):
         return self._at(meta, make("size", str(kids[0])))
 
     def number(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, nodes.number(float(kids[0])))
+        value = float(kids[0])
+        if not isfinite(value):
+            raise _FlawError(f"the number {kids[0]} is too large", meta.start_pos, "numbers lie below 1e308")
+        return self._at(meta, nodes.number(value))
 
     def args(self, meta: Any, kids: list[Any]) -> list[tuple[str | None, Node]]:
         return [kid for kid in kids if kid is not None]
@@ -197,10 +204,19 @@ class _Build(Transformer_NonRecursive):
                     meta.start_pos,
                     "write integers: {2..6} or {16..64 step 16}",
                 )
+        if max(map(len, ends)) > 12:
+            raise _FlawError(f"the range {'..'.join(ends[:2])} is too large", meta.start_pos, "no size is as large")
         low, high, step = (int(end) for end in ends)
         if low > high or step < 1:
             raise _FlawError(
                 f"the range {low}..{high} step {step} is empty", meta.start_pos, "write the lower end first: {2..6}"
+            )
+        if (high - low) // step >= VALUES:
+            wide = -(-(high - low + 1) // VALUES)
+            raise _FlawError(
+                f"the range {low}..{high} step {step} has {(high - low) // step + 1:,} values, the limit is {VALUES:,}",
+                meta.start_pos,
+                f"write a step: {{{low}..{high} step {wide}}}",
             )
         return self._at(meta, make("range", (low, high, step)) if low + step <= high else make("size", str(low)))
 
@@ -261,8 +277,34 @@ def _syntax_error(source: str, error: UnexpectedInput, place: str | None) -> Lan
         at, expected, message = len(source), set(), "this is no sentence"
     if (at < len(source) and source[at] == "N") or source[max(at - 1, 0) : at + 1] == "@N":
         return LanguageError(pointed(source, at, message), place, "a bare N is the number of tokens; the place is N(3)")
+    if advice := _foreign(source, at):
+        return LanguageError(pointed(source, at, message), place, advice)
     names = sorted({CALLED.get(name, name) for name in expected})
     return LanguageError(pointed(source, at, message), place, f"expected one of: {'  '.join(names)}" if names else None)
+
+
+def _foreign(source: str, at: int) -> str | None:
+    """What to write instead of habits of other notations: capitals, commas between alternatives, products of sizes."""
+    found = next((m for m in re.finditer(r"[A-Za-z_]\w*", source) if m.start() <= at < m.end()), None)
+    name = found.group() if found else ""
+    if name and name != name.lower() and not re.fullmatch(r"\d*[CDNHWT]", name):
+        return f"{name} is no word: words have small letters, such as fconv(3,64) or norm; `metamixer words` lists them"
+    if source[at : at + 1] == "," and _innermost(source[:at]) == "{":
+        return "alternatives are separated by |: {32|64}"
+    if at and source[at - 1].isdigit() and name:
+        return f"a size is a number, or a multiple of C, D, N, H or W, such as 2C; {source[at - 1]}{name} is none"
+    return None
+
+
+def _innermost(before: str) -> str:
+    """The bracket that is open at the end of a text."""
+    stack: list[str] = []
+    for sign in before:
+        if sign in "([{":
+            stack.append(sign)
+        elif sign in ")]}" and stack:
+            stack.pop()
+    return stack[-1] if stack else ""
 
 
 def _unbalanced(source: str) -> tuple[int, str, str] | None:

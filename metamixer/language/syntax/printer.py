@@ -49,7 +49,7 @@ def _write(node: Node) -> str:
     if op in SIGN:
         level = LEVEL[op]
         first = _at_least(kids[0], level if op == "read" else level + 1)
-        rest = [_stage(kid) if op == "read" else _at_least(kid, level + 1) for kid in kids[1:]]
+        rest = [_behind(kid) if op == "read" else _at_least(kid, level + 1) for kid in kids[1:]]
         return SIGN[op].join([first, *rest])
     if op == "sum":
         written = _at_least(kids[0], LEVEL["sum"] + 1)
@@ -102,6 +102,11 @@ def _stage(node: Node) -> str:
     return text(node) if node.op in ("word", "choice", "group") else f"({text(node)})"
 
 
+def _behind(node: Node) -> str:
+    """A stage behind ``->``: what is no word or choice stands in braces, as the only alternative."""
+    return text(node) if node.op in ("word", "choice", "range") else f"{{{text(node)}}}"
+
+
 def _write_word(node: Node) -> str:
     name, keys, scope, in_scope = node.data
     count = len(node.kids) - in_scope
@@ -110,7 +115,9 @@ def _write_word(node: Node) -> str:
     if scope:
         inner = ",".join(text(kid) for kid in node.kids[count:])
         written += f"[{scope}({inner})]" if inner else f"[{scope}]"
-    return f"{written}({','.join(args)})" if args else written
+    if args:
+        return f"{written}({','.join(args)})"
+    return "N()" if written == "N" else written  # a bare N is a size
 
 
 def _write_split(node: Node) -> str:

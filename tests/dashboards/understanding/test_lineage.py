@@ -18,13 +18,13 @@ CHILD = {
     "choices": {"net/block/mixer#1": "local", "net/block/mixer/local#1": 3, "net#1": 32},
 }
 TRIALS = {
-    0: {"number": 0, "kind": "searched", "operation": "prior"},
-    1: {"number": 1, "kind": "searched", "operation": "initial"},
-    2: {"number": 2, "kind": "searched", "operation": "mutation", "parents": [0]},
-    3: {"number": 3, "kind": "searched", "operation": "crossover", "parents": [2, 1]},
+    0: {"number": 0, "kind": "searched", "origin": "prior"},
+    1: {"number": 1, "kind": "searched", "origin": "initial"},
+    2: {"number": 2, "kind": "searched", "origin": "mutation", "parents": [0]},
+    3: {"number": 3, "kind": "searched", "origin": "crossover", "parents": [2, 1]},
     4: {"number": 4, "kind": "imported", "source": "earlier#7"},
     5: {"number": 5, "kind": "searched"},
-    6: {"number": 6, "kind": "searched", "operation": "crossover", "parents": [2, 0]},
+    6: {"number": 6, "kind": "searched", "origin": "crossover", "parents": [2, 0]},
 }
 
 
@@ -75,8 +75,8 @@ def test_ancestors_are_walked_once_each_by_generation():
 
 
 def test_a_record_that_names_itself_as_parent_does_not_run_for_ever():
-    assert len(ancestors(0, {0: {"operation": "mutation", "parents": [0]}})["nodes"]) == 1
-    long = {i: {"operation": "mutation", "parents": [i + 1]} for i in range(200)}
+    assert len(ancestors(0, {0: {"origin": "mutation", "parents": [0]}})["nodes"]) == 1
+    long = {i: {"origin": "mutation", "parents": [i + 1]} for i in range(200)}
     assert ancestors(0, long)["cut"]
 
 

@@ -77,11 +77,11 @@ def test_what_was_trained_before_is_known(load: Load) -> None:
 
 def test_it_seeds_the_sampler(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
     load(*SHORT, name="first").run("inline")
-    from metamixer.search import samplers
+    from metamixer.search.samplers.optuna_samplers import OptunaSampler
 
     asked = []
-    make = samplers.make
-    monkeypatch.setattr(samplers, "make", lambda *arguments: asked.append(arguments) or make(*arguments))
+    suggestion = OptunaSampler._suggestion
+    monkeypatch.setattr(OptunaSampler, "_suggestion", lambda *arguments: asked.append(1) or suggestion(*arguments))
     cold = load(*SHORT, "study.seed=5", "search.sampler=tpe", "search.startup=10", name="cold")
     cold.run("inline")
     assert asked == []

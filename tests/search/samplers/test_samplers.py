@@ -58,7 +58,9 @@ def see_one(found: Proposer) -> None:
 
 def shown(study: Study, sampler: str) -> Proposer:
     """A proposer that was shown a record."""
-    found = Proposer(study._space(), TASK, study.config.limits, sampler, study.config.search.startup, 0)
+    found = Proposer(
+        Space.load(study.config.study.space), TASK, study.config.limits, sampler, study.config.search.startup, 0
+    )
     store = TrialStore(study.path / "study.db", {}, {})
     for row in store.trials:
         if row.kind in ("searched", "rejected"):
@@ -129,7 +131,7 @@ def test_every_sampler_searches(load: Load, sampler: str) -> None:
         assert study.run("inline").trained == 14
     rows = record.read(study.path)
     assert {row.state for row in rows if row.kind == "searched"} == {"complete"}
-    space = study._space()
+    space = Space.load(study.config.study.space)
     for row in rows:
         if row.kind == "searched":
             assert str(space.replay(row.choices, 1, (8, 8)).sentence) == row.sentence

@@ -171,7 +171,9 @@ def test_a_proposal_says_what_it_was_made_of_and_baselines_and_replicates_teach(
         assert note["expected"][1] == row.flops  # the cost is known exactly
         assert 0 < note["expected"][0] < 1
 
-    found = Proposer(study._space(), TASK, study.config.limits, "known-cost", 4, 0, reference=REFERENCE)
+    found = Proposer(
+        Space.load(study.config.study.space), TASK, study.config.limits, "known-cost", 4, 0, reference=REFERENCE
+    )
     for row in rows:
         if row.kind == "searched":
             found.observe(row, store.parameters(row.number))

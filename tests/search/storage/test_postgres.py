@@ -144,7 +144,7 @@ def test_a_dead_drivers_lease_is_taken_over_and_it_stops_when_it_wakes(
         asleep.add(running("lin", "k", COST, kind="searched"))
     asleep.close()
     second.close()
-    assert second.rows == []
+    assert second.trials == []
 
 
 def test_a_driver_that_slept_before_it_wrote_writes_nothing(

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from metamixer.cost.count import cost
 from metamixer.language import Profile, Space
+from metamixer.language.spaces.number import Number
 from metamixer.language.spaces.space import SCHEMA
 
 PROFILE_DRAWS = 1000
@@ -70,17 +71,18 @@ def quantiles(values: tuple[int, ...]) -> dict[str, int]:
     }
 
 
-def _facts(chosen: Space, profile: Profile, size: int, channels: int, grid: tuple[int, ...]) -> dict[str, object]:
+def _facts(chosen: Space, profile: Profile, size: Number, channels: int, grid: tuple[int, ...]) -> dict[str, object]:
     return {
         "name": chosen.name, "start": chosen.start, "max_depth": chosen.max_depth, "rules": chosen.rules,
-        "input": {"channels": channels, "grid": list(grid)}, "derivations": size,
+        "input": {"channels": channels, "grid": list(grid)},
+        "derivations": size if isinstance(size, int) else str(size),
         "draws": profile.draws, "distinct": profile.distinct,
         "macs": quantiles(profile.macs), "params": quantiles(profile.params),
         "choices": {name: dict(counts) for name, counts in sorted(profile.values.items())},
     }  # fmt: skip
 
 
-def _print(chosen: Space, profile: Profile, size: int, channels: int, grid: tuple[int, ...]) -> None:
+def _print(chosen: Space, profile: Profile, size: Number, channels: int, grid: tuple[int, ...]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -93,7 +95,11 @@ def _print(chosen: Space, profile: Profile, size: int, channels: int, grid: tupl
     for rule, body in chosen.rules.items():
         console.print(f"  [bold]{rule}[/] = ", end="", highlight=False)
         console.print(body, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"well-typed derivations for this input: {size:,} (exact)", highlight=False)
+    if chosen.unused:
+        console.print(f"never used: {', '.join(chosen.unused)}", highlight=False)
+    console.print(
+        f"well-typed derivations for this input: {size:,}{' (exact)' if isinstance(size, int) else ''}", highlight=False
+    )
     console.print(f"draws: {profile.draws:,}, of them {profile.distinct:,} different architectures", highlight=False)
     table = Table("", *quantiles(profile.macs), "on a log scale")
     for name, values in (("MACs", profile.macs), ("params", profile.params)):

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from metamixer import files, resources
+from metamixer.cli.output.diff import attribute_table
 from metamixer.compile.fuse import fused_sentence
 from metamixer.cost import Cost, cost
 from metamixer.cost.count import counts
 from metamixer.errors import RecordError
 from metamixer.explore import Attributes, attributes
-from metamixer.explore.command import attribute_table
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field, Given, Score
@@ -155,7 +155,7 @@ def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, run
         LanguageError: one of them is no sentence, or does not fit the input.
         RecordError, ResourceError: there is no such run, or it has no such trial.
     """
-    from metamixer.explore.command import diff
+    from metamixer.cli.output.diff import diff
 
     sentences = []
     for text in (a, b):

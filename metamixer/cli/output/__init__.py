@@ -1,0 +1,1 @@
+"""What commands print: one file a command, loaded when it runs, so that --help stays light."""
