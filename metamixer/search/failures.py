@@ -12,7 +12,7 @@ from metamixer.record import Trial
 # So many failures in a row that nothing about the architectures explains end a search, rather than its budget.
 ALIKE_IN_A_ROW = 5
 # Failures of what trains, not of what is trained. Memory, time and numbers that are none depend on the architecture.
-_OF_THE_CODE = ("exception:", "the worker process was killed")
+_OF_THE_CODE = ("exception:", "the worker process was killed", "the worker lacks")
 
 _ADVICE = (
     ("exception:", "mend what raises it; `metamixer show RUN TRIAL` shows where"),
@@ -20,6 +20,7 @@ _ADVICE = (
     ("out of memory", "set search.retry_out_of_memory, lower training.batch_size or search.workers"),
     ("memory limit", "raise search.memory_limit, or lower [limits]"),
     ("nan", "lower training.learning_rate, or clip gradients"),
+    ("the worker lacks", "install it on every machine, in the Python that runs Ray"),
     ("the worker process was killed", "see whether the machine ran out of memory; lower search.workers"),
 )
 

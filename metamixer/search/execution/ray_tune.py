@@ -9,6 +9,7 @@ Imported only where Ray is there, and its environment is set, see `metamixer.sea
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from metamixer.search.execution.ray_messages import KEY, Began, Ended, Epoch, Me
 # killed; so does one that uses no processor, or takes this many times as long as it may, whatever else runs there.
 GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
 IDLE_SHARE, MOST_TIMES = 0.02, 10.0
+_LACKING = re.compile(r"No module named '([\w.]+)'")
 # Until a worker says that a trial began: a fresh process imports torch and loads the task.
 STARTUP_SECONDS = 300.0
 
@@ -113,6 +115,7 @@ class Trials:
         self._weights: dict[str, Path] = {}
         self._hung: set[str] = set()
         self._pruned: set[str] = set()
+        self._lacking: dict[str, str] = {}
 
     def next_config(self, trial_id: str) -> dict[str, Any] | NoJob:
         """What `ray_worker.trial` is called with."""
@@ -155,6 +158,11 @@ class Trials:
             self._pruned.add(trial_id)
         return trial_id not in self._pruned
 
+    def hear_error(self, trial_id: str, error: BaseException | None) -> None:
+        """What Ray says of a trial that could not run."""
+        if found := _LACKING.search(str(error)):
+            self._lacking[trial_id] = found[1]
+
     def lose(self, trial_id: str) -> None:
         """Tune ended a trial of which no end was told."""
         number = self.numbers.pop(trial_id, None)
@@ -164,6 +172,9 @@ class Trials:
             self.driver.stopped(number)
         elif trial_id in self._hung:
             self.driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
+        elif trial_id in self._lacking:
+            module = self._lacking[trial_id]
+            self.driver.lost(number, f"the worker lacks the Python module {module}", again=False)
         elif self._remote and self._nodes.get(trial_id) in {n["NodeID"] for n in ray.nodes() if not n["Alive"]}:
             self.driver.lost(number, "its node was lost", blamed=False)
         else:
@@ -247,6 +258,11 @@ class PruningScheduler(FIFOScheduler):
         except Exception as error:
             self._trials.trouble = self._trials.trouble or error
         return str(self.CONTINUE if continues else self.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Tune calls this before it tells the searcher that the trial has ended."""
+        self._trials.hear_error(trial.trial_id, trial.get_pickled_error())
+        super().on_trial_error(tune_controller, trial)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return object, ()

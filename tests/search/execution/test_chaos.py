@@ -123,3 +123,25 @@ def test_only_folders_whose_process_is_proven_dead_are_deleted(
             assert foreign.is_dir()
             assert not unseen.exists()
     assert not own.exists()
+
+
+@needs_ray
+def test_a_worker_without_a_module_is_told_by_its_name() -> None:
+    from metamixer.search.execution.ray_tune import Trials
+
+    lost = []
+
+    class Driver:
+        def lost(self, number: int, reason: str, again: bool = True, blamed: bool = True) -> None:
+            lost.append((number, reason, again))
+
+    trials = Trials(Driver(), "m:f", remote=False)  # type: ignore[arg-type]
+    trials.numbers |= {"a": 1, "b": 2}
+    trials.hear_error("a", RuntimeError("The actor died: ModuleNotFoundError: No module named 'metamixer'"))
+    trials.hear_error("b", RuntimeError("The actor died unexpectedly"))
+    trials.lose("a")
+    trials.lose("b")
+    assert lost == [
+        (1, "the worker lacks the Python module metamixer", False),
+        (2, "the worker process was killed", True),
+    ]
