@@ -75,7 +75,7 @@ class Lease:
                 since = time.strftime("%H:%M:%S", time.localtime(held["renewed"]))
                 advice = "wait for it, stop it, or start a study of your own with --name"
                 if held["host"] != platform.node() or held.get("namespace") != self._owner["namespace"]:
-                    advice += f"; if that host or container is dead, try again in {STALE_SECONDS / 60:.0f} minutes"
+                    advice += f"; if that host is dead, try again in {STALE_SECONDS / 60:.0f} minutes"
                 raise RecordError(
                     f"another search is running on this study (process {held['pid']} on {held['host']})",
                     place=f"{self.place}, seen alive at {since}",
