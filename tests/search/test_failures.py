@@ -130,3 +130,15 @@ def test_a_study_that_imports_from_the_working_folder_says_so_first(
     lines.clear()
     load(*SHORT, "study.budget=1").run("inline", Lines(lines.append))
     assert not any("runs code" in line for line in lines)
+
+
+def test_references_are_not_long_in_the_way_of_the_result(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    from metamixer.search import study as room
+
+    monkeypatch.setattr(room, "REFERENCE_SECONDS", 0.1)
+    lines: list[str] = []
+    study = load(*SHORT, "search.references=toys:slow_references", "study.budget=1")
+    assert study.run("inline", Lines(lines.append)).state == "finished"
+    assert any("reference classifiers are waited for" in line for line in lines)
+    assert any("took too long and are left out" in line for line in lines)
+    assert record.settings(study.path)["references"] == {}

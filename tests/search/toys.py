@@ -216,3 +216,8 @@ def listed_references(task: str) -> Any:
 
 def leaving_references(task: str) -> dict[str, float]:
     sys.exit(0)
+
+
+def slow_references(task: str) -> dict[str, float]:
+    time.sleep(600)
+    return references(task)
