@@ -17,6 +17,7 @@ from typing import Any
 from metamixer.record import Trial
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver import results
+from metamixer.search.driver.failures import Failures
 from metamixer.search.driver.history import History, Store
 from metamixer.search.driver.progress import Progress, measure
 from metamixer.search.driver.running import RunningTrials
@@ -80,6 +81,7 @@ class Driver:
         self._schedule = Schedule(config, self._history, proposer, self.timing, baselines, starts, say)
         self._pruner = SuccessiveHalving(config)
         self._weights = Weights(folder, config.study.keep)
+        self._failures = Failures(say)
 
     @property
     def exhausted(self) -> bool:
@@ -171,6 +173,7 @@ class Driver:
 
         Raises:
             ResourceError: It found no room on its disk.
+            StudyError: It is one of several in a row that failed alike, see `metamixer.search.driver.failures`.
         """
         trial, weights = self._history.trials[number], self._weights.of(number)
         ran, _, seconds = self._running.end(number)
@@ -195,6 +198,7 @@ class Driver:
         self.timing.add(trial)
         self.ended += 1
         self._delete_weights()
+        self._failures.ended(trial)
 
     def _retry_with_less_memory(self, trial: Trial) -> bool:
         """Try a trial that ran out of memory again at half the batch, if it may be; whether it is."""
