@@ -36,7 +36,7 @@ def processor_of_children() -> float:
     return times.children_user + times.children_system
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["serch"], ["dashboard"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["serch"], ["dashboard", "--help"]])
 def test_nothing_heavy_is_imported_to_talk(arguments):
     program = (
         "import sys\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -177,7 +178,8 @@ class Driver:
         """
         trial, weights = self._history.trials[number], self._weights.of(number)
         ran, _, seconds = self._running.end(number)
-        self._checkpoint(number).unlink(missing_ok=True)  # of a worker that could not delete it itself
+        with suppress(OSError):  # of a worker that could not delete it itself; a simulation has no folder
+            self._checkpoint(number).unlink(missing_ok=True)
         if result.get("reason") == "out of memory" and self._retry_with_less_memory(trial):
             return
         trial = replace(
