@@ -24,7 +24,7 @@ def fast(job: Job, report: Report) -> dict[str, Any]:
     start = time.monotonic()
     spread = float(os.environ.get("TOY_NOISE", "0.005"))
     noise = random.Random(f"{job['sentence']} {job['seed']}").gauss(0, spread)
-    accuracy = 0.95 - 20 / (40 + len(job["sentence"])) + noise
+    accuracy = min(1.0, 0.95 - 20 / (40 + len(job["sentence"])) + noise)
     curve: list[dict[str, Any]] = []
     stopped = False
     for epoch in range(1, job["training"]["epochs"] + 1):
