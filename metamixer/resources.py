@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from metamixer.errors import ResourceError
+from metamixer.errors import ResourceError, listed
 
 Kind = Literal["search_spaces", "studies", "tables"]
 
@@ -97,5 +97,6 @@ def record(run: str | Path, runs: str | Path = "runs") -> Path:
     raise ResourceError(
         f"no run {str(run)!r}: neither a record nor a folder with a study.db",
         place=f"looked in {Path.cwd()} and in {Path(runs)}",
-        advice=_suggest(str(run), known) + f"runs there: {', '.join(known) or '(none; metamixer search starts one)'}",
+        advice=_suggest(str(run), known)
+        + f"runs there: {listed(str(run), known, f'in {runs}') or '(none; metamixer search starts one)'}",
     )
