@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from metamixer.cli.output.figures import Figure, print_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
     from rich.table import Table
 
@@ -68,3 +72,42 @@ def _cells(point: Point, figure: Figure) -> tuple[str, str, str, str, str]:
         f"{point.flops / 1e6:,.3f}",
         figure(point.cost["params"]),
     )
+
+
+def show_run(record: Path, called: str, as_json: bool) -> int:
+    """Lists the front of a run and its baselines, and says how a trial is shown.
+
+    Args:
+        record: The record.
+        called: The run's name, as it was given.
+        as_json: Print one JSON document instead.
+
+    Returns:
+        0; 1 when no architecture has finished training.
+
+    Raises:
+        RecordError: The record cannot be read.
+    """
+    from rich.console import Console
+
+    from metamixer.record.run import load
+
+    run = load(record)
+    if as_json:
+        members = [{**asdict(point), "flops": point.flops} for point in run.front]
+        print(json.dumps({"run": run.name, "trials": len(run.trials), "front": members}))
+        return 0 if run.front else 1
+    console = Console(highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 160  # sentences are long, and a file has no edge
+    if run.front:
+        print_front(console, f"Front of {run.name}", run.front)
+    else:
+        console.print(f"no architecture of {run.name} has finished training", markup=False, soft_wrap=True)
+    if run.baselines:
+        print_baselines(console, run.baselines)
+    if run.trials:
+        one = run.front[0].number if run.front else run.trials[-1].number
+        counted = f"{len(run.trials)} trials, 0 to {run.trials[-1].number}"
+        console.print(f"{counted}; one of them: metamixer show {called} {one}", markup=False, soft_wrap=True)
+    return 0 if run.front else 1
