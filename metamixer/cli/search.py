@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,8 +17,6 @@ from metamixer.record import url
 from metamixer.search.samplers import registry
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from metamixer.record.front import Point
     from metamixer.search.study import Outcome, Study
 
@@ -226,31 +223,23 @@ def _print(
     study: Study, outcome: Outcome, points: list[Point], settings: dict[str, Any], report: Path, more: SearchOptions
 ) -> None:
     from rich.console import Console
-    from rich.markup import escape
+
+    from metamixer.cli.output.front import accuracy, print_baselines, print_front
 
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = 160  # sentences are long, and a file has no edge
-    table = _table(f"Front of {study.path.name}: validation accuracy against FLOPs (2 x MACs) of one input")
-    table.add_column("sentence", overflow="fold")
     members = sorted((point for point in points if point.on_front), key=lambda point: point.flops)
-    for point in members:
-        table.add_row(*_cells(point), escape(point.sentence))
-    console.print(table)
+    print_front(console, f"Front of {study.path.name}", members)
     baselines = sorted((point for point in points if point.kind == "baseline"), key=lambda point: point.flops)
     if baselines:
-        table = _table("Published designs, same training; dominated: by the front, beyond one standard error")
-        table.add_column("name")
-        table.add_column("verdict")
-        for point in baselines:
-            table.add_row(*_cells(point), escape(point.name or ""), point.verdict or "")
-        console.print(table)
+        print_baselines(console, baselines)
     best = max(members, key=lambda point: point.accuracy, default=None)
     if best is not None:
-        console.print(f"best: {_accuracy(best)} over {best.seeds} seeds (trial {best.number})")
-        for reference, accuracy in settings["references"].items():
-            word = "beaten" if best.accuracy > accuracy else "not beaten"
-            console.print(f"{reference} on the same images: {accuracy:.4f} ({word})", markup=False)
+        console.print(f"best: {accuracy(best)} over {best.seeds} seeds (trial {best.number})")
+        for reference, reached in settings["references"].items():
+            word = "beaten" if best.accuracy > reached else "not beaten"
+            console.print(f"{reference} on the same images: {reached:.4f} ({word})", markup=False)
     early = f" ({outcome.stopped} stopped early)" if outcome.stopped else ""
     console.print(
         f"{outcome.trained - outcome.lost} architectures trained{early}, {outcome.failed} trials failed,"
@@ -277,27 +266,3 @@ def _reasons(outcome: Outcome, most: int = 5) -> list[str]:
     if lines:
         lines += ["  the same command with --retry-failed runs them again"]
     return lines
-
-
-def _table(title: str, columns: Sequence[str] = ("trial", "accuracy", "seeds", "MFLOPs", "parameters")) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _cells(point: Point) -> tuple[str, str, str, str, str]:
-    return (
-        str(point.number),
-        _accuracy(point),
-        str(point.seeds),
-        f"{point.flops / 1e6:.3f}",
-        f"{point.cost['params']:,}",
-    )
-
-
-def _accuracy(point: Point) -> str:
-    return f"{point.accuracy:.4f}" + (f" ± {point.error:.4f}" if point.error is not None else "")
