@@ -214,7 +214,9 @@ def _print(
         console.print(table)
     best = max(members, key=lambda point: point.accuracy, default=None)
     if best is not None:
-        console.print(f"best: {_accuracy(best)} over {best.seeds} seeds (trial {best.number})")
+        console.print(
+            f"best: {_accuracy(best)} over {best.seeds} seed{'' if best.seeds == 1 else 's'} (trial {best.number})"
+        )
         for reference, accuracy in settings["references"].items():
             word = "beaten" if best.accuracy > accuracy else "not beaten"
             console.print(f"{reference} on the same images: {accuracy:.4f} ({word})", markup=False)

@@ -174,7 +174,9 @@ class Driver:
         """
         trial, weights = self._history.trials[number], self._weights.of(number)
         ran, _, seconds = self._running.end(number)
-        self._checkpoint(number).unlink(missing_ok=True)  # of a worker that could not delete it itself
+        checkpoint = self._checkpoint(number)
+        if checkpoint.exists():  # of a worker that could not delete it itself; a simulation has no folder
+            checkpoint.unlink(missing_ok=True)
         if result.get("reason") == "out of memory" and self._retry_with_less_memory(trial):
             return
         trial = replace(
