@@ -6,6 +6,10 @@ defect of metamixer, and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+LISTED = 8  # names that a message lists at most
+
 
 class UserError(Exception):
     """An error that the user can mend.
@@ -60,3 +64,26 @@ class RecordError(UserError):
 
 class ResourceError(UserError):
     """A file, a machine or memory that was named or is needed is not there, or cannot be used."""
+
+
+def near(name: str, known: Sequence[str]) -> list[str]:
+    """The known names that look like this one or begin like it, the nearest first, at most ``LISTED``."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=LISTED, cutoff=0.5)
+    alike = [other for other in known if len(name) >= 3 and other[:3] == name[:3] and other not in close]
+    return [*close, *alike][:LISTED]
+
+
+def listed(name: str, known: Sequence[str], place: str = "") -> str:
+    """The known names for a message about an unknown one: all if they are few, else those near it and how many more.
+
+    Args:
+        name: The unknown one.
+        known: All of them.
+        place: What has the rest, such as "in runs".
+    """
+    if len(known) <= LISTED:
+        return ", ".join(known)
+    shown = near(name, known) or list(known[:LISTED])
+    return f"{', '.join(shown)} and {len(known) - len(shown)} more{f' {place}' if place else ''}"

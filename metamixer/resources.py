@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from metamixer.errors import ResourceError
+from metamixer.errors import ResourceError, listed
 
 Kind = Literal["search_spaces", "studies", "tables"]
 
@@ -92,10 +92,11 @@ def record(run: str | Path, runs: str | Path = "runs") -> Path:
             return path / "study.db"
         if (path / "resolved.toml").is_file():
             return path
-    there = Path(runs).expanduser()
-    known = sorted({path.parent.name for name in ("study.db", "resolved.toml") for path in there.glob(f"*/{name}")})
+    below = Path(runs).expanduser()
+    known = sorted({path.parent.name for name in ("study.db", "resolved.toml") for path in below.glob(f"*/{name}")})
+    there = listed(str(run), known, f"in {runs}")
     raise ResourceError(
         f"no run {str(run)!r}: neither a record nor a folder with a study.db",
         place=f"looked in {Path.cwd()} and in {Path(runs)}",
-        advice=_suggest(str(run), known) + f"runs there: {', '.join(known) or '(none; metamixer search starts one)'}",
+        advice=f"{_suggest(str(run), known)}runs there: {there or '(none; metamixer search starts one)'}",
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from metamixer.cost import Cost, cost
-from metamixer.errors import LanguageError
+from metamixer.errors import LanguageError, near
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.vocabulary import words
 from metamixer.language.syntax.nodes import size, word
@@ -185,12 +185,10 @@ def get(name: str) -> Entry:
         LanguageError: there is none.
     """
     if name not in entries():
-        close = nearest(name, entries())
-        raise LanguageError(
-            f"the catalogue has no {name}",
-            None,
-            f"did you mean {close}?" if close else f"it has: {', '.join(entries())}",
-        )
+        whole, close = f"`metamixer catalog` lists all {len(entries())}", nearest(name, entries())
+        others = ", ".join(other for other in near(name, list(entries())) if other != close)
+        advice = (f"did you mean {close}? " if close else "") + (f"near: {others}; " if others else "")
+        raise LanguageError(f"the catalogue has no {name}", None, advice + whole)
     return entries()[name]
 
 

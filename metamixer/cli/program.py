@@ -15,6 +15,7 @@ import typer
 
 from metamixer import __version__
 from metamixer.errors import UserError
+from metamixer.record.url import hidden
 
 P = ParamSpec("P")
 
@@ -44,7 +45,7 @@ def command(epilog: str) -> Callable[[Callable[P, int | None]], Callable[P, int 
                 code = function(*args, **kwargs)
             except UserError as error:
                 typer.secho("error: ", err=True, nl=False, fg=typer.colors.RED, bold=True)
-                typer.echo(str(error), err=True)
+                typer.echo(hidden(str(error)), err=True)
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
                 typer.echo("interrupted", err=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from metamixer.cli.program import Json, Overrides, Runs, command
+from metamixer.record import url
 from metamixer.search.samplers import registry
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from metamixer.record.front import Point
     from metamixer.search.study import Outcome, Study
 
@@ -50,6 +49,7 @@ class SearchOptions:
     gpus: float | None = None
     address: str | None = None
     storage: str | None = None
+    retry_failed: bool = False
     as_json: bool = False
 
     @property
@@ -67,11 +67,30 @@ class SearchOptions:
         words += ["--name", self.name] if self.name else []
         words += ["--runs", str(self.runs)] if self.runs != Path("runs") else []
         for setting in self.settings:
-            words += ["--set", setting]
+            words += ["--set", _without_secrets(setting)]
         for option in (*_KEYS, "dispatcher"):
             value = getattr(self, option)
+            if option == "storage" and value is not None:
+                value = url.without_secrets(value)
             words += [f"--{option.replace('_', '-')}", str(value)] if value is not None else []
         return shlex.join(words)
+
+    @property
+    def variables(self) -> str:
+        """A line about the variables that `command_line` reads and that are not set, or nothing."""
+        storage = self.storage or ""
+        for setting in self.settings:
+            name, _, value = setting.partition("=")
+            storage = storage or (value.strip().strip("\"'") if name.strip() == "study.storage" else "")
+        names = sorted({name for name in url.variables(storage) if name not in os.environ})
+        return f"first:  export {' '.join(f'{name}=...' for name in names)}" if names else ""
+
+
+def _without_secrets(setting: str) -> str:
+    name, equals, value = setting.partition("=")
+    if name.strip() != "study.storage":
+        return setting
+    return f'{name}{equals}"{url.without_secrets(value.strip().strip(chr(34) + chr(39)))}"'
 
 
 @command(epilog="Example: metamixer search digits --name quick --set training.epochs=3 --budget 12")
@@ -112,6 +131,9 @@ def search(
         str | None,
         typer.Option(metavar="URL", help="Keep the record in a database, postgresql://HOST/DATABASE, not in a file."),
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run the trials of the record that failed again, then go on.")
+    ] = False,
     as_json: Json = False,
 ) -> int | None:
     """Search a space for its Pareto front; the same command again continues where it stopped."""
@@ -129,6 +151,7 @@ def search(
             gpus=gpus,
             address=address,
             storage=storage,
+            retry_failed=retry_failed,
             as_json=as_json,
         )
     )
@@ -148,12 +171,19 @@ def run(options: SearchOptions) -> int:
     from metamixer.search.study import Study
 
     study = Study.load(options.study, options.overrides, options.runs, options.name)
-    outcome = study.run(options.dispatcher, view(f"metamixer search {study.path.name}", options.as_json))
+    shown = view(f"metamixer search {study.path.name}", options.as_json)
+    try:
+        outcome = study.run(options.dispatcher, shown, options.retry_failed)
+    except KeyboardInterrupt:  # before the first trial, or while the database was away
+        print(f"stopped; nothing is lost\ncontinue with: {options.command_line}", file=sys.stderr)
+        return EXIT_CODE
     budget = study.config.budget
     if outcome.state == "interrupted":
         of = f"{outcome.trained} of {budget.amount:g}" if budget.unit == "trainings" else str(outcome.trained)
         print(
-            f"stopped after {of} architectures; nothing is lost\ncontinue with: {options.command_line}",
+            "\n".join([f"stopped after {of} architectures; nothing is lost", *_reasons(outcome)])
+            + (f"\n{options.variables}" if options.variables else "")
+            + f"\ncontinue with: {options.command_line}",
             file=sys.stderr if options.as_json else sys.stdout,
         )
         return EXIT_CODE
@@ -165,7 +195,7 @@ def run(options: SearchOptions) -> int:
     else:
         twice = replace(budget, amount=2 * (outcome.trained if budget.unit == "trainings" else budget.amount) or 1)
         more = replace(options, budget=twice.text)
-        _print(study, outcome, points, settings, report, more.command_line)
+        _print(study, outcome, points, settings, report, more)
     return 0 if any(point.kind == "searched" for point in points) else 1
 
 
@@ -190,64 +220,50 @@ def _document(
 
 
 def _print(
-    study: Study, outcome: Outcome, points: list[Point], settings: dict[str, Any], report: Path, more: str
+    study: Study, outcome: Outcome, points: list[Point], settings: dict[str, Any], report: Path, more: SearchOptions
 ) -> None:
     from rich.console import Console
-    from rich.markup import escape
+
+    from metamixer.cli.output.front import accuracy, print_baselines, print_front
 
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = 160  # sentences are long, and a file has no edge
-    table = _table(f"Front of {study.path.name}: validation accuracy against FLOPs (2 x MACs) of one input")
-    table.add_column("sentence", overflow="fold")
     members = sorted((point for point in points if point.on_front), key=lambda point: point.flops)
-    for point in members:
-        table.add_row(*_cells(point), escape(point.sentence))
-    console.print(table)
+    print_front(console, f"Front of {study.path.name}", members)
     baselines = sorted((point for point in points if point.kind == "baseline"), key=lambda point: point.flops)
     if baselines:
-        table = _table("Published designs, same training; dominated: by the front, beyond one standard error")
-        table.add_column("name")
-        table.add_column("verdict")
-        for point in baselines:
-            table.add_row(*_cells(point), escape(point.name or ""), point.verdict or "")
-        console.print(table)
+        print_baselines(console, baselines)
     best = max(members, key=lambda point: point.accuracy, default=None)
     if best is not None:
-        console.print(
-            f"best: {_accuracy(best)} over {best.seeds} seed{'' if best.seeds == 1 else 's'} (trial {best.number})"
-        )
-        for reference, accuracy in settings["references"].items():
-            word = "beaten" if best.accuracy > accuracy else "not beaten"
-            console.print(f"{reference} on the same images: {accuracy:.4f} ({word})", markup=False)
+        seeds = f"{best.seeds} seed{'' if best.seeds == 1 else 's'}"
+        console.print(f"best: {accuracy(best)} over {seeds} (trial {best.number})")
+        for reference, reached in settings["references"].items():
+            word = "beaten" if best.accuracy > reached else "not beaten"
+            console.print(f"{reference} on the same images: {reached:.4f} ({word})", markup=False)
     early = f" ({outcome.stopped} stopped early)" if outcome.stopped else ""
     console.print(
-        f"{outcome.trained} architectures trained{early}, {outcome.failed} trials failed,"
+        f"{outcome.trained - outcome.lost} architectures trained{early}, {outcome.failed} trials failed,"
         f" {outcome.refused} proposals refused"
     )
+    for line in _reasons(outcome):
+        console.print(line, soft_wrap=True, markup=False)
     console.print(f"report: {report}", soft_wrap=True, markup=False)
-    console.print(f"go on:  {more}", soft_wrap=True, markup=False)
+    if more.variables:
+        console.print(more.variables, soft_wrap=True, markup=False)
+    console.print(f"go on:  {more.command_line}", soft_wrap=True, markup=False)
 
 
-def _table(title: str, columns: Sequence[str] = ("trial", "accuracy", "seeds", "MFLOPs", "parameters")) -> Table:
-    from rich import box
-    from rich.table import Table
+def _reasons(outcome: Outcome, most: int = 5) -> list[str]:
+    """Why trials failed, by count, each with what to change."""
+    from metamixer.search.driver import failures
 
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _cells(point: Point) -> tuple[str, str, str, str, str]:
-    return (
-        str(point.number),
-        _accuracy(point),
-        str(point.seeds),
-        f"{point.flops / 1e6:.3f}",
-        f"{point.cost['params']:,}",
-    )
-
-
-def _accuracy(point: Point) -> str:
-    return f"{point.accuracy:.4f}" + (f" ± {point.error:.4f}" if point.error is not None else "")
+    lines = []
+    for reason, count in outcome.reasons[:most]:
+        advice = failures.advice(reason)
+        lines += [f"  {count} x {reason}" + (f": {advice}" if advice else "")]
+    if len(outcome.reasons) > most:
+        lines += [f"  and {len(outcome.reasons) - most} reasons more, in the report"]
+    if lines:
+        lines += ["  the same command with --retry-failed runs them again"]
+    return lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from metamixer.cli.program import Channels, Grid, Json, Runs, command, parse_grid
+from metamixer.errors import UserError
 
 
 def _context(text: str) -> tuple[str, int, tuple[int, ...]]:
@@ -20,12 +22,33 @@ def _context(text: str) -> tuple[str, int, tuple[int, ...]]:
     return name or "ctx", int(channels), tuple(int(part) for part in sizes[1:])
 
 
+def _run_and_trial(subject: str, trial: int | None, runs: Path) -> tuple[str | None, int | None]:
+    """The run that is meant and its trial: `digits 17`, `digits#17`, or `digits` alone; no run for a sentence."""
+    from metamixer import resources
+
+    if trial is not None:
+        return subject, trial
+    named = re.fullmatch(r"([^#()]+)#(\d+)", subject)
+    name = named[1] if named else subject
+    if named or Path(name).name.endswith(".db") or re.fullmatch(r"[\w./-]+", name):
+        try:
+            resources.record(name, runs)
+        except (UserError, OSError):
+            # `dw#3` may be a sentence; a name that leads nowhere is told as one.
+            return None, None
+        return name, int(named[2]) if named else None
+    return None, None
+
+
 @command(
-    epilog="Examples: metamixer show 'att(lin,lin,lin)@h(4) >> lin' --channels 64 --grid 8x8; metamixer show digits 17"
+    epilog="Examples: metamixer show 'att(lin,lin,lin)@h(4) >> lin' --channels 64 --grid 8x8; "
+    "metamixer show digits; metamixer show digits 17"
 )
 def show(
-    subject: Annotated[str, typer.Argument(metavar="SENTENCE|RUN", help="A sentence, or a run and its trial.")],
-    trial: Annotated[int | None, typer.Argument(metavar="TRIAL", help="The trial's number in the run.")] = None,
+    subject: Annotated[str, typer.Argument(metavar="SENTENCE|RUN", help="A sentence, or a run; digits#17 is a trial.")],
+    trial: Annotated[
+        int | None, typer.Argument(metavar="TRIAL", help="Its number; without it the front is listed.")
+    ] = None,
     channels: Channels = 64,
     grid: Grid = "8x8",
     runs: Runs = Path("runs"),
@@ -36,18 +59,27 @@ def show(
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the drawing to this file.")] = None,
     as_json: Json = False,
 ) -> int | None:
-    """Show a sentence, or a trial of a run: its tree, types, costs and drawing. A trial brings its own input size."""
-    if trial is None:
-        size, further = parse_grid(grid), [_context(one) for one in context or ()]
+    """Show a sentence, or a trial of a run: its tree, types, costs and drawing. A trial brings its own input size.
+
+    A run without a trial is shown by its front.
+    """
+    from metamixer import resources
+
+    run, number = _run_and_trial(subject, trial, runs)
+    if run is None:
+        size, inputs = parse_grid(grid), [_context(one) for one in context or ()]
         from metamixer.cli.output.show import show
         from metamixer.language import Field
 
-        fields = {name: Field(axes, width) for name, width, axes in further}
+        fields = {name: Field(axes, width) for name, width, axes in inputs}
         return show(sentence=subject, channels=channels, grid=size, svg=svg, as_json=as_json, context=fields)
 
-    from metamixer import resources
-
-    record = resources.record(subject, runs)
+    record = resources.record(run, runs)
+    from metamixer.cli.output.front import show_run
     from metamixer.cli.output.show import show_trial
 
-    return show_trial(record=record, trial=trial, svg=svg, as_json=as_json)
+    if number is None:
+        if svg is not None:
+            raise UserError("--svg draws one architecture", run, f"name its trial: metamixer show {run} TRIAL")
+        return show_run(record=record, called=run, as_json=as_json)
+    return show_trial(record=record, trial=number, svg=svg, as_json=as_json)

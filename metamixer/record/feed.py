@@ -6,14 +6,13 @@ readings and none against the search at any time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from metamixer.record.location import Storage
-from metamixer.record.reading import asking, not_a_record, out_of_reach
-from metamixer.record.trial import STATES, Trial, to_trial
+from metamixer.record.reading import asking, attributes_of, not_a_record, out_of_reach, written
+from metamixer.record.trial import STATES, Trial
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,13 @@ class Feed:
             )
         changed = attributes != self._attributes
         self._attributes = attributes
-        notes = {key: json.loads(text) for key, text in attributes.items()} if changed else None
+        notes = attributes_of(self.place, attributes) if changed else None
         return News(list(self._changed(found)), notes, anew)
 
     def _changed(self, found: Iterable[Any]) -> Iterable[Trial]:
-        for trial, number, written, text in found:
+        for trial, number, state_written, text in found:
             self._last = max(self._last, trial)
-            state = STATES[written]
+            state = STATES.get(state_written, state_written)
             seen = f"{state} {text}"
             if self._open.get(trial) == seen:
                 continue
@@ -87,7 +86,7 @@ class Feed:
                 self._open[trial] = seen
             else:
                 self._open.pop(trial, None)
-            yield to_trial(number, state, json.loads(text) if text else None)
+            yield written(self.place, number, state_written, text)
 
     def _stat(self) -> object:
         """What tells a file from another one that took its place."""
@@ -114,7 +113,7 @@ def some(place: Storage, numbers: Iterable[int]) -> list[Trial]:
             " ORDER BY t.number",
             {"study": study},
         )
-        return [to_trial(number, STATES[state], json.loads(text) if text else None) for number, state, text in found]
+        return [written(place, number, state, text) for number, state, text in found]
 
 
 def studies(url: str) -> list[str]:

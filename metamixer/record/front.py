@@ -23,7 +23,7 @@ def efficient(points: ArrayLike) -> list[int]:
 
 @dataclass(frozen=True)
 class Point:
-    """One architecture with all its seeds; its `kind` is `trained` or `baseline`.
+    """One architecture with all its seeds; its `kind` is `searched` or `baseline`.
 
     `number` is the trial that trained it first; `accuracy` the mean over its seeds; `error` the standard error of that
     mean (None for one seed). `on_front` says that no searched architecture dominates it, for searched ones alone;

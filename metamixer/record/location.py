@@ -1,19 +1,19 @@
 """Where the record of a study lies: a SQLite file in the run's folder, or one study of a database named by a URL.
 
 What a URL says is expanded from the environment when a connection is made, so that a password need not be written
-down: ``postgresql://me:${PGPASSWORD}@host/metamixer``.
+down: ``postgresql://me:${PGPASSWORD}@host/metamixer``. A password that is written out is neither stored nor printed.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metamixer.errors import RecordError
+from metamixer.record import url as urls
+from metamixer.record.url import hidden as hidden
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -25,7 +25,8 @@ CONFIGURATION = "resolved.toml"
 # One try to reach a server may take 10 s, and one that is silent for 30 s counts as gone.
 ARGUMENTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
 
-_PASSWORD = re.compile(r"(://[^/@:]*):[^/@]*@")
+# URLs with the secrets that this process was given, by how they are stored: without them.
+_given: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,19 @@ class Storage:
             ) from None
 
     def address(self) -> str:
-        """The URL with its variables filled in, and PostgreSQL's driver."""
-        return f"postgresql+psycopg://{os.path.expandvars(self.url or '').partition('://')[2]}"
+        """The URL with its variables filled in and quoted, and PostgreSQL's driver.
+
+        Raises:
+            RecordError: A variable is not set.
+        """
+        url = self.url or ""
+        try:
+            return f"postgresql+psycopg://{urls.filled(_given.get(url, url)).partition('://')[2]}"
+        except KeyError as error:
+            name = error.args[0]
+            raise RecordError(
+                f"the variable {name} in the storage's URL is not set", str(self), f"export {name}=... and start again"
+            ) from None
 
 
 def find(path: str | Path) -> Storage:
@@ -100,6 +112,9 @@ def elsewhere(folder: Path) -> Storage | None:
         return None
 
 
-def hidden(url: str) -> str:
-    """A URL whose password, unless it is a variable, is not shown."""
-    return _PASSWORD.sub(lambda found: found[0] if "$" in found[0] else f"{found[1]}:***@", url)
+def storable(url: str) -> str:
+    """The URL as it may be stored and printed; this process alone knows the secrets that were written in it."""
+    stored = urls.without_secrets(url)
+    if stored != url:
+        _given[stored] = url
+    return stored

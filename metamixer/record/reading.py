@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from metamixer.errors import RecordError
+from metamixer.record import checked
 from metamixer.record import location as storage
 from metamixer.record.location import Storage
 from metamixer.record.trial import FORMAT, STATES, Trial, to_trial
+
+T = TypeVar("T")
 
 
 def read(path: str | Path) -> list[Trial]:
@@ -43,13 +46,47 @@ def trials(place: Storage) -> list[Trial]:
     with asking(place) as (query, study):
         of_study = "SELECT value_json FROM study_user_attributes WHERE study_id = :study AND key = 'settings'"
         for (text,) in query(of_study, {"study": study}):
-            check_format(json.loads(text), place)
+            check_format(_checked(place, checked.parsed, text, "its settings"), place)
         found = query(
             "SELECT t.number, t.state, a.value_json FROM trials t LEFT JOIN trial_user_attributes a"
             " ON a.trial_id = t.trial_id AND a.key = 'trial' WHERE t.study_id = :study ORDER BY t.number",
             {"study": study},
         )
-        return [to_trial(number, STATES[state], json.loads(text) if text else None) for number, state, text in found]
+        read = [written(place, number, state, text) for number, state, text in found]
+    for number, trial in enumerate(read):
+        if trial.number != number:
+            raise damaged(place, f"trial {number} is missing")
+    return read
+
+
+def written(place: Storage, number: int, state: str, text: str | None) -> Trial:
+    """The trial of one row of the database.
+
+    Raises:
+        RecordError: What stands there is no trial of metamixer's.
+    """
+    try:
+        if state not in STATES:
+            raise ValueError(f"trial {number} is in the state {state!r}")
+        return to_trial(number, STATES[state], checked.parsed(text or None, f"trial {number}"))
+    except (ValueError, TypeError) as error:
+        raise damaged(place, str(error)) from None
+
+
+def damaged(place: Storage, detail: str) -> RecordError:
+    """The error for a record of which a part cannot be what metamixer wrote."""
+    return RecordError(
+        f"the record is damaged: {detail}",
+        str(place),
+        "restore it from a backup, or give the run another name (--name)",
+    )
+
+
+def _checked(place: Storage, check: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return check(*arguments)
+    except ValueError as error:
+        raise damaged(place, str(error)) from None
 
 
 def settings(path: str | Path) -> dict[str, Any]:
@@ -68,24 +105,35 @@ def settings(path: str | Path) -> dict[str, Any]:
         found = query(
             "SELECT a.key, a.value_json FROM study_user_attributes a WHERE a.study_id = :study", {"study": study}
         )
-        attributes = {key: json.loads(text) for key, text in found}
+        attributes = attributes_of(place, dict(map(tuple, found)))
     if "settings" not in attributes:
         raise not_a_record(place)
-    check_format(attributes["settings"], place)
-    return {
-        **attributes["settings"],
-        "fingerprints": attributes.get("fingerprints", {}),
-        "references": attributes.get("references", {}),
-    }
+    return {**attributes["settings"], **{key: attributes.get(key, {}) for key in ("fingerprints", "references")}}
 
 
-def check_format(settings: dict[str, Any], place: Storage) -> None:
+def attributes_of(place: Storage, texts: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes of a study, of which those that readers use are what metamixer writes.
+
+    Raises:
+        RecordError: They are not, or another version of metamixer wrote them.
+    """
+    found = {key: _checked(place, checked.parsed, text, f"its {key}") for key, text in texts.items()}
+    if "settings" in found:
+        check_format(found["settings"], place)
+        _checked(place, checked.settings, found["settings"])
+    for key, check in (("fingerprints", checked.texts), ("references", checked.accuracies)):
+        if key in found:
+            found[key] = check(found[key])
+    return found
+
+
+def check_format(settings: Any, place: Storage) -> None:
     """See that a record with these settings was written as it is read.
 
     Raises:
         RecordError: Another version of metamixer wrote it.
     """
-    found = settings.get("format", FORMAT)
+    found = settings.get("format", FORMAT) if isinstance(settings, dict) else FORMAT
     if found != FORMAT:
         raise RecordError(
             f"the record was written by another version of metamixer (format {found}; this one has {FORMAT})",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from metamixer.record import checked
+
 FORMAT = 2  # the names of the fields of a trial, and of the kinds
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "running"}
 
@@ -89,8 +91,13 @@ FIELDS = tuple(name for name in Trial.__dataclass_fields__ if name not in ("numb
 
 
 def to_trial(number: int, state: str, document: dict[str, Any] | None) -> Trial:
-    """A trial from its JSON document; a trial without one was cut off while it was written, or is somebody else's."""
+    """A trial from its JSON document; a trial without one was cut off while it was written, or is somebody else's.
+
+    Raises:
+        ValueError: The document is none of a trial.
+    """
     if document is None:
         return Trial(number, state, "rejected", reason="the trial was not written completely")
+    checked.trial(number, document)
     fields = {name: document[name] for name in FIELDS if name in document}
     return Trial(number, state, **{**fields, "parents": tuple(fields.get("parents", ()))})

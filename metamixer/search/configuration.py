@@ -126,7 +126,12 @@ class SearchSection(_Section):
     ] = None
     # TOML has no null: what is left out has the default, so a limit that is none is written inf.
     time_limit: Annotated[
-        float, Field(gt=0, allow_inf_nan=True, description="seconds of one trial; inf for no limit")
+        float,
+        Field(
+            gt=0,
+            allow_inf_nan=True,
+            description="processor seconds of one trial and thread (on a GPU: seconds); inf: none",
+        ),
     ] = 120.0
     memory_limit: Annotated[
         float | None, Field(gt=0, description="megabytes of a worker's process; a trial that makes it larger is ended")

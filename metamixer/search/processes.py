@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import psutil
 
 
@@ -16,9 +19,43 @@ def started(pid: int) -> str | None:
             return None  # killed and not yet waited for
         return f"{process.create_time() - psutil.boot_time():.2f}"
     except psutil.NoSuchProcess:
-        return None
+        return "unknown" if _hidden(pid) else None
     except psutil.AccessDenied:
         return "unknown"
+
+
+def _hidden(pid: int) -> bool:
+    """Whether a process lives that /proc does not show to this user."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def namespace() -> str:
+    """Where numbers of processes mean the same as here: this boot of this machine, and its namespace of processes.
+
+    Two containers, or two machines of one name, do not see each other's processes. Empty where that is not known.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def processor(pid: int) -> float | None:
+    """Seconds of processors that a process has used; None where it does not run, or is not seen."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return float(times.user + times.system)
 
 
 def memory() -> int:

@@ -16,6 +16,7 @@ from metamixer.record import location as storages
 from metamixer.record.location import Storage
 from metamixer.search import callbacks, configuration
 from metamixer.search.configuration import StudyConfig
+from metamixer.search.driver import failures, results
 from metamixer.search.driver.progress import Silent, View
 from metamixer.search.execution import dispatcher as execution
 from metamixer.search.execution.dispatcher import Dispatcher, Placement
@@ -27,20 +28,36 @@ if TYPE_CHECKING:
     from metamixer.record import Trial
     from metamixer.search.callbacks import Feed
     from metamixer.search.driver.driver import Driver
+    from metamixer.search.execution.references import References
     from metamixer.search.storage.trial_store import TrialStore
+
+# How long reference classifiers may hold the result back.
+REFERENCE_SECONDS = 30.0
 
 End = Literal["finished", "interrupted", "exhausted"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: `finished`, `interrupted` (continue it), or `exhausted` (the space offers no more)."""
+    """How a run ended: `finished`, `interrupted` (continue it), or `exhausted` (the space offers no more).
+
+    Attributes:
+        state: How.
+        trained: Architectures of the search that ended, those included that failed: all that the budget counts.
+        failed: Trials that failed, of all kinds.
+        refused: Proposals that were not trained.
+        stopped: Architectures whose training was stopped early.
+        lost: Those of `trained` that failed.
+        reasons: Why trials failed, and how many; the most frequent first.
+    """
 
     state: End
     trained: int
     failed: int
     refused: int
     stopped: int = 0
+    lost: int = 0
+    reasons: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,28 +124,36 @@ class Study:
         points = [point for point in front.summary(record.read(self.path)) if point.on_front]
         return sorted(points, key=lambda point: point.flops)
 
-    def run(self, dispatcher: Dispatcher | None = None, view: View | None = None) -> Outcome:
+    def run(
+        self, dispatcher: Dispatcher | None = None, view: View | None = None, retry_failed: bool = False
+    ) -> Outcome:
         """Search until the budget is trained and the front confirmed; continues a run that is there.
 
         Args:
             dispatcher: `ray`, or `inline` for trials in this process; None for Ray where it is there.
             view: Where progress is shown.
+            retry_failed: Run trials of the record that failed again, in their places.
 
         Raises:
             UserError: What the user can mend: another study's record, no such GPU, a locked database.
         """
         view = view or Silent()
+        _tell_of_code(self.config, view)
         placement = execution.place(dispatcher, self.config.search, view.say)
-        trials, end = self._search(prepare(self.config, self.runs, view), placement, view)
+        trials, end = self._search(prepare(self.config, self.runs, view), placement, view, retry_failed)
         return Outcome(
             state=end,
             trained=sum(trial.kind == "searched" and trial.finished for trial in trials),
             failed=sum(trial.state == "failed" for trial in trials),
             refused=sum(trial.kind == "rejected" for trial in trials),
             stopped=sum(trial.stopped and trial.kind == "searched" for trial in trials),
+            lost=sum(trial.state == "failed" and trial.kind == "searched" for trial in trials),
+            reasons=tuple(failures.by_count(trials)),
         )
 
-    def _search(self, prepared: Prepared, placement: Placement, view: View) -> tuple[list[Trial], End]:
+    def _search(
+        self, prepared: Prepared, placement: Placement, view: View, retry_failed: bool
+    ) -> tuple[list[Trial], End]:
         """The trials of the record when the search has ended, and how it did."""
         from metamixer.search.driver.driver import Driver
         from metamixer.search.proposals import initial_points, warm_start
@@ -147,6 +172,8 @@ class Study:
             store = TrialStore(self._storage(), prepared.settings, prepared.fingerprints, view.say, interrupt.wait)
             stack.callback(store.close)
             compatibility.compare(store, prepared.settings, prepared.fingerprints)
+            if retry_failed:
+                _reopen(store, view)
             self._write_configuration(config)
             warm_start.take_over(store, imported, space, task)
             if imported:
@@ -197,7 +224,30 @@ class Study:
     def _write_configuration(self, config: StudyConfig) -> None:
         """The resolved study, for people and for readers of the record; for the owner's eyes, as a URL may tell."""
         private = config.study.storage is not None
+        if config.study.storage is not None:
+            stored = config.study.model_copy(update={"storage": storages.storable(config.study.storage)})
+            config = config.model_copy(update={"study": stored})
         files.write(self.path / storages.CONFIGURATION, configuration.to_toml(config), private)
+
+
+def _tell_of_code(config: StudyConfig, view: View) -> None:
+    """Say which modules of the working folder the study will import: a study file is code."""
+    from importlib.machinery import PathFinder
+
+    search = config.search
+    names = [config.study.task, search.evaluate, search.references, search.sampler, *search.callbacks]
+    modules = {str(name).partition(":")[0].partition(".")[0] for name in names if name and ":" in str(name)}
+    here = [name for name in sorted(modules) if PathFinder.find_spec(name, [str(Path.cwd())]) is not None]
+    if here and here != ["metamixer"]:
+        view.say(f"this study runs code of the working folder {Path.cwd()}: {', '.join(here)}")
+
+
+def _reopen(store: TrialStore, view: View) -> None:
+    """Make the trials that failed running ones, which the driver takes up before all others."""
+    failed = [again for again in map(results.tried_again, store.trials) if again is not None]
+    for trial in failed:
+        store.reopen(trial)
+    view.say(f"{len(failed)} trials that failed are tried again")
 
 
 def _drive(
@@ -216,11 +266,23 @@ def _drive(
 
     try:
         execution.dispatch(placement, driver, search.evaluate, interrupt, refresh)
-        while not references.poll():
-            interrupt.check()
-            time.sleep(0.05)
+        _await(references, interrupt, view)
+        view.show(driver.progress, driver.ended)
     except Interrupted:
         return "interrupted"
     finally:
         references.cancel()
     return "exhausted" if driver.exhausted else "finished"
+
+
+def _await(references: References, interrupt: Interrupt, view: View) -> None:
+    """Wait a little for reference accuracies; they are never long in the way of the result."""
+    end, told = time.monotonic() + REFERENCE_SECONDS, False
+    while not references.poll():
+        if not told:
+            view.say(f"the search is over; reference classifiers are waited for, {REFERENCE_SECONDS:.0f} s at most")
+            told = True
+        if time.monotonic() > end:
+            view.say("reference classifiers took too long and are left out; the same command again fits them anew")
+            return
+        interrupt.wait(0.05)

@@ -12,7 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from metamixer.errors import TaskError
+from metamixer.errors import TaskError, listed
 from metamixer.tasks import stored
 from metamixer.tasks.digits import DIGITS, DIGITS_HARD
 from metamixer.tasks.task import Task
@@ -49,7 +49,7 @@ def get(name: str) -> Task:
     near = difflib.get_close_matches(name, known, n=1)
     raise TaskError(
         f"unknown task {name!r}",
-        place=f"known tasks: {', '.join(known)}",
+        place=f"known tasks: {listed(name, known)}",
         advice=f"did you mean {near[0]!r}?" if near else "a task of your own is named as package.module:OBJECT",
     )
 

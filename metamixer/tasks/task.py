@@ -102,6 +102,8 @@ class Task:
         """
         if self not in _arrays:
             arrays = self.load()
+            if not isinstance(arrays, Arrays):
+                raise self._not_a(arrays, "load", "Arrays")
             self._check("train", arrays.x_train, arrays.y_train)
             self._check("validation", arrays.x_val, arrays.y_val)
             if arrays.groups is not None:
@@ -118,6 +120,8 @@ class Task:
         if self.load_test is None:
             raise TaskError(f"task {self.name} has no test part", advice="give it one: `test` in [data], or load_test")
         part = self.load_test()
+        if not isinstance(part, Part):
+            raise self._not_a(part, "load_test", "Part")
         self._check("test", part.x, part.y)
         return part
 
@@ -150,8 +154,18 @@ class Task:
 
         return sentence.then(word("mean"), word("lin", size(self.classes)))
 
+    def _not_a(self, value: object, function: str, kind: str) -> TaskError:
+        return TaskError(
+            f"{function} returned a {type(value).__name__}, not a metamixer.tasks.{kind}",
+            place=f"task {self.name}",
+            advice=f"return {kind}({', '.join(Arrays.__annotations__ if kind == 'Arrays' else Part.__annotations__)})",
+        )
+
     def _check(self, part: str, x: np.ndarray, y: np.ndarray) -> None:
         place = f"task {self.name}, part {part}"
+        for what, value in (("inputs", x), ("classes", y)):
+            if not isinstance(value, np.ndarray):
+                raise TaskError(f"{what} are a {type(value).__name__}, not a NumPy array", place=place)
         shape = (*self.grid, self.channels)
         if x.dtype not in (np.float32, np.uint8) or x.shape[1:] != shape:
             raise TaskError(

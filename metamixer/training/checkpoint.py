@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,9 @@ def load(path: str | Path, of: Mapping[str, Any], device: torch.device) -> dict[
 
 
 def remove(path: str | Path) -> None:
-    """Delete a checkpoint that is needed no longer, if there is one."""
-    Path(path).unlink(missing_ok=True)
+    """Delete a checkpoint that is needed no longer, if there is one; one that cannot be deleted does no harm."""
+    with suppress(OSError):
+        Path(path).unlink(missing_ok=True)
 
 
 def restore_chance(document: Mapping[str, Any]) -> None:

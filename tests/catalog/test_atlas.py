@@ -110,6 +110,6 @@ def test_a_mixer_learns(name, digits):
 
 
 def test_the_command_shows_it(metamixer):
-    done = metamixer("space", "atlas", "--grid", "64", "--draw", "3", "--json")
+    done = metamixer("space", "atlas", "--channels", "1", "--grid", "64", "--draw", "3", "--json")
     assert done.returncode == 0, done.stderr
     assert all(mm.check(one["sentence"], 1, (64,)).channels == 32 for one in json.loads(done.stdout))

@@ -36,7 +36,7 @@ def processor_of_children() -> float:
     return times.children_user + times.children_system
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["serch"], ["dashboard"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["search", "--help"], ["serch"], ["dashboard", "--help"]])
 def test_nothing_heavy_is_imported_to_talk(arguments):
     program = (
         "import sys\n"
@@ -102,6 +102,22 @@ def test_wrong_input_is_told_in_one_message(tmp_path, monkeypatch, arguments, to
     assert result.exit_code == 2
     assert told in result.stderr
     assert not result.stdout
+
+
+def test_an_unknown_name_is_answered_with_near_ones_and_how_to_list_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.app, ["catalog", "repvgg"])
+    assert result.exit_code == 2
+    assert "repmlp_light" in result.stderr
+    assert "`metamixer catalog` lists all" in result.stderr
+    assert max(map(len, result.stderr.splitlines())) < 200
+    for number in range(60):
+        (tmp_path / "runs" / f"flowers-{number}").mkdir(parents=True)
+        (tmp_path / "runs" / f"flowers-{number}" / "study.db").touch()
+    result = CliRunner().invoke(cli.app, ["report", "flowers-7x"])
+    assert result.exit_code == 2
+    assert "flowers-7" in result.stderr
+    assert "and 52 more in runs" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def tracked() -> tuple[str, ...]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return tuple(sorted(path for path in set(listed.stdout.splitlines()) if (REPOSITORY / path).is_file()))
+    return tuple(sorted(path for path in set(listed.stdout.splitlines()) if (REPOSITORY / path).exists()))
 
 
 @cache

@@ -70,7 +70,7 @@ def test_its_words_stand_beside_the_others(site, home, metamixer: Run):
     shown = json.loads(metamixer("show", text, "--channels", "1", "--grid", "8x8", "--json", env=env, cwd=home).stdout)
     assert shown["cost"]["macs"] == 16 * (8 * 4 + 8 * 9 + 8 * 8)
     assert shown["attributes"]["receptive_field"] == [3, 3]
-    printed = metamixer("space", "space.toml", "--json", env=env, cwd=home)
+    printed = metamixer("space", "space.toml", "--study", "study.toml", "--json", env=env, cwd=home)
     assert json.loads(printed.stdout)["derivations"] == 32
 
 

@@ -148,3 +148,32 @@ def test_without_a_browser_the_advice_is_to_install_one(
     with pytest.raises(UserError, match="no browser") as raised:
         report(record=run_folder / "study.db", as_json=False, write=write, png=tmp_path / "front.png")
     assert "apt install chromium" in str(raised.value)
+
+
+def test_a_run_without_a_trial_lists_its_front_and_says_how_a_trial_is_named(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from metamixer import cli
+    from metamixer.record.run import load
+
+    monkeypatch.chdir(run_folder.parent)
+    name, front = run_folder.name, load(run_folder).front
+    shown = CliRunner().invoke(cli.app, ["show", name, "--runs", "."])
+    assert shown.exit_code == 0, shown.output
+    for point in front:
+        assert f"{point.accuracy:.4f}" in shown.stdout
+        assert f"{point.flops / 1e6:,.3f}" in shown.stdout
+    assert f"metamixer show {name} {front[0].number}" in shown.stdout
+    listed = json.loads(CliRunner().invoke(cli.app, ["show", name, "--runs", ".", "--json"]).stdout)
+    assert [point["number"] for point in listed["front"]] == [point.number for point in front]
+    one, other = (
+        CliRunner().invoke(cli.app, ["show", *text, "--runs", ".", "--json"]).stdout
+        for text in ([f"{name}#3"], [name, "3"])
+    )
+    assert json.loads(one) == json.loads(other)
+    refused = CliRunner().invoke(cli.app, ["show", name, "--runs", ".", "--svg", "front.svg"])
+    assert (refused.exit_code, "name its trial" in refused.stderr) == (2, True)
+    missing = CliRunner().invoke(cli.app, ["show", f"{name}#999", "--runs", "."])
+    assert (missing.exit_code, "no trial 999" in missing.stderr) == (2, True)

@@ -206,13 +206,30 @@ def test_an_unknown_recipe_field_is_a_failure_that_names_it():
 def test_time_limit_within_an_epoch():
     class Slow(Small):
         def forward(self, x):
-            time.sleep(0.05)
+            end = time.process_time() + 0.05
+            while time.process_time() < end:
+                pass
             return super().forward(x)
 
     result = run(builder=lambda sentence, task: Slow(), time_limit=0.5)
     assert result["state"] == "failed"
     assert result["reason"] == "time limit"
     assert 0.4 < result["seconds"] < 60  # the whole training would take minutes
+
+
+def test_time_in_which_the_processor_works_for_others_does_not_count():
+    class Waiting(Small):
+        waited = 0.0
+
+        def forward(self, x):
+            if self.waited < 8.0:
+                time.sleep(2)
+                type(self).waited += 2
+            return super().forward(x)
+
+    result = run(builder=lambda sentence, task: Waiting(), training={"epochs": 1}, time_limit=7.9)
+    assert (result["state"], result["reason"]) == ("finished", None)
+    assert result["seconds"] > 8.0
 
 
 def test_weights_are_written_whole_and_read_back(tmp_path):

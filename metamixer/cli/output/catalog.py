@@ -8,11 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from metamixer.catalog.entries import Entry, entries, get, unsaid
+from metamixer.cli.output.figures import Figure, print_table
 from metamixer.language import Sentence
 
 # What a room above this one does with a sentence for one input: print its tree, types and costs, or draw it.
 Show = Callable[[Sentence, int, tuple[int, ...]], None]
 
+WIDE = 110  # columns of a console that has room for families, too
 NONE = "no published figure"
 FIGURES = {"params": "parameters", "macs": "MACs", "top1": "top-1", "result": "result"}
 
@@ -93,22 +95,28 @@ def _print_table() -> None:
     from rich.table import Table
 
     console = _console()
-    table = Table(
-        "name",
-        "family",
-        "input",
-        "params",
-        "MACs",
-        "published (params, MACs, top-1 or result)",
-        title="Catalogue; MACs of one input, head included; published figures of computation as their source counts",
-    )
-    for entry in entries().values():
-        cost = entry.cost
-        figures = ", ".join(entry.published.get(key, "-") for key in ("params", "macs"))
-        last = entry.published.get("top1", entry.published.get("result", "-"))
-        published = f"{figures}, {last}" if entry.published else f"shell {entry.shell}" if entry.shell else "none"
-        table.add_row(entry.name, entry.family, _input(entry), f"{cost.params:,}", f"{cost.macs:,}", published)
-    console.print(table)
+    texts = ("name", "family", "input") if console.width >= WIDE else ("name", "input")
+
+    def table(figure: Figure) -> Table:
+        made = Table(
+            title="Catalogue; MACs of one input, head included; published figures of computation as their source counts"
+        )
+        for head in texts:
+            made.add_column(head, no_wrap=True)
+        for head in ("params", "MACs"):
+            made.add_column(head, justify="right", no_wrap=True)
+        made.add_column("published (params, MACs, top-1 or result)", min_width=16, overflow="fold")
+        for entry in entries().values():
+            cost = entry.cost
+            figures = ", ".join(entry.published.get(key, "-") for key in ("params", "macs"))
+            last = entry.published.get("top1", entry.published.get("result", "-"))
+            published = f"{figures}, {last}" if entry.published else f"shell {entry.shell}" if entry.shell else "none"
+            cells = (figure(cost.params), figure(cost.macs))
+            facts = {"name": entry.name, "family": entry.family, "input": _input(entry)}
+            made.add_row(*(facts[head] for head in texts), *cells, published)
+        return made
+
+    print_table(console, table)
     console.print(
         f"{len(entries())} entries; {len(unsaid())} systems or aspects that no sentence says: "
         "metamixer catalog --unsaid",

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from metamixer import catalog
+from metamixer.cli.output.figures import Figure, print_table
 from metamixer.explore.attributes import Attributes
 from metamixer.explore.diff import Difference, Pair, Stage
 from metamixer.explore.diff import diff as compare
@@ -14,6 +15,7 @@ from metamixer.language import Sentence, parse
 
 SIGNS = {"same": "=", "changed": "~", "only in A": "<", "only in B": ">"}
 WIDTH = 56  # characters of a stage that are printed
+TEXT = 14  # and the columns that it has at least
 
 
 def diff(
@@ -101,33 +103,40 @@ def _print(a: str, b: str, where: str, found: Difference) -> None:
     if not console.is_terminal:  # a file or a pipe has no width of its own
         console = Console(highlight=False, width=160)
     console.print(f"A  {a}\nB  {b}\ninput {where}", markup=False, soft_wrap=True)
-    table = Table(
-        box=box.SIMPLE_HEAD, title="stages; = same, ~ changed, < only in A, > only in B", title_justify="left"
-    )
-    table.add_column("")
-    for side in "AB":
-        table.add_column(side, overflow="fold", max_width=WIDTH)
-        table.add_column("MACs", justify="right", no_wrap=True)
-        table.add_column("parameters", justify="right", no_wrap=True)
-    for pair, group in groupby(found.pairs):
-        times = len(list(group))
-        sides = [cell for side in pair for cell in _cells(side, times)]
-        table.add_row(SIGNS[verdict(pair)], *map(escape, sides), style=None if pair.same else "bold")
-    console.print(table)
-    table = Table(box=box.SIMPLE_HEAD, title="totals", title_justify="left")
-    for head in ("", "A", "B", "B / A"):
-        table.add_column(head, justify="right" if head else "left")
-    for name in ("macs", "params", "elementwise", "activations"):
-        first, second = (getattr(cost, name) for cost in found.costs)
-        table.add_row(name, f"{first:,}", f"{second:,}", f"{second / first:.3f}" if first else "-")
-    console.print(table)
+
+    def by_stage(figure: Figure) -> Table:
+        table = Table(
+            box=box.SIMPLE_HEAD, title="stages; = same, ~ changed, < only in A, > only in B", title_justify="left"
+        )
+        table.add_column("", no_wrap=True)
+        for side in "AB":
+            table.add_column(side, overflow="fold", min_width=TEXT, max_width=WIDTH)
+            table.add_column("MACs", justify="right", no_wrap=True)
+            table.add_column("parameters", justify="right", no_wrap=True)
+        for pair, group in groupby(found.pairs):
+            times = len(list(group))
+            sides = [cell for side in pair for cell in _cells(side, times, figure)]
+            table.add_row(SIGNS[verdict(pair)], *map(escape, sides), style=None if pair.same else "bold")
+        return table
+
+    def totals(figure: Figure) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, title="totals", title_justify="left")
+        for head in ("", "A", "B", "B / A"):
+            table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        for name in ("macs", "params", "elementwise", "activations"):
+            first, second = (getattr(cost, name) for cost in found.costs)
+            table.add_row(name, figure(first), figure(second), f"{second / first:.3f}" if first else "-")
+        return table
+
+    print_table(console, by_stage)
+    print_table(console, totals)
     console.print(attribute_table(*zip("AB", found.attributes, strict=True)))
     if found.same:
         console.print(f"one architecture: both have the key {found.keys[0]}")
 
 
-def _cells(stage: Stage | None, times: int) -> tuple[str, str, str]:
+def _cells(stage: Stage | None, times: int, figure: Figure) -> tuple[str, str, str]:
     if stage is None:
         return "", "", ""
     short = stage.text if len(stage.text) <= 2 * WIDTH else f"{stage.text[: 2 * WIDTH - 2]}.."
-    return short + (f"  × {times}" if times > 1 else ""), f"{stage.macs:,}", f"{stage.params:,}"
+    return short + (f"  × {times}" if times > 1 else ""), figure(stage.macs), figure(stage.params)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from metamixer import files, resources
 from metamixer.cli.output.diff import attribute_table
+from metamixer.cli.output.figures import Figure, print_table
 from metamixer.compile.fuse import fused_sentence
 from metamixer.cost import Cost, cost
 from metamixer.cost.count import counts
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from metamixer.record import Trial
     from metamixer.record.run import Run
 
+TEXT = 16  # columns that a text has at least beside numbers
 CURVE = ("train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 
 
@@ -294,28 +296,34 @@ def _print_network(console: Any, tree: Typed, counted: Cost) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    lines = [(line, _short(t), *(f"{n:,}" for n in counts(t)[:2])) for line, t in _lines(tree)]
-    heads = {"phrase": "left", "result": "left", "MACs": "right", "parameters": "right"}
-    widths = [max(len(cell) for cell in column) for column in zip(heads, *lines, strict=True)]
-    room = max(24, console.width - sum(widths[1:]) - 16)
-    table = Table(box=box.SIMPLE_HEAD, title=f"input {shape(tree.x)}; costs for one input", title_justify="left")
-    for head, justify in heads.items():
-        table.add_column(head, justify=cast(Any, justify), no_wrap=True)
-    for line, *cells in lines:
-        table.add_row(escape(shorten(line, room)), *cells)
-    console.print(table)
-    table = Table(box=box.SIMPLE_HEAD, title="cost by stage", title_justify="left")
-    table.add_column("stage", overflow="fold")
-    for title in ("MACs", "share", "parameters", "elementwise", "activations"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for stage in stages(counted):
-        table.add_row(
-            escape(stage.text) + (f"  × {stage.times}" if stage.times > 1 else ""),
-            f"{stage.macs:,}",
-            f"{stage.share:.1%}",
-            *(f"{value:,}" for value in (stage.params, stage.elementwise, stage.activations)),
-        )
-    console.print(table)
+    def phrases(figure: Figure) -> Table:
+        lines = [(line, _short(t), *map(figure, counts(t)[:2])) for line, t in _lines(tree)]
+        heads = {"phrase": "left", "result": "left", "MACs": "right", "parameters": "right"}
+        widths = [max(len(cell) for cell in column) for column in zip(heads, *lines, strict=True)]
+        room = max(24, console.width - sum(widths[1:]) - 16)
+        table = Table(box=box.SIMPLE_HEAD, title=f"input {shape(tree.x)}; costs for one input", title_justify="left")
+        for head, justify in heads.items():
+            table.add_column(head, justify=cast(Any, justify), no_wrap=True)
+        for line, *cells in lines:
+            table.add_row(escape(shorten(line, room)), *cells)
+        return table
+
+    def by_stage(figure: Figure) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, title="cost by stage", title_justify="left")
+        table.add_column("stage", overflow="fold", min_width=TEXT)
+        for title in ("MACs", "share", "parameters", "elementwise", "activations"):
+            table.add_column(title, justify="right", no_wrap=True)
+        for stage in stages(counted):
+            table.add_row(
+                escape(stage.text) + (f"  × {stage.times}" if stage.times > 1 else ""),
+                figure(stage.macs),
+                f"{stage.share:.1%}",
+                *map(figure, (stage.params, stage.elementwise, stage.activations)),
+            )
+        return table
+
+    print_table(console, phrases)
+    print_table(console, by_stage)
     console.print(
         f"{counted.macs:,} MACs = {counted.flops:,} FLOPs (matrix products and convolutions); "
         f"{counted.params:,} parameters; {counted.elementwise:,} elementwise results; "

@@ -7,6 +7,7 @@ import random
 from bisect import bisect_left
 from itertools import pairwise
 
+from metamixer.cli.output.figures import Figure, print_table
 from metamixer.cost.count import cost
 from metamixer.language import Profile, Space
 from metamixer.language.spaces.number import Number
@@ -101,10 +102,16 @@ def _print(chosen: Space, profile: Profile, size: Number, channels: int, grid: t
         f"well-typed derivations for this input: {size:,}{' (exact)' if isinstance(size, int) else ''}", highlight=False
     )
     console.print(f"draws: {profile.draws:,}, of them {profile.distinct:,} different architectures", highlight=False)
-    table = Table("", *quantiles(profile.macs), "on a log scale")
-    for name, values in (("MACs", profile.macs), ("params", profile.params)):
-        table.add_row(name, *(f"{value:,}" for value in quantiles(values).values()), bars(values))
-    console.print(table)
+
+    def table(figure: Figure) -> Table:
+        made = Table("", *quantiles(profile.macs), "on a log scale")
+        for column in made.columns:
+            column.no_wrap = True
+        for name, values in (("MACs", profile.macs), ("params", profile.params)):
+            made.add_row(name, *(figure(value) for value in quantiles(values).values()), bars(values))
+        return made
+
+    print_table(console, table)
     console.print(
         "MACs: multiply-accumulates of matrix products and convolutions for one input, without a task's head",
         highlight=False,

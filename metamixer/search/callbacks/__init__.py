@@ -74,7 +74,7 @@ class Feed:
         for name, callback in list(self._callbacks.items()):
             try:
                 call(callback)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 del self._callbacks[name]
                 self._say(f"callback {name} failed and is left out: {type(error).__name__}: {error}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from metamixer.record import Trial
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver import results
+from metamixer.search.driver.failures import Failures
 from metamixer.search.driver.history import History, Store
 from metamixer.search.driver.progress import Progress, measure
 from metamixer.search.driver.running import RunningTrials
@@ -80,6 +82,7 @@ class Driver:
         self._schedule = Schedule(config, self._history, proposer, self.timing, baselines, starts, say)
         self._pruner = SuccessiveHalving(config)
         self._weights = Weights(folder, config.study.keep)
+        self._failures = Failures(say)
 
     @property
     def exhausted(self) -> bool:
@@ -171,12 +174,12 @@ class Driver:
 
         Raises:
             ResourceError: It found no room on its disk.
+            StudyError: It is one of several in a row that failed alike, see `metamixer.search.driver.failures`.
         """
         trial, weights = self._history.trials[number], self._weights.of(number)
         ran, _, seconds = self._running.end(number)
-        checkpoint = self._checkpoint(number)
-        if checkpoint.exists():  # of a worker that could not delete it itself; a simulation has no folder
-            checkpoint.unlink(missing_ok=True)
+        with suppress(OSError):  # of a worker that could not delete it itself; a simulation has no folder
+            self._checkpoint(number).unlink(missing_ok=True)
         if result.get("reason") == "out of memory" and self._retry_with_less_memory(trial):
             return
         trial = replace(
@@ -197,6 +200,7 @@ class Driver:
         self.timing.add(trial)
         self.ended += 1
         self._delete_weights()
+        self._failures.ended(trial)
 
     def _retry_with_less_memory(self, trial: Trial) -> bool:
         """Try a trial that ran out of memory again at half the batch, if it may be; whether it is."""

@@ -74,6 +74,26 @@ def found_running(trial: Trial, clean: bool) -> Trial:
     return replace(trial, attempts=trial.attempts + 1)
 
 
+def tried_again(trial: Trial) -> Trial | None:
+    """A trial that failed, as it is to be run anew; None for one that did not fail, or was refused before training."""
+    if trial.state != "failed" or trial.kind not in ("searched", "baseline", "replicate") or trial.key is None:
+        return None
+    return replace(
+        trial,
+        state="running",
+        reason=None,
+        accuracy=None,
+        loss=None,
+        curve=[],
+        epochs=None,
+        seconds=None,
+        cpu_seconds=None,
+        traceback=None,
+        weights=None,
+        attempts=1,
+    )
+
+
 def _finite(value: Any) -> float | None:
     """A worker's number, where it is one that can be told to Optuna."""
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None

@@ -104,11 +104,15 @@ def dispatch(
     local = None
     if address is None:
         local = ray_session.Local((placement.workers or 1) * threads, devices.gpu_count() if gpus else 0)
-    with ray_session.joined(local, address) as (ray, folder):
+    with ray_session.joined(local, address, interrupt) as (ray, folder):
         from metamixer.search.execution import ray_tune  # Ray's environment is set from here on
 
         workers = capacity(ray.nodes(), placement, driver.say)
         driver.holds(workers)
+        if address is not None:
+            from metamixer.search.execution import ray_probe
+
+            ray_probe.check(ray, sorted({"metamixer", evaluate.partition(":")[0].partition(".")[0]}))
         ray_tune.dispatch(driver, evaluate, interrupt, refresh, folder, workers, gpus, remote=address is not None)
 
 

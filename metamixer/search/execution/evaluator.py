@@ -6,15 +6,15 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from metamixer.errors import ResourceError, StudyError
+from metamixer.search.execution import returned
 from metamixer.search.execution.limits import limited
 
 Evaluate = Callable[[dict[str, Any], Callable[[dict[str, Any]], bool | None]], dict[str, Any]]
@@ -52,47 +52,36 @@ def versions() -> dict[str, str]:
 def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any]], bool | None]) -> dict[str, Any]:
     """The result of one trial. `evaluate` returns failures as data; one that raises all the same has failed, too.
 
-    Real numbers of any library are taken; a result, or a report of an epoch, that JSON cannot hold is a failure that
-    says which value it is.
+    Real numbers of any library are taken; anything else than `metamixer.search.execution.returned` takes, and a call of
+    `sys.exit`, is a failure that says so.
 
     Raises:
         ResourceError: This process holds more than `job["memory_limit"]` before the trial begins.
     """
     start = time.monotonic()
+    name = returned.name_of(evaluate)
+    curve: list[dict[str, Any]] = []
+
+    def checked(epoch: dict[str, Any]) -> bool | None:
+        curve.append(returned.epoch(name, epoch))
+        return report(dict(curve[-1]))
+
     try:
-        result = limited(evaluate, job, lambda epoch: report(_mapping(epoch, "the report of an epoch")))
-        return _mapping(result, "the result of evaluate")
+        result = returned.result(name, limited(evaluate, job, checked))
     except ResourceError:
         raise  # not the trial's fault
-    except Exception as error:
-        return {
-            "state": "failed",
-            "reason": f"exception: {type(error).__name__}: {error}",
-            "seconds": time.monotonic() - start,
-            "device": job.get("device"),
-            "versions": {"python": platform.python_version()},
-            "traceback": traceback.format_exc(),
-        }
-
-
-def _mapping(value: Any, place: str) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"{place} is a {type(value).__name__}, not a dict")
-    return {str(key): _plain(item, f"{place}[{key!r}]") for key, item in value.items()}
-
-
-def _plain(value: Any, place: str) -> Any:
-    """What JSON can hold: Python's own numbers for those of NumPy or torch."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
-    if isinstance(value, Mapping):
-        return _mapping(value, place)
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, place) for item in value]
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():  # an array or tensor of one number
-        return _plain(value.item(), place)
-    raise TypeError(f"{place} is a {type(value).__name__}, which a record cannot hold")
+    except (Exception, SystemExit) as error:
+        called = f"{name} called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+        reason = f"exception: {type(error).__name__}: {called}"
+        trace = traceback.format_exc()
+    else:
+        return result if result.get("curve") is not None else {**result, "curve": curve}
+    return {
+        "state": "failed",
+        "reason": reason,
+        "curve": curve,
+        "seconds": time.monotonic() - start,
+        "device": job.get("device"),
+        "versions": {"python": platform.python_version()},
+        "traceback": trace,
+    }

@@ -27,12 +27,19 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.asked = False
+        self._error: Exception | None = None
         self._anywhere = False
 
     def check(self) -> None:
-        """Raise Interrupted if Ctrl-C was pressed."""
+        """Raise Interrupted if Ctrl-C was pressed, or what `fail` was told."""
+        if self._error is not None:
+            raise self._error
         if self.asked:
             raise Interrupted
+
+    def fail(self, error: Exception) -> None:
+        """From another thread: end the search at its next safe moment with an error."""
+        self._error = error
 
     def wait(self, seconds: float) -> None:
         """Do nothing for so long, or until Ctrl-C."""

@@ -93,9 +93,10 @@ def limited(
     curve: list[dict[str, Any]] = []
 
     def aside(epoch: dict[str, Any]) -> bool | None:
-        curve.append(dict(epoch))
         with watch.aside():
-            return report(epoch)
+            continues = report(epoch)
+            curve.append(dict(epoch))
+            return continues
 
     result: dict[str, Any] = {"curve": curve}
     try:

@@ -6,6 +6,7 @@ whatever the environment says.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
@@ -20,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from metamixer.errors import ResourceError
-from metamixer.search import processes
+from metamixer.search.execution.interrupt import Interrupt
+from metamixer.search.execution.ray_guard import Guard, shut_down
 
 _FOLDER = "metamixer-ray-"
+LOCK = "lock"
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -46,12 +49,13 @@ class Local:
 
 
 @contextmanager
-def joined(local: Local | None, address: str | None) -> Iterator[tuple[Any, Path]]:
+def joined(local: Local | None, address: str | None, interrupt: Interrupt) -> Iterator[tuple[Any, Path]]:
     """Ray, of this process alone or a cluster that runs, and a folder for Tune's files; neither is left behind.
 
     Args:
         local: What Ray is started with here; None to join a cluster.
         address: The cluster, `host:port`.
+        interrupt: Is told when a process that Ray needs has died.
 
     Raises:
         ResourceError: Ray cannot be started, or the cluster not be joined.
@@ -73,12 +77,16 @@ def joined(local: Local | None, address: str | None) -> Iterator[tuple[Any, Path
     handlers = _Handlers()
     # Sockets lie below this folder, and their paths may have 107 characters.
     with folder("/tmp" if Path("/tmp").is_dir() else None) as files:
+        guard = None
         try:
             _start(ray, local, address, files)
             handlers.restore()
+            guard = Guard(address, interrupt)
             yield ray, files
         finally:
-            ray.shutdown()
+            shut_down(ray, guard)
+            if guard is not None:
+                guard.end()
             handlers.restore()
 
 
@@ -94,13 +102,15 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
                 num_gpus=local.gpus,
                 include_dashboard=False,
                 object_store_memory=100 * 2**20,
-                _temp_dir=str(files),
+                # Ray opens its folder to everybody; the one around it is this user's alone.
+                _temp_dir=str(files / "r"),
                 **quiet,
             )
-    except (RuntimeError, ConnectionError, OSError, ValueError, TimeoutError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except Exception as error:  # Ray has many of its own
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = " ".join(lines)[:400] or type(error).__name__
         if address is not None:
-            raise _unjoined(address, "it asks for a token" if "Token" in _causes(error) else said) from error
+            raise _unjoined(address, "it asks for a token" if "token" in _causes(error).lower() else said) from error
         raise ResourceError(
             f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
         ) from error
@@ -154,13 +164,34 @@ class _Handlers:
 def folder(where: str | None = None) -> Iterator[Path]:
     """A temporary folder of this process; those of processes that were killed are deleted first.
 
+    Its file `lock` is locked while the process lives, and by no other that it starts. What cannot be locked belongs to
+    somebody who lives, be it in a container whose processes are not seen here; what has no lock may not be ours.
+
     Args:
         where: In which folder; None for the system's.
     """
     place = Path(where or tempfile.gettempdir())
     for left in place.glob(f"{_FOLDER}*"):
-        pid = left.name.removeprefix(_FOLDER).partition("-")[0]
-        if pid.isdigit() and processes.started(int(pid)) is None:
-            shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=f"{_FOLDER}{os.getpid()}-", dir=place, ignore_cleanup_errors=True) as made:
+        _delete_if_dead(left)
+    name = f"{_FOLDER}{os.getpid()}-"
+    with (
+        tempfile.TemporaryDirectory(prefix=name, dir=place, ignore_cleanup_errors=True) as made,
+        open(Path(made) / LOCK, "w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write("held")  # not before it is: an empty file may be about to be locked
+        lock.flush()
         yield Path(made)
+
+
+def _delete_if_dead(folder: Path) -> None:
+    """Delete a folder of this user whose lock nobody holds."""
+    try:
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            return
+        with open(folder / LOCK, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock.read():
+                shutil.rmtree(folder, ignore_errors=True)
+    except OSError:  # held, without a lock, or gone
+        return

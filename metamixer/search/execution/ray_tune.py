@@ -9,6 +9,8 @@ Imported only where Ray is there, and its environment is set, see `metamixer.sea
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,17 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from metamixer import files
+from metamixer.search import processes
 from metamixer.search.driver.driver import Driver, NoJob
 from metamixer.search.execution import ray_worker
 from metamixer.search.execution.interrupt import Interrupt
 from metamixer.search.execution.ray_messages import KEY, Began, Ended, Epoch, Message, Refused
 
-# A worker looks at its time limit before every batch. One that is this much over it hangs, and is killed.
+# A worker looks at its time limit, processor seconds, before every batch. One that is this much over it hangs, and is
+# killed; so does one that uses no processor, or takes this many times as long as it may, whatever else runs there.
 GRACE_SHARE, GRACE_SECONDS = 0.25, 5.0
+IDLE_SHARE, MOST_TIMES = 0.02, 10.0
+_LACKING = re.compile(r"No module named '([\w.]+)'")
 # Until a worker says that a trial began: a fresh process imports torch and loads the task.
 STARTUP_SECONDS = 300.0
 
@@ -105,9 +111,11 @@ class Trials:
         self._evaluate = evaluate
         self._remote = remote
         self._nodes: dict[str, str] = {}
+        self._began: dict[str, tuple[int, float, float]] = {}
         self._weights: dict[str, Path] = {}
         self._hung: set[str] = set()
         self._pruned: set[str] = set()
+        self._lacking: dict[str, str] = {}
 
     def next_config(self, trial_id: str) -> dict[str, Any] | NoJob:
         """What `ray_worker.trial` is called with."""
@@ -133,6 +141,7 @@ class Trials:
         match message:
             case Began(worker, node, versions):
                 self._nodes[trial_id] = node
+                self._watch(trial_id, worker)
                 self.driver.started(number, worker, versions)
             case Ended(result, weights):
                 if weights is not None:
@@ -149,6 +158,11 @@ class Trials:
             self._pruned.add(trial_id)
         return trial_id not in self._pruned
 
+    def hear_error(self, trial_id: str, error: BaseException | None) -> None:
+        """What Ray says of a trial that could not run."""
+        if found := _LACKING.search(str(error)):
+            self._lacking[trial_id] = found[1]
+
     def lose(self, trial_id: str) -> None:
         """Tune ended a trial of which no end was told."""
         number = self.numbers.pop(trial_id, None)
@@ -158,10 +172,31 @@ class Trials:
             self.driver.stopped(number)
         elif trial_id in self._hung:
             self.driver.lost(number, "time limit: the worker did not stop and was killed", again=False)
+        elif trial_id in self._lacking:
+            module = self._lacking[trial_id]
+            self.driver.lost(number, f"the worker lacks the Python module {module}", again=False)
         elif self._remote and self._nodes.get(trial_id) in {n["NodeID"] for n in ray.nodes() if not n["Alive"]}:
             self.driver.lost(number, "its node was lost", blamed=False)
         else:
             self.driver.lost(number, "the worker process was killed")
+
+    def _watch(self, trial_id: str, worker: str) -> None:
+        """Remember what a worker of this machine has used of its processor until now."""
+        pid = int(worker.rpartition("/")[2])
+        used = None if self._remote else processes.processor(pid)
+        if used is not None:
+            self._began[trial_id] = (pid, used, time.monotonic())
+
+    def hangs(self, trial_id: str, grace: float) -> bool:
+        """Whether a trial that is over its time by the clock on the wall would be so on an idle machine, too."""
+        search = self.driver.config.search
+        if trial_id not in self._began or search.gpus:
+            return True
+        pid, before, since = self._began[trial_id]
+        now, passed = processes.processor(pid), time.monotonic() - since
+        if now is None or passed > MOST_TIMES * search.time_limit + grace:
+            return True
+        return now - before > search.time_limit * search.threads + grace or now - before < IDLE_SHARE * passed
 
     def kill(self, trial_id: str, actor: Any) -> None:
         """End a worker that hangs."""
@@ -224,6 +259,11 @@ class PruningScheduler(FIFOScheduler):
             self._trials.trouble = self._trials.trouble or error
         return str(self.CONTINUE if continues else self.STOP)
 
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Tune calls this before it tells the searcher that the trial has ended."""
+        self._trials.hear_error(trial.trial_id, trial.get_pickled_error())
+        super().on_trial_error(tune_controller, trial)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return object, ()
 
@@ -243,7 +283,8 @@ class Watch(tune.Callback):
         overdue = set(self._trials.driver.overdue(self._grace, STARTUP_SECONDS))
         for trial in trials if overdue else ():
             actor = trial.temporary_state.ray_actor
-            if self._trials.numbers.get(trial.trial_id) in overdue and actor is not None:
+            late = self._trials.numbers.get(trial.trial_id) in overdue and actor is not None
+            if late and self._trials.hangs(trial.trial_id, self._grace):
                 self._trials.kill(trial.trial_id, actor)
         self._refresh()
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from metamixer.search.configuration import SearchSection
+from metamixer.search.execution import returned
 from metamixer.search.execution.evaluator import resolve
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Computation:
     """A running `function(task name) -> {classifier: accuracy}`; it yields to the trials."""
 
     def __init__(self, function: str, task: str) -> None:
+        self._function = function
         self._process = subprocess.Popen(
             [sys.executable, "-m", "metamixer.search.execution.references", function, task],
             stdout=subprocess.PIPE,
@@ -50,7 +52,10 @@ class Computation:
         out, errors = self._printed.result()
         if self._process.returncode:
             raise RuntimeError((errors.strip().splitlines() or ["no message"])[-1])
-        return json.loads(out.splitlines()[-1])
+        try:
+            return returned.accuracies(self._function, json.loads(out.splitlines()[-1]))
+        except (IndexError, ValueError, TypeError) as error:  # it ended its process itself, or printed at its end
+            raise RuntimeError(f"it returned no accuracies ({error})") from None
 
     def cancel(self) -> None:
         """Stop it if it still runs."""
@@ -98,4 +103,4 @@ if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(10)
     name, task_name = sys.argv[1:]
-    print(json.dumps(resolve(name)(task_name)))
+    print(json.dumps(returned.accuracies(name, resolve(name)(task_name))))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from metamixer import record, resources
 from metamixer.errors import LanguageError, StudyError
 from metamixer.record import Trial
+from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.proposals.proposer import Costed, over
 from metamixer.search.samplers.optuna_samplers import distribution
@@ -103,6 +104,8 @@ def take_over(store: TrialStore, rows: Sequence[Trial], space: Space, task: Task
 
 def _guard(settings: Mapping[str, Any], config: StudyConfig, fingerprints: Mapping[str, str], name: str) -> None:
     lines = [why for what, why in GUARDS.items() if settings["fingerprints"].get(what) != fingerprints[what]]
+    if GUARDS["training"] in lines:
+        lines += _recipe(settings["training"], configuration.to_json(config)["training"])
     trained_by = settings["search"]["evaluate"]
     if trained_by != config.search.evaluate:
         lines.append(f"it was trained by {trained_by}, not by {config.search.evaluate}")
@@ -112,6 +115,15 @@ def _guard(settings: Mapping[str, Any], config: StudyConfig, fingerprints: Mappi
             "\n".join([f"study.warm_start = {name}", *lines]),
             "start without it, or go back to its task, recipe and version",
         )
+
+
+def _recipe(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Which keys of two recipes differ, one line each, with both values."""
+    return [
+        f"training.{key}: {there.get(key, 'not set')} there, {here.get(key, 'not set')} here"
+        for key in {**there, **here}
+        if there.get(key) != here.get(key)
+    ]
 
 
 def _wanted(row: Trial, config: StudyConfig, baselines: Mapping[str, Costed], found: Mapping[int, Trial]) -> bool:

@@ -45,7 +45,7 @@ above 1,500 it stands on 1,500.
 - a class with three methods, `observe`, `propose` and `recommend`, which is called with a `Setup`:
   `metamixer.search.samplers.protocol` says what they are given and what they return. `propose` draws architectures by
   `space.sample`, each with its key and cost, and returns one as a `Suggestion`; its `origin` and `parents` stand in the
-  trial. From the module `mine.py` in the working directory:
+  trial. From a module `mine` in the working directory:
 
 ```python
 from metamixer.search.samplers.protocol import Suggestion

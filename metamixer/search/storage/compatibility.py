@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from metamixer import record
 from metamixer.data.items import changes
 from metamixer.errors import StudyError
+from metamixer.record import checked, reading
 from metamixer.search import budget
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver.state import SearchState
@@ -81,6 +82,10 @@ def compare(store: TrialStore, settings: dict[str, Any], found: dict[str, str]) 
     if not store.trials:
         store.restart(settings, found)
         return
+    try:
+        checked.settings(store.settings)
+    except ValueError as error:
+        raise reading.damaged(store.place, str(error)) from None
     lines = _differences(store.settings, settings)
     for name, value in found.items():
         explained = any(line.startswith((f"{name}.", f"study.{name}:")) for line in lines)

@@ -26,28 +26,32 @@ if TYPE_CHECKING:
 RENEW_SECONDS = 15.0
 # A driver on another host cannot be looked at: it counts as dead when it has not renewed for this long.
 STALE_SECONDS = 120.0
+_DAMAGED = {"damaged": True}
 
 
 class Lease:
     """The right to write one record; renewed by a thread of its own while the driver works."""
 
-    def __init__(self, engine: Engine, study: int, place: str) -> None:
+    def __init__(self, engine: Engine, study: int, place: str, look: Callable[[], None] = lambda: None) -> None:
         """A lease on a study of a database.
 
         Args:
             engine: A way to connect whose transactions are immediate on SQLite, see `immediate`.
             study: The study's number there.
             place: The record, for messages.
+            look: Raises `RecordError` when the record is no more where it was.
         """
         self.place = place
         self._engine = engine
         self._study = study
+        self._look = look
         self.lost = False
         self.clean = True
         self._renewed = 0.0
         self._owner = {
             "host": platform.node(),
             "pid": os.getpid(),
+            "namespace": processes.namespace(),
             "process_started": processes.started(os.getpid()),
             "token": uuid.uuid4().hex,
         }
@@ -61,10 +65,16 @@ class Lease:
             RecordError: Another driver that is alive holds it.
         """
         with self._transaction() as (held, now, put):
+            if held == _DAMAGED:
+                raise RecordError(
+                    "the record does not say whether a search runs on it: its lease is damaged",
+                    place=self.place,
+                    advice="see that none runs, then delete the attribute `lease` in its table study_user_attributes",
+                )
             if held and not self._mine(held) and _alive(held, now):
                 since = time.strftime("%H:%M:%S", time.localtime(held["renewed"]))
                 advice = "wait for it, stop it, or start a study of your own with --name"
-                if held["host"] != platform.node():
+                if held["host"] != platform.node() or held.get("namespace") != self._owner["namespace"]:
                     advice += f"; if that host is dead, try again in {STALE_SECONDS / 60:.0f} minutes"
                 raise RecordError(
                     f"another search is running on this study (process {held['pid']} on {held['host']})",
@@ -81,7 +91,7 @@ class Lease:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self.lost:
+        if self.lost or not self._renewed:  # or it was never taken
             return
         with self._transaction() as (held, _, put):
             if held and self._mine(held):
@@ -94,17 +104,16 @@ class Lease:
         self._raise_if_lost()
 
     def hold(self, db: Connection) -> None:
-        """Within a transaction on a server: see that the lease is ours, and that it is until the transaction ends.
+        """Within a transaction that writes: see that the lease is ours, and that it is until the transaction ends.
 
-        A host may sleep between `check` and the commit. SQLite's drivers are on one host: one that sleeps lives.
+        A host may sleep between `check` and the commit. SQLite's transaction must be immediate, see `immediate`.
 
         Raises:
             RecordError: Another driver took the lease over.
         """
-        if db.dialect.name != "sqlite":
-            held = self._held(db, shared=True)
-            self.lost = self.lost or held is None or not self._mine(held)
-            self._raise_if_lost()
+        held = self._held(db, shared=True)
+        self.lost = self.lost or held is None or not self._mine(held)
+        self._raise_if_lost()
 
     def _raise_if_lost(self) -> None:
         if self.lost:
@@ -118,6 +127,8 @@ class Lease:
         while not self._stop.wait(RENEW_SECONDS):
             try:
                 self._once()
+            except RecordError:
+                return  # it was moved: the next write says so
             except SQLAlchemyError:
                 continue  # locked or away for the moment: the next turn renews
             if self.lost:
@@ -136,6 +147,7 @@ class Lease:
         """What is held, the time, and a way to write it; nobody else reads or writes the lease meanwhile."""
         from sqlalchemy import insert, update
 
+        self._look()  # or SQLite would make an empty file where the record was
         with self._engine.begin() as db:
             held = self._held(db)
 
@@ -155,7 +167,7 @@ class Lease:
         this = select(studies.c.study_id).where(studies.c.study_id == self._study)
         db.execute(this.with_for_update(read=shared))
         found = db.execute(select(notes.c.value_json).where(mine)).scalar_one_or_none()
-        return json.loads(found) if found else None
+        return _understood(found) if found else None
 
     @property
     def _note(self) -> tuple[Any, Any]:
@@ -167,6 +179,17 @@ class Lease:
 
     def _mine(self, held: dict[str, Any]) -> bool:
         return all(held.get(key) == value for key, value in self._owner.items())
+
+
+def _understood(text: str) -> dict[str, Any] | None:
+    """A lease as it is written, or what stands for one that is damaged: nobody's."""
+    try:
+        held = json.loads(text)
+        if held is None or (isinstance(held["host"] + held["token"], str) and held["renewed"] + held["pid"] >= 0):
+            return held
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return _DAMAGED
 
 
 def immediate(engine: Engine) -> Engine:
@@ -186,7 +209,11 @@ def _alive(held: dict[str, Any], now: float) -> bool:
     fresh = now - held["renewed"] < STALE_SECONDS
     if held["host"] != platform.node() or platform.system() == "Windows":
         return fresh
-    return processes.started(held["pid"]) == held["process_started"]
+    here = processes.namespace()
+    if held.get("namespace", here) != here:
+        return fresh  # a container of the same name, another boot: its processes are not to be seen from here
+    found = processes.started(held["pid"])
+    return fresh if found == "unknown" else found == held.get("process_started")
 
 
 def _now(db: Connection) -> float:

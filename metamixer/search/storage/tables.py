@@ -107,6 +107,30 @@ def finish(db: Connection, trial_id: int, trial: Trial) -> None:
         _insert_values(db, trial_id, trial)
 
 
+def reopen(db: Connection, trial_id: int, trial: Trial) -> None:
+    """Make a trial that failed a running one again."""
+    from optuna.storages._rdb.models import TrialModel
+    from sqlalchemy import update
+
+    rewrite(db, trial_id, trial)
+    trials: Any = TrialModel.__table__
+    mine = (trials.c.trial_id == trial_id) & (trials.c.state == "FAIL")
+    db.execute(update(trials).where(mine).values(state="RUNNING", datetime_complete=None))
+
+
+def note(db: Connection, study: int, key: str, value: Any) -> None:
+    """Write an attribute of the study."""
+    from optuna.storages._rdb.models import StudyUserAttributeModel
+    from sqlalchemy import insert as into
+    from sqlalchemy import update
+
+    notes: Any = StudyUserAttributeModel.__table__
+    text = json.dumps(value)
+    mine = (notes.c.study_id == study) & (notes.c.key == key)
+    if not db.execute(update(notes).where(mine).values(value_json=text)).rowcount:
+        db.execute(into(notes).values(study_id=study, key=key, value_json=text))
+
+
 def document(trial: Trial) -> dict[str, Any]:
     """What is written of a trial, beside its number and state."""
     return {name: getattr(trial, name) for name in record.FIELDS}

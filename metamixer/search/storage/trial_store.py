@@ -18,24 +18,27 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from metamixer import record
 from metamixer.errors import RecordError
-from metamixer.record import Trial
+from metamixer.record import Trial, checked, reading
 from metamixer.record.location import ARGUMENTS, Storage
-from metamixer.search.storage import lease, schema, tables
+from metamixer.search.storage import schema, tables
 from metamixer.search.storage.lease import Lease, immediate
 
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
     from sqlalchemy import Connection, Engine
 
 T = TypeVar("T")
 
-LOCK_SECONDS = 10.0
-# How long a database that went away is waited for, and how often it is tried.
+LOCK_SECONDS = 2.0  # after so long it is said that a file is locked
+# How long a database that went away, or a file that is locked, is waited for, and how often it is tried.
 AWAY_SECONDS, RETRY_SECONDS = 600.0, 2.0
 # Each time that making the tables fails, another driver has made some; there are a dozen.
 MAKING_TRIES = 20
+# What Optuna and this module raise when a record holds what they never wrote.
+_UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 OBJECTIVES = ("accuracy", "flops")
 
 
@@ -80,34 +83,57 @@ class TrialStore:
         """
         self.place = place if isinstance(place, Storage) else Storage(file=Path(place))
         self._say, self._wait = say, wait
-        with self._speaking():
-            self._storage, study = _open(self.place)
-            self._study = self._storage.get_study_id_from_name(study.study_name)
-            self._leasing = immediate(_engine(self.place))
-            self._lease = Lease(self._leasing, self._study, str(self.place))
-            try:
-                self._lease.acquire()
-                self.clean = self._lease.clean
-                self.resumed = "settings" in study.user_attrs
-                if not self.resumed:
-                    study.set_user_attr("fingerprints", fingerprints)
-                    study.set_user_attr("settings", settings)
-                notes = study.user_attrs
-                self.settings, self.fingerprints = notes["settings"], notes["fingerprints"]
-                record.check_format(self.settings, self.place)
-                self.references: dict[str, float] = notes.get("references", {})
-                trials = study.get_trials(deepcopy=False)
-            except BaseException:
-                self.close()
-                raise
-        self.trials = [
-            record.to_trial(t.number, record.STATES[t.state.name], t.user_attrs.get("trial")) for t in trials
-        ]
+        self._identity: tuple[int, int] | None = None
+        trials = self._try(lambda again: self._read_or_create(settings, fingerprints))
         self._ids = {trial.number: trial._trial_id for trial in trials}
         self._parameters = {
             trial.number: Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
             for trial in trials
         }
+
+    def _read_or_create(self, settings: dict[str, Any], fingerprints: dict[str, str]) -> list[FrozenTrial]:
+        try:
+            self._storage, study = _open(self.place)
+        except _UNREADABLE as error:
+            raise reading.damaged(self.place, str(error)) from None
+        self._identity = _identity(self.place)
+        self._study = self._storage.get_study_id_from_name(study.study_name)
+        self._leasing = immediate(_engine(self.place))
+        self._writing = self._storage.engine if self.place.file is None else _immediate_file(self.place.file)
+        self._lease = Lease(self._leasing, self._study, str(self.place), self._look)
+        try:
+            self._lease.acquire()
+            self.clean = self._lease.clean
+            self.resumed = "settings" in study.user_attrs
+            if not self.resumed:
+                study.set_user_attr("fingerprints", fingerprints)
+                study.set_user_attr("settings", settings)
+            notes = study.user_attrs
+            self.settings, self.fingerprints = notes["settings"], checked.texts(notes.get("fingerprints"))
+            record.check_format(self.settings, self.place)
+            self.references = checked.accuracies(notes.get("references"))
+            trials = study.get_trials(deepcopy=False)
+            self.trials = _read(trials)
+        except _UNREADABLE as error:
+            self.close()
+            raise reading.damaged(self.place, str(error)) from None
+        except BaseException:
+            self.close()
+            raise
+        return trials
+
+    def _look(self) -> None:
+        """See that the record's file is the one that was opened.
+
+        Raises:
+            RecordError: It was deleted, moved or replaced.
+        """
+        if _identity(self.place) != self._identity:
+            raise RecordError(
+                "the record was deleted, moved or replaced while the search ran; the search stops",
+                str(self.place),
+                "put it back and start the same command again, or give --name for a new run",
+            )
 
     def close(self) -> None:
         """Give the lease back and close the record."""
@@ -115,11 +141,12 @@ class TrialStore:
 
         try:
             self._lease.release()
-        except SQLAlchemyError:
-            pass  # a full disk, a database that is away: the next driver sees that this process is gone
+        except (SQLAlchemyError, RecordError):
+            pass  # a full disk, a database that is away or gone: the next driver sees that this process is gone
         finally:
             self._storage.engine.dispose()
             self._leasing.dispose()
+            self._writing.dispose()
 
     def parameters(self, number: int) -> Parameters:
         """What a trial was added with."""
@@ -158,6 +185,11 @@ class TrialStore:
         self._write(lambda db, again: tables.rewrite(db, self._ids[trial.number], trial))
         self.trials[trial.number] = replace(trial, state="running")
 
+    def reopen(self, trial: Trial) -> None:
+        """Make a trial that failed a running one again, to be run anew."""
+        self._write(lambda db, again: tables.reopen(db, self._ids[trial.number], trial))
+        self.trials[trial.number] = replace(trial, state="running")
+
     def set_references(self, accuracies: dict[str, float]) -> None:
         """Store the accuracies of reference classifiers on the same arrays."""
         self.references = accuracies
@@ -176,14 +208,15 @@ class TrialStore:
         self._note("settings", settings)
 
     def _note(self, key: str, value: Any) -> None:
-        self._try(lambda again: self._storage.set_study_user_attr(self._study, key, value))
+        self._write(lambda db, again: tables.note(db, self._study, key, value))
 
     def _write(self, write: Callable[[Connection, bool], T]) -> T:
         """The result of `write` in a transaction, see `_try`."""
 
         def begin(again: bool) -> T:
+            self._look()
             self._lease.check()
-            with self._storage.engine.begin() as db:
+            with self._writing.begin() as db:
                 self._lease.hold(db)
                 return write(db, again)
 
@@ -199,24 +232,33 @@ class TrialStore:
             while True:
                 try:
                     result = write(since is not None)
-                except (SQLAlchemyError, StorageInternalError) as error:
+                except (sqlite3.OperationalError, SQLAlchemyError, StorageInternalError) as error:
                     now = time.monotonic()
                     if not self._away(error) or (since is not None and now - since > AWAY_SECONDS):
                         raise
                     if since is None:
                         since = now
                         minutes = f"{AWAY_SECONDS / 60:.0f} minutes"
-                        self._say(f"the record's database is away; it is waited for, {minutes} at most")
+                        self._say(f"{self._what_is_awaited}; it is waited for, {minutes} at most")
                     self._wait(RETRY_SECONDS)
                 else:
                     if since is not None:
-                        self._say("the record's database is there again")
+                        server = self.place.file is None
+                        self._say("the record's database is there again" if server else "the record can be used again")
                     return result
 
+    @property
+    def _what_is_awaited(self) -> str:
+        if self.place.file is None:
+            return "the record's database is away"
+        return f"the record is locked by another program ({self.place})"
+
     def _away(self, error: Exception) -> bool:
-        """Whether an error is of a server that may come back; SQLite's are not."""
+        """Whether an error is of a server that may come back, or of a file that another program holds locked."""
         from sqlalchemy.exc import InterfaceError, OperationalError
 
+        if self.place.file is not None:
+            return "locked" in str(error) or "locked" in str(error.__cause__)
         cause = error if isinstance(error, (InterfaceError, OperationalError)) else error.__cause__
         return self.place.url is not None and isinstance(cause, (InterfaceError, OperationalError))
 
@@ -230,6 +272,18 @@ class TrialStore:
             yield
         except (sqlite3.Error, SQLAlchemyError, StorageInternalError) as error:
             raise _trouble(self.place, error) from error
+
+
+def _read(trials: list[FrozenTrial]) -> list[Trial]:
+    """The trials that Optuna has read.
+
+    Raises:
+        ValueError: One is damaged, or missing.
+    """
+    for number, trial in enumerate(trials):
+        if trial.number != number:
+            raise ValueError(f"trial {number} is missing")
+    return [record.to_trial(t.number, record.STATES[t.state.name], t.user_attrs.get("trial")) for t in trials]
 
 
 def _open(place: Storage) -> tuple[RDBStorage, Study]:
@@ -329,7 +383,27 @@ def _engine(place: Storage) -> Engine:
 
     if place.file is None:
         return place.engine(pool_pre_ping=True)
-    return create_engine(f"sqlite:///{place.file}", poolclass=NullPool, connect_args={"timeout": lease.RENEW_SECONDS})
+    return create_engine(f"sqlite:///{place.file}", poolclass=NullPool, connect_args={"timeout": LOCK_SECONDS})
+
+
+def _immediate_file(file: Path) -> Engine:
+    """A way to write a file in transactions that hold the write lock from their beginning."""
+    from sqlalchemy import create_engine, event
+
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": LOCK_SECONDS})
+    event.listen(engine, "connect", _set_synchronous)
+    return immediate(engine)
+
+
+def _identity(place: Storage) -> tuple[int, int] | None:
+    """What tells a file from another one in its place; None for a server."""
+    if place.file is None:
+        return None
+    try:
+        status = place.file.stat()
+    except OSError:
+        return (-1, -1)
+    return status.st_dev, status.st_ino
 
 
 def _set_synchronous(connection: Any, _: Any) -> None:

@@ -160,7 +160,7 @@ def test_a_cluster_that_runs_is_not_joined_without_its_address(load: Load, clust
     """Ray itself would join it: it is named in the environment."""
     code = (
         "import json, sys, metamixer.search.execution.ray_session as d\n"
-        "with d.joined(d.Local(1, 0), None) as (ray, folder):\n"
+        "with d.joined(d.Local(1, 0), None, d.Interrupt()) as (ray, folder):\n"
         "    print(json.dumps([n['NodeID'] for n in ray.nodes()]))\n"
     )
     import ray
@@ -185,3 +185,10 @@ def test_a_cluster_that_runs_is_not_joined_without_its_address(load: Load, clust
     assert not ray.is_initialized()
     assert len(json.loads(there.stdout)) >= 3
     assert set(json.loads(done.stdout)).isdisjoint(json.loads(there.stdout))
+
+
+def test_a_machine_that_lacks_a_module_is_named_before_the_first_trial(load: Load, cluster: Any) -> None:
+    study = load(f'search.address="{cluster.address}"', "search.evaluate=no_such_module:evaluate")
+    with pytest.raises(ResourceError, match="of the cluster lacks the Python module no_such_module"):
+        study.run("ray")
+    assert record.read(study.path) == []

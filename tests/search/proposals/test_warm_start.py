@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -170,6 +171,7 @@ def test_refusals(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
         return str(error.value)
 
     assert "its recipe is another one" in refused("training.epochs=3")
+    assert re.search(r"training\.epochs: \d+ there, 3 here", refused("training.epochs=3"))
     assert "its task, or the data of it, is another one" in refused("study.task=digits")
     assert "trained by toys:fast, not by toys:ill" in refused("search.evaluate=toys:ill")
     assert "no run 'frist'" in refused(warm="frist")

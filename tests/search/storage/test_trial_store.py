@@ -19,7 +19,13 @@ from metamixer.search import processes
 from metamixer.search.storage import lease, tables, trial_store
 from metamixer.search.storage.trial_store import Parameters, TrialStore, running
 
-SETTINGS = {"study": {"name": "s"}, "reference_point": [0.1, 100.0]}
+SETTINGS = {
+    "study": {"name": "s"},
+    **{section: {} for section in ("training", "limits", "search")},
+    "task": {"name": "t", "channels": 1, "grid": [8, 8], "classes": 10},
+    "space": {"rules": {}},
+    "reference_point": [0.1, 100.0],
+}
 COST = {"macs": 10, "params": 2, "elementwise": 3, "activations": 4}
 
 
@@ -191,6 +197,7 @@ def test_somebody_elses_database(path: Path) -> None:
 
 def test_a_locked_record(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial_store, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(trial_store, "AWAY_SECONDS", 0.0)
     TrialStore(path, SETTINGS, {}).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
