@@ -47,7 +47,9 @@ def dashboard(place: str | Path, host: str, port: int, token: str | None, browse
     listening = _listening(host, port)
     shown = f"[{host}]" if ":" in host else socket.gethostname() if host in ("0.0.0.0", "::") else host
     address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    print(f"{len(runs.names())} runs in {place}\ndashboard: {address}   (Ctrl-C ends it; searches go on)", flush=True)
+    count = len(runs.names())
+    found = f"{count} run{'' if count == 1 else 's'} in {place}"
+    print(f"{found}\ndashboard: {address}   (Ctrl-C ends it; searches go on)", flush=True)
     if browse:
         webbrowser.open(address)
     settings = uvicorn.Config(application(runs, host, token), log_level="warning", access_log=False)

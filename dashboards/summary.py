@@ -20,7 +20,7 @@ from metamixer.pareto import ACCURACY_FLOPS, hypervolume, non_dominated
 from metamixer.record.location import Storage
 
 STALE_SECONDS = 120.0  # a search that has not renewed its lease for this long is not running
-SECTIONS = ("study", "training", "limits", "search", "stopping", "baselines", "task", "space")
+SECTIONS = ("study", "training", "limits", "search", "pruning", "baselines", "task", "space")
 REFUSALS = ("failed", "stopped", "refused")
 
 

@@ -236,7 +236,8 @@ def _print(
         print_baselines(console, baselines)
     best = max(members, key=lambda point: point.accuracy, default=None)
     if best is not None:
-        console.print(f"best: {accuracy(best)} over {best.seeds} seeds (trial {best.number})")
+        seeds = f"{best.seeds} seed{'' if best.seeds == 1 else 's'}"
+        console.print(f"best: {accuracy(best)} over {seeds} (trial {best.number})")
         for reference, reached in settings["references"].items():
             word = "beaten" if best.accuracy > reached else "not beaten"
             console.print(f"{reference} on the same images: {reached:.4f} ({word})", markup=False)

@@ -39,6 +39,7 @@ MAX_THREADS = 4096
 MAX_GPUS = 1024
 MAX_EPOCHS = 10_000
 MAX_BRACKETS = 1000
+RENAMED = {"stopping": "pruning", "search.start": "search.initial_points"}  # as version 0.1 called them
 
 
 class _Section(BaseModel):
@@ -339,6 +340,8 @@ def _refusal(error: ValidationError, given: dict[tuple[str, ...], str], text: st
         near = difflib.get_close_matches(path[-1], known, n=1)
         what = "section" if len(path) == 1 else "key"
         advice = f"did you mean {near[0]}? " if near else ""
+        if name in RENAMED:
+            advice = f"it is called {RENAMED[name]} now. "
         return StudyError(f"unknown {what} {name}", place, advice + f"known here: {', '.join(known)}")
     if first["type"] == "missing":
         return StudyError(f"{name} is missing", place, f"add it to the study: [{path[0]}]")

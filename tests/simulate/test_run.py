@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from metamixer import tasks
+from metamixer.cli.output import simulate as command
 from metamixer.errors import ResourceError, StudyError
 from metamixer.record import Trial
 from metamixer.search.driver.driver import Driver
@@ -20,7 +21,7 @@ from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.samplers import Parts, optuna_samplers
 from metamixer.search.samplers.core import optimizer as engine
 from metamixer.search.storage.trial_store import TrialStore
-from metamixer.simulate import command, score
+from metamixer.simulate import score
 from metamixer.simulate.run import Clock, MemoryStore, Simulated, beginning, order, run, study
 from metamixer.simulate.space import Restricted
 from metamixer.simulate.table import Table, write

@@ -25,7 +25,7 @@ export class DetailsView {
       this.references(study, progress),
       h("section", {}, h("h2", {}, "Failed, stopped and refused"), progress.reasons.length ? simpleTable([["what", "words"], ["reason", "words"], ["trials", "number"]], progress.reasons.map((reason) => [reason.what, reason.why, String(reason.n)]), "Reasons") : note("None.")),
       h("section", {}, h("h2", {}, "Versions"), facts(Object.entries(study.versions)), note(`git: ${study.git ? (typeof study.git === "string" ? study.git : JSON.stringify(study.git)) : "not recorded"}`), note(`training seeds: ${seeds.slice(0, 12).join(", ")}${seeds.length > 12 ? ` and ${seeds.length - 12} more` : ""}`), note(`record: ${study.place}`)),
-      h("section", {}, h("h2", {}, "Settings"), simpleTable([["setting", "code"], ["value", "code"]], [...flat({ study: study.study, training: study.training, limits: study.limits, search: study.search, stopping: study.stopping, baselines: study.baselines, task: study.task, fingerprints: study.fingerprints })], "Settings")),
+      h("section", {}, h("h2", {}, "Settings"), simpleTable([["setting", "code"], ["value", "code"]], [...flat({ study: study.study, training: study.training, limits: study.limits, search: study.search, pruning: study.pruning, baselines: study.baselines, task: study.task, fingerprints: study.fingerprints })], "Settings")),
       h("section", {}, h("h2", {}, "Rules of the space"), simpleTable([["rule", "code"], ["sentence", "code"]], Object.entries(study.space?.rules ?? {}), "Rules")));
   }
 

@@ -129,7 +129,9 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
     if point is not None:
         spread = f" ± {point.error:.4f}" if point.error is not None else ""
         place = point.verdict or ("on the front" if point.on_front else "dominated")
-        console.print(f"accuracy {point.accuracy:.4f}{spread} over {point.seeds} seed(s); {place}")
+        console.print(
+            f"accuracy {point.accuracy:.4f}{spread} over {point.seeds} seed{'' if point.seeds == 1 else 's'}; {place}"
+        )
     for name in ("seed", "device", "worker", "seconds", "epochs", "key", "weights"):
         value = getattr(row, name)
         if value is not None:
