@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +49,14 @@ def home(repository, tmp_path) -> Path:
     return tmp_path
 
 
+def embedded(run: Path) -> dict[str, Any]:
+    """The architectures inside a run's page, by number."""
+    page = (run / "report.html").read_text(encoding="utf-8")
+    found = re.search(r'id="embedded">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])["architectures"]
+
+
 def test_the_contract_of_its_words_holds(site, repository, home):
     shutil.copytree(repository / "examples" / "plugin" / "tests", home / "tests")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
@@ -83,9 +93,9 @@ def test_its_words_are_searched_by_workers_and_reported(site, home, metamixer: R
     assert [row.state for row in rows] == ["complete", "complete"]
     assert all("blur(" in row.sentence and row.accuracy is not None for row in rows)
     assert record.settings(run)["packages"] == {"metamixer-blur 0.1.0": ["blur", "mish"]}
-    page = (run / "report.html").read_text(encoding="utf-8")
-    assert "blur(" in page
-    assert "cannot be read here" not in page
+    drawn = {n: one for n, one in embedded(run).items() if "blur(" in one["sentence"]}
+    assert set(drawn) >= {str(row.number) for row in rows}
+    assert all(one["drawing"].startswith("<svg") and "unreadable" not in one for one in drawn.values())
 
     # without the package the study is refused, and the record can still be read
     done = metamixer("search", "study.toml", *STUDY, cwd=home)
@@ -94,7 +104,8 @@ def test_its_words_are_searched_by_workers_and_reported(site, home, metamixer: R
     assert "those of a package are known where it is installed" in done.stderr
     done = metamixer("report", "blurred", cwd=home)
     assert done.returncode == 0, done.stderr
-    assert "unknown word blur" in (run / "report.html").read_text(encoding="utf-8")
+    told = embedded(run)
+    assert all("unknown word blur" in told[n]["unreadable"] for n in drawn)
 
 
 def test_a_record_is_not_continued_with_other_words(site, repository, home, metamixer: Run):

@@ -2,11 +2,16 @@
 
 Optuna's own `add_trial` asks the database four times for every parameter, and its `tell` is a transaction beside that
 of the attributes. What stands in the tables afterwards is the same: Optuna and its dashboard read it.
+
+The record is the user attribute `trial`, a JSON document. Everything else is for those who look with Optuna's tools:
+the main figures as attributes of their own, the validation accuracy of each epoch as intermediate values, and a
+violated constraint on baselines and replicates, which keeps them out of the best trials. metamixer reads none of it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from sqlalchemy import Connection
 
+CONSTRAINT = "constraints"  # Optuna's system attribute; a trial is feasible where all of the list are at most 0
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 
 
@@ -76,6 +82,9 @@ def insert(
         for name, value in values.items()
     ]
     written = [(models.TrialUserAttributeModel, "trial", document(trial))]
+    written += [(models.TrialUserAttributeModel, key, value) for key, value in figures(trial).items()]
+    if trial.kind in ("baseline", "replicate"):
+        notes = {**notes, CONSTRAINT: [1.0]}
     written += [(models.TrialSystemAttributeModel, key, value) for key, value in notes.items()]
     if parameters:
         db.execute(into(models.TrialParamModel.__table__), parameters)
@@ -104,6 +113,7 @@ def finish(db: Connection, trial_id: int, trial: Trial) -> None:
     mine = (trials.c.trial_id == trial_id) & (trials.c.state == "RUNNING")
     ended = update(trials).where(mine).values(state=_STATES[trial.state], datetime_complete=datetime.now())
     if db.execute(ended).rowcount:  # none where the answer to an earlier try was lost
+        _rewrite_figures(db, trial_id, trial)
         _insert_values(db, trial_id, trial)
 
 
@@ -136,10 +146,54 @@ def document(trial: Trial) -> dict[str, Any]:
     return {name: getattr(trial, name) for name in record.FIELDS}
 
 
-def _insert_values(db: Connection, trial_id: int, trial: Trial) -> None:
-    from optuna.storages._rdb.models import TrialValueModel
+def figures(trial: Trial) -> dict[str, Any]:
+    """A trial's main figures as attributes of their own; those that it has."""
+    cost = trial.cost or {}
+    reached = trial.curve[-1].get("validation_accuracy") if trial.curve and trial.state == "pruned" else None
+    found = {
+        "kind": trial.kind,
+        "name": trial.name,
+        "accuracy": trial.accuracy,
+        "accuracy when stopped": reached,
+        "epochs": trial.epochs,
+        "MACs": cost.get("macs"),
+        "parameters": cost.get("params"),
+        "replicate of": trial.replicate_of,
+        "reason": trial.reason,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _rewrite_figures(db: Connection, trial_id: int, trial: Trial) -> None:
+    from optuna.storages._rdb.models import TrialUserAttributeModel
+    from sqlalchemy import delete
     from sqlalchemy import insert as into
 
+    notes: Any = TrialUserAttributeModel.__table__
+    rows = [
+        {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in figures(trial).items()
+    ]
+    db.execute(delete(notes).where(notes.c.trial_id == trial_id, notes.c.key != "trial"))
+    db.execute(into(notes), rows)
+
+
+def _insert_values(db: Connection, trial_id: int, trial: Trial) -> None:
+    """Values for Optuna: of every epoch, and the two of the end.
+
+    A trial that was stopped early has no intermediate values: Optuna's TPE asks a study with two objectives for its
+    one direction as soon as a pruned trial has any, and fails.
+    """
+    from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
+    from sqlalchemy import insert as into
+
+    accuracies = {epoch.get("epoch"): epoch.get("validation_accuracy") for epoch in trial.curve}
+    steps = [
+        {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": "FINITE"}
+        for step, value in accuracies.items()
+        if isinstance(step, int) and isinstance(value, float) and math.isfinite(value)
+    ]
+    if steps and trial.state != "pruned":
+        db.execute(into(TrialIntermediateValueModel.__table__), steps)
     if trial.values is None:
         return
     both = [

@@ -24,6 +24,13 @@ COLUMNS = {
     "studies": ["study_id", "study_name"],
     "study_user_attributes": ["study_user_attribute_id", "study_id", "key", "value_json"],
     "trials": ["trial_id", "number", "study_id", "state", "datetime_start", "datetime_complete"],
+    "trial_intermediate_values": [
+        "trial_intermediate_value_id",
+        "trial_id",
+        "step",
+        "intermediate_value",
+        "intermediate_value_type",
+    ],
     "trial_params": ["param_id", "trial_id", "param_name", "param_value", "distribution_json"],
     "trial_system_attributes": ["trial_system_attribute_id", "trial_id", "key", "value_json"],
     "trial_user_attributes": ["trial_user_attribute_id", "trial_id", "key", "value_json"],

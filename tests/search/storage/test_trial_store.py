@@ -76,6 +76,40 @@ def test_optuna_reads_the_same_record(store: TrialStore, path: Path) -> None:
     assert study.trials[0].user_attrs["trial"]["sentence"] == "lin"
 
 
+def test_replicates_and_baselines_are_no_best_trials_to_optuna(store: TrialStore, path: Path) -> None:
+    import optuna
+
+    for kind, accuracy, more in (
+        ("searched", 0.5, {}),
+        ("baseline", 0.9, {"name": "mixer"}),
+        ("replicate", 0.8, {"replicate_of": 0, "seed_index": 1}),
+    ):
+        row = store.add(replace(running("lin", "k", COST, kind=kind), **more))
+        curve = [{"epoch": epoch, "validation_accuracy": accuracy * epoch / 2} for epoch in (1, 2)]
+        store.finish(replace(row, state="complete", accuracy=accuracy, curve=curve, epochs=2))
+    stopped = store.add(running("lin", "l", COST, kind="searched"))
+    curve = [{"epoch": 1, "validation_accuracy": 0.25}]
+    store.finish(replace(stopped, state="pruned", reason="stopped at epoch 1 of 2", curve=curve, epochs=1))
+    store.close()
+
+    study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
+    assert [trial.number for trial in study.best_trials] == [0]
+    assert all(trial.state.name == "COMPLETE" for trial in study.trials[:3])
+    told = [{name: value for name, value in trial.user_attrs.items() if name != "trial"} for trial in study.trials]
+    figures = {"MACs": 10, "parameters": 2, "epochs": 2}
+    assert told[0] == {**figures, "kind": "searched", "accuracy": 0.5}
+    assert told[1] == {**figures, "kind": "baseline", "accuracy": 0.9, "name": "mixer"}
+    assert told[2] == {**figures, "kind": "replicate", "accuracy": 0.8, "replicate of": 0}
+    assert told[3]["accuracy when stopped"] == 0.25
+    assert study.trials[0].intermediate_values == {1: 0.25, 2: 0.5}
+    assert study.trials[3].intermediate_values == {}
+    # Optuna's own samplers go on from such a record.
+    for sampler in (optuna.samplers.TPESampler(n_startup_trials=0), optuna.samplers.NSGAIISampler()):
+        study.sampler = sampler
+        assert 0 <= study.ask({"x": optuna.distributions.FloatDistribution(0, 1)}).params["x"] <= 1
+    assert record.read(path)[: len(store.trials)] == store.trials
+
+
 def test_the_tables_are_those_that_optuna_writes(store: TrialStore, path: Path) -> None:
     """The same trial, written by Optuna's own add_trial and tell, leaves the same in every table."""
     import optuna
@@ -91,7 +125,7 @@ def test_the_tables_are_those_that_optuna_writes(store: TrialStore, path: Path) 
         running("lin", "k", COST, kind="searched", choices={"a": "x"}),
         Parameters(values, domains, {"n:generation": 2}),  # type: ignore[arg-type]
     )
-    done = replace(row, state="complete", accuracy=0.5)
+    done = replace(row, state="complete", accuracy=0.5, curve=[{"epoch": 1, "validation_accuracy": 0.5}], epochs=1)
     store.finish(done)
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{path}")
     study.add_trial(
@@ -100,9 +134,10 @@ def test_the_tables_are_those_that_optuna_writes(store: TrialStore, path: Path) 
             params=values,
             distributions=domains,  # type: ignore[arg-type]
             system_attrs={"n:generation": 2},
-            user_attrs={"trial": tables.document(done)},
+            user_attrs={"trial": tables.document(done), **tables.figures(done)},
         )
     )
+    study._storage.set_trial_intermediate_value(study.trials[1]._trial_id, 1, 0.5)
     study.tell(1, [0.5, 20.0])
     with closing(sqlite3.connect(path)) as db:
         names = [
