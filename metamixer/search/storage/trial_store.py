@@ -84,7 +84,7 @@ class TrialStore:
         self.place = place if isinstance(place, Storage) else Storage(file=Path(place))
         self._say, self._wait = say, wait
         self._identity: tuple[int, int] | None = None
-        trials = self._try(lambda again: self._read_or_create(settings, fingerprints))
+        trials = self._try(lambda again: self._read_or_create(settings, fingerprints), opening=True)
         self._ids = {trial.number: trial._trial_id for trial in trials}
         self._parameters = {
             trial.number: Parameters(dict(trial.params), dict(trial.distributions), dict(trial.system_attrs))
@@ -222,7 +222,7 @@ class TrialStore:
 
         return self._try(begin)
 
-    def _try(self, write: Callable[[bool], T]) -> T:
+    def _try(self, write: Callable[[bool], T], opening: bool = False) -> T:
         """The result of `write`, tried again while the database is away; it is told whether it was tried before."""
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
@@ -234,7 +234,9 @@ class TrialStore:
                     result = write(since is not None)
                 except (sqlite3.OperationalError, SQLAlchemyError, StorageInternalError) as error:
                     now = time.monotonic()
-                    if not self._away(error) or (since is not None and now - since > AWAY_SECONDS):
+                    # A server that was never reached may not exist, or not let us in: that is told at once.
+                    waits = self._away(error) and not (opening and self.place.file is None)
+                    if not waits or (since is not None and now - since > AWAY_SECONDS):
                         raise
                     if since is None:
                         since = now

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import toys
-from metamixer.search.progress import Lines
 from typer.testing import CliRunner
 
 from metamixer import cli, record
 from metamixer.errors import StudyError
 from metamixer.record import Trial
 from metamixer.search.driver.failures import ALIKE_IN_A_ROW, Failures, by_count
+from metamixer.search.driver.progress import Lines
 from metamixer.search.study import Study
 
 Load = Callable[..., Study]

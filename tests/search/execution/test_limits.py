@@ -10,7 +10,8 @@ import toys
 
 from metamixer import record
 from metamixer.errors import ResourceError
-from metamixer.search.execution import dispatcher, processes
+from metamixer.search import processes
+from metamixer.search.execution import dispatcher
 from metamixer.search.execution import limits as memory
 from metamixer.search.execution.interrupt import Interrupted
 from metamixer.search.execution.limits import MEGABYTE, limited
