@@ -5,8 +5,8 @@ import json
 import pytest
 
 from metamixer import tasks
+from metamixer.cli.output import task as command
 from metamixer.errors import TaskError
-from metamixer.training import command
 from metamixer.training.noise import Noise, measure
 from metamixer.training.recipe import Recipe
 from metamixer.training.reference import reference_accuracies
