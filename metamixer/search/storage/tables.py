@@ -184,8 +184,12 @@ def _insert_values(db: Connection, trial_id: int, trial: Trial) -> None:
     one direction as soon as a pruned trial has any, and fails.
     """
     from optuna.storages._rdb.models import TrialIntermediateValueModel, TrialValueModel
+    from sqlalchemy import delete
     from sqlalchemy import insert as into
 
+    # A trial that failed and is tried again has those of its first life.
+    epochs = TrialIntermediateValueModel.__table__
+    db.execute(delete(epochs).where(epochs.c.trial_id == trial_id))
     accuracies = {epoch.get("epoch"): epoch.get("validation_accuracy") for epoch in trial.curve}
     steps = [
         {"trial_id": trial_id, "step": step, "intermediate_value": value, "intermediate_value_type": "FINITE"}
@@ -193,7 +197,7 @@ def _insert_values(db: Connection, trial_id: int, trial: Trial) -> None:
         if isinstance(step, int) and isinstance(value, float) and math.isfinite(value)
     ]
     if steps and trial.state != "pruned":
-        db.execute(into(TrialIntermediateValueModel.__table__), steps)
+        db.execute(into(epochs), steps)
     if trial.values is None:
         return
     both = [
