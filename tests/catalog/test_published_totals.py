@@ -64,7 +64,9 @@ WITHOUT = {
 
 
 def test_every_published_network_has_a_total():
-    networks = {name for name in catalog.names() if catalog.get(name).grid[0] >= 32 and not catalog.get(name).shell}
+    # Small twins that searches compare with are ours: nobody has published a total of them.
+    entries = {name: catalog.get(name) for name in catalog.names()}
+    networks = {name for name, entry in entries.items() if entry.grid[0] >= 32 and not entry.shell and not entry.task}
     assert networks == set(TOTALS) | WITHOUT
     assert len(TOTALS) >= 45
 
