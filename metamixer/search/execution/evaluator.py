@@ -57,20 +57,28 @@ def run(evaluate: Evaluate, job: dict[str, Any], report: Callable[[dict[str, Any
 
     Raises:
         ResourceError: This process holds more than `job["memory_limit"]` before the trial begins.
+        BaseException: Whatever `report` raises passes through.
     """
     start = time.monotonic()
     name = returned.name_of(evaluate)
     curve: list[dict[str, Any]] = []
+    of_report: list[BaseException] = []
 
     def checked(epoch: dict[str, Any]) -> bool | None:
         curve.append(returned.epoch(name, epoch))
-        return report(dict(curve[-1]))
+        try:
+            return report(dict(curve[-1]))
+        except BaseException as error:
+            of_report.append(error)
+            raise
 
     try:
         result = returned.result(name, limited(evaluate, job, checked))
     except ResourceError:
         raise  # not the trial's fault
     except (Exception, SystemExit) as error:
+        if error in of_report:
+            raise  # the caller's: Ray ends the function of a trial that it stops by SystemExit from a report
         called = f"{name} called sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
         reason = f"exception: {type(error).__name__}: {called}"
         trace = traceback.format_exc()

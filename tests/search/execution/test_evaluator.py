@@ -116,3 +116,18 @@ def test_a_search_records_them(load: Load, monkeypatch: pytest.MonkeyPatch) -> N
     reason = f"exception: TypeError: {__name__}:"
     reason += "test_a_search_records_them.<locals>.evaluate returned a NoneType, not a dict"
     assert states == [("complete", None), ("failed", reason), ("complete", None)]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, ValueError])
+def test_what_a_report_raises_is_the_callers_and_passes_through(kind: type[BaseException]) -> None:
+    """Ray ends the function of a trial that it stops early by SystemExit out of a report."""
+
+    def evaluate(job: dict, report: object) -> dict:
+        report({"epoch": 1, "validation_accuracy": 0.5})  # type: ignore[operator]
+        raise AssertionError("it goes on")
+
+    def stopping(epoch: dict) -> None:
+        raise kind
+
+    with pytest.raises(kind):
+        run(evaluate, {"device": "cpu"}, stopping)
