@@ -7,8 +7,10 @@ whatever the environment says.
 from __future__ import annotations
 
 import fcntl
+import importlib
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -38,6 +40,8 @@ _ENVIRONMENT = {
     # Every trial has a thread of its own in its worker; glibc gives threads heaps that are never given back.
     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
 }
+
+_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,17 @@ def joined(local: Local | None, address: str | None, interrupt: Interrupt) -> It
     # Sockets lie below this folder, and their paths may have 107 characters.
     with folder("/tmp" if Path("/tmp").is_dir() else None) as files:
         guard = None
-        try:
-            _start(ray, local, address, files)
-            handlers.restore()
-            guard = Guard(address, interrupt)
-            yield ray, files
-        finally:
-            shut_down(ray, guard)
-            if guard is not None:
-                guard.end()
-            handlers.restore()
+        with _token(files, own=local is not None):
+            try:
+                _start(ray, local, address, files)
+                handlers.restore()
+                guard = Guard(address, interrupt)
+                yield ray, files
+            finally:
+                shut_down(ray, guard)
+                if guard is not None:
+                    guard.end()
+                handlers.restore()
 
 
 def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> None:
@@ -114,6 +119,38 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
         raise ResourceError(
             f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
         ) from error
+
+
+@contextmanager
+def _token(files: Path, own: bool) -> Iterator[None]:
+    """A token for a Ray of this search alone: other users of the machine cannot send it work.
+
+    Ray would keep one for all in the home folder, readable by everybody. What the user says by `RAY_AUTH_MODE` holds;
+    versions of Ray without tokens take no notice.
+
+    Args:
+        files: A folder of this user alone.
+        own: Whether Ray is started here; a cluster has its own token.
+    """
+    before = {name: os.environ.get(name) for name in _AUTHENTICATION}
+    if own and before["RAY_AUTH_MODE"] is None:
+        path = files / "token"
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+        os.environ.pop("RAY_AUTH_TOKEN", None)
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)}
+    try:
+        raylet: Any = importlib.import_module("ray._raylet")
+        if hasattr(raylet, "AuthenticationTokenLoader"):  # what an earlier Ray of this process was told
+            raylet.Config.initialize("")
+            raylet.AuthenticationTokenLoader.instance().reset_cache()
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _look_for(address: str) -> None:

@@ -126,6 +126,27 @@ def test_only_folders_whose_process_is_proven_dead_are_deleted(
 
 
 @needs_ray
+def test_a_local_ray_has_a_token_of_its_own_that_no_other_user_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from metamixer.search.execution import ray_session
+    from metamixer.search.execution.interrupt import Interrupt
+
+    raylet = pytest.importorskip("ray._raylet")
+    if not hasattr(raylet, "AuthenticationTokenLoader"):
+        pytest.skip("this version of Ray has no tokens")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with ray_session.joined(ray_session.Local(cpus=1, gpus=0), None, Interrupt()) as (ray, files):
+        assert stat.S_IMODE((files / "token").stat().st_mode) == 0o600
+        assert raylet.get_authentication_mode() == raylet.AuthenticationMode.TOKEN
+        assert ray.get(ray.remote(os.getenv).remote("RAY_AUTH_TOKEN_PATH")) == str(files / "token")
+    assert "RAY_AUTH_TOKEN_PATH" not in os.environ
+    assert not list(tmp_path.iterdir())  # Ray itself would keep a token there, readable by everybody
+
+
+@needs_ray
 def test_a_worker_without_a_module_is_told_by_its_name() -> None:
     from metamixer.search.execution.ray_tune import Trials
 
