@@ -147,7 +147,12 @@ class SearchSection(_Section):
         ),
     ] = 120.0
     memory_limit: Annotated[
-        float | None, Field(gt=0, description="megabytes of a worker's process; a trial that makes it larger is ended")
+        float | None,
+        Field(
+            gt=0,
+            description="megabytes that a worker's process holds and does not share; "
+            "a trial that makes it larger is ended",
+        ),
     ] = None
     retry_out_of_memory: Annotated[
         int,
