@@ -182,6 +182,8 @@ def commands(trial: Trial, settings: Mapping[str, Any]) -> dict[str, str]:
         "seed": trial.seed,
         "threads": (settings.get("search") or {}).get("threads", 1),
     }
+    if trial.recipe:
+        job["training"] = {**job["training"], **trial.recipe}
     if trial.batch is not None:
         job["training"] = {**job["training"], "batch_size": trial.batch}
     evaluate = str((settings.get("search") or {}).get("evaluate") or "metamixer.training.evaluate:evaluate")

@@ -71,6 +71,11 @@ class Trial:
         return identity(self.key, self.choices)
 
     @property
+    def recipe(self) -> dict[str, int | str]:
+        """What was chosen for the recipe, by key of `[training]`; empty where none is searched."""
+        return {name.removeprefix(RECIPE): value for name, value in self.choices.items() if name.startswith(RECIPE)}
+
+    @property
     def flops(self) -> int:
         """Floating-point operations for one input: 2 x multiply-accumulates."""
         return 2 * self.cost["macs"] if self.cost else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import tomllib
@@ -15,6 +16,8 @@ from pictures import make_folder, pixels
 from PIL import Image
 
 from metamixer import record, tasks
+from metamixer.data import cache
+from metamixer.data.pruning import prune
 from metamixer.errors import StudyError
 from metamixer.search import configuration
 from metamixer.search.study import Study
@@ -317,6 +320,29 @@ def test_broken_files_and_duplicates_across_parts_are_told_and_answered_with_1(l
     text = " ".join(done.stdout.split())
     assert "broken files: 1" in text
     assert "5 across parts, 0 within one; 1 of them with different classes" in text
+
+
+def test_caches_that_no_run_has_are_pruned_once_they_are_old(look, search, file):
+    study, _ = search()
+    of_a_run = Path(record.settings(study.path)["task"]["stored"])
+    runs, root = file.parent / "runs", of_a_run.parent
+    own, old = (cache.prepare(configuration.load(file, [f"data.seed={seed}"]).data, runs).folder for seed in (1, 2))
+    users, unfinished = root / "of-the-users", root / ".0123.unfinished"
+    users.mkdir()
+    unfinished.mkdir()
+    assert prune(root, []) == []  # all were used a moment ago
+    for path in (unfinished, *(path for folder in (of_a_run, own, old) for path in (*folder.iterdir(), folder))):
+        os.utime(path, (1e9, 1e9))
+    done = look("--set", "data.seed=1", "--prune")
+    assert f"deleted {old.name}: " in done.stderr
+    assert "2 caches deleted" in done.stderr
+    assert {path for path in root.iterdir() if path.is_dir()} == {own, of_a_run, users}
+
+
+def test_a_cache_that_other_folders_may_use_is_not_pruned(look):
+    done = look("--set", "data.cache=elsewhere", "--prune")
+    assert done.returncode == 2
+    assert "runs of other folders may use it" in done.stderr
 
 
 def test_a_study_of_a_task_has_no_images_to_look_at(metamixer, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -153,6 +154,24 @@ def test_any_key_may_be_searched_texts_too(load: Load) -> None:
     assert study.config.training.optimizer == "adamw"
     study.run("inline")
     assert {trial.choices["training.crop"] for trial in record.read(study.path)} <= {0, 1, 2}
+
+
+def test_what_was_chosen_is_printed_beside_the_architecture(load: Load, metamixer: Any) -> None:
+    study = load(RATE, "study.budget=3", "study.confirm=2")
+    study.run("inline")
+    trials = record.read(study.path)
+    replicate = next(trial for trial in trials if trial.kind == "replicate")
+    original = trials[replicate.replicate_of or 0]
+    other = next(trial for trial in trials if trial.kind == "searched" and trial.number != original.number)
+    rates = [trial.recipe["learning_rate"] for trial in (replicate, other)]
+    assert replicate.recipe == original.recipe
+    assert re.search(r"parameters +learning_rate +sentence", metamixer("show", study.path).stdout)
+    printed = metamixer("show", study.path, replicate.number).stdout
+    assert re.search(rf"learning_rate +{rates[0]}", printed), printed
+    assert "training.learning_rate" not in printed
+    names = [f"{study.path.name}:{trial.number}" for trial in (replicate, other)]
+    printed = metamixer("diff", *names, "--runs", study.runs).stdout
+    assert re.search(rf"learning_rate +{rates[0]} +{rates[1]}", printed), printed
 
 
 def test_no_table_is_made_of_several_recipes(load: Load, tmp_path: Any) -> None:

@@ -129,8 +129,7 @@ class Driver:
         return self.folder / "checkpoints" / f"{number}.pt"
 
     def _recipe(self, trial: Trial) -> dict[str, Any]:
-        first = trial if trial.replicate_of is None else self._history.trials[trial.replicate_of]
-        recipe = searched.recipe(self.config.training, first.choices).model_dump(mode="json")
+        recipe = searched.recipe(self.config.training, trial.choices).model_dump(mode="json")
         return recipe if trial.batch is None else {**recipe, "batch_size": trial.batch}
 
     @property

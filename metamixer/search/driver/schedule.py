@@ -210,7 +210,13 @@ class Schedule:
         trial = self._history.trials[number]
         costed = Costed(trial.sentence, trial.key or "", trial.cost or {})
         return self._add(
-            costed, kind="replicate", replicate_of=number, seed_index=seed_index, name=trial.name, batch=trial.batch
+            costed,
+            kind="replicate",
+            replicate_of=number,
+            seed_index=seed_index,
+            name=trial.name,
+            batch=trial.batch,
+            choices={RECIPE + key: value for key, value in trial.recipe.items()},
         )
 
     def _add(
