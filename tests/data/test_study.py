@@ -16,7 +16,6 @@ from pictures import make_folder, pixels
 from PIL import Image
 
 from metamixer import record, tasks
-from metamixer.data import cache
 from metamixer.data.pruning import prune
 from metamixer.errors import StudyError
 from metamixer.search import configuration
@@ -298,10 +297,15 @@ def test_the_command_reports_and_draws(look, file):
     assert [int(row.mean((0, 1)).argmax()) for row in rows] == [0, 1, 2]
 
 
-def test_the_commands_cache_is_the_searchs(look, search):
-    told = json.loads(look("--json").stdout)
+def test_the_commands_cache_is_the_searchs_and_stays_when_another_study_prunes(look, search):
     study, _ = search()
-    assert record.settings(study.path)["task"]["stored"] == told["cache"]
+    of_a_run = Path(record.settings(study.path)["task"]["stored"])
+    for path in (*of_a_run.iterdir(), of_a_run):
+        os.utime(path, (1e9, 1e9))
+    done = look("--set", "data.seed=1", "--prune")
+    assert done.stderr.endswith("0 caches deleted, 0.0 MB\n"), done.stderr
+    told = json.loads(look("--json").stdout)
+    assert of_a_run == Path(told["cache"])
 
 
 def test_broken_files_and_duplicates_across_parts_are_told_and_answered_with_1(look, file, flowers):
@@ -322,21 +326,16 @@ def test_broken_files_and_duplicates_across_parts_are_told_and_answered_with_1(l
     assert "5 across parts, 0 within one; 1 of them with different classes" in text
 
 
-def test_caches_that_no_run_has_are_pruned_once_they_are_old(look, search, file):
-    study, _ = search()
-    of_a_run = Path(record.settings(study.path)["task"]["stored"])
-    runs, root = file.parent / "runs", of_a_run.parent
-    own, old = (cache.prepare(configuration.load(file, [f"data.seed={seed}"]).data, runs).folder for seed in (1, 2))
+def test_caches_that_nothing_needs_are_pruned_once_they_are_old(prepared, flowers):
+    needed, old, recent = (prepared(train=f"folder:{flowers}", seed=seed).folder for seed in range(3))
+    root = old.parent
     users, unfinished = root / "of-the-users", root / ".0123.unfinished"
     users.mkdir()
     unfinished.mkdir()
-    assert prune(root, []) == []  # all were used a moment ago
-    for path in (unfinished, *(path for folder in (of_a_run, own, old) for path in (*folder.iterdir(), folder))):
+    for path in (unfinished, *(path for folder in (needed, old) for path in (*folder.iterdir(), folder))):
         os.utime(path, (1e9, 1e9))
-    done = look("--set", "data.seed=1", "--prune")
-    assert f"deleted {old.name}: " in done.stderr
-    assert "2 caches deleted" in done.stderr
-    assert {path for path in root.iterdir() if path.is_dir()} == {own, of_a_run, users}
+    assert [name for name, _ in prune(root, [needed])] == [unfinished.name, old.name]
+    assert {path for path in root.iterdir() if path.is_dir()} == {needed, recent, users}
 
 
 def test_a_cache_that_other_folders_may_use_is_not_pruned(look):
