@@ -169,7 +169,7 @@ def test_what_was_chosen_is_printed_beside_the_architecture(load: Load, metamixe
     printed = metamixer("show", study.path, replicate.number).stdout
     assert re.search(rf"learning_rate +{rates[0]}", printed), printed
     assert "training.learning_rate" not in printed
-    names = [f"{study.path.name}:{trial.number}" for trial in (replicate, other)]
+    names = [f"{study.path.name}#{trial.number}" for trial in (replicate, other)]
     printed = metamixer("diff", *names, "--runs", study.runs).stdout
     assert re.search(rf"learning_rate +{rates[0]} +{rates[1]}", printed), printed
 
