@@ -80,7 +80,7 @@ def export(net: Network, subject: Subject, folder: Path, force: bool = False, op
     written = _attempt("model.py", lambda: _source(net, folder, outcomes))
     if isinstance(written, Outcome):
         outcomes.append(written)
-        _save({name: tensor for name, tensor in net.state_dict().items()}, folder / "model.safetensors", outcomes)
+        _save(net.state_dict(), folder / "model.safetensors", outcomes)
     program = _attempt("model.pt2", lambda: exported(model))
     if isinstance(program, Outcome):
         outcomes += [program, Outcome("model.onnx", problem="torch.export refuses the network", advice=program.advice)]

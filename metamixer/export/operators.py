@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from metamixer.export.writer import Held, NoSource, Writer, held
+from metamixer.export.writer import Held, NoSourceError, Writer, held
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field, Score
 from metamixer.words.activations import Pointwise
@@ -19,9 +19,9 @@ Argument = str | None
 Operator = Callable[[Writer, Typed, Any, list[str]], str]
 
 
-def refuse(t: Typed, why: str = "") -> NoSource:
+def refuse(t: Typed, why: str = "") -> NoSourceError:
     """The error for an occurrence without source."""
-    return NoSource(t.word.name, t.text, why)
+    return NoSourceError(t.word.name, t.text, why)
 
 
 def pointwise(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
@@ -37,6 +37,7 @@ def pointwise(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def linear(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``lin``."""
     s = t.settings
     if s["g"] > 1 or s["sets"] or s["fix"]:
         raise refuse(t, "with g=, sets= or fix=")
@@ -79,6 +80,7 @@ def short(sizes: tuple[int, ...]) -> str:
 
 
 def full_convolution(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``fconv``."""
     s = t.settings
     if s["fix"]:
         raise refuse(t, "with fix=")
@@ -87,13 +89,28 @@ def full_convolution(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def depthwise(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``conv``, ``dw``."""
     s = t.settings
-    if s["normed"] or s["sets"] or s["fix"]:
-        raise refuse(t, "with #rep, sets= or fix=")
+    if s["sets"] or s["fix"]:
+        raise refuse(t, "with sets= or fix=")
+    if s["normed"]:
+        return normed(w, t, weights, args[0])
     kernel = s["kernels"][0]
     tensors = held(weights, {"weight": "kernel0"} | ({"bias": "bias"} if s["b"] else {}))
     pads = [((k - 1) // 2, k // 2) for k in kernel]
     return conv_member(w, "dw", t, kernel, pads, tensors, t.inputs[0].channels, args[0])
+
+
+def normed(w: Writer, t: Typed, weights: Any, x: str) -> str:
+    """A sum of batch-normed depthwise convolutions."""
+    x, terms = w.named(x), []
+    w.module.helpers.add("BatchNorm")
+    for i, kernel in enumerate(t.settings["kernels"]):
+        pads = [((k - 1) // 2, k // 2) for k in kernel]
+        conv = conv_member(w, "dw", t, kernel, pads, held(weights, {"weight": f"kernel{i}"}), t.inputs[0].channels, x)
+        own = {"weight": f"scale{i}", "bias": f"shift{i}", "running_mean": f"mean{i}", "running_var": f"variance{i}"}
+        terms.append(f"{w.member('norm', f'BatchNorm({t.out.channels})', held(weights, own))}({conv})")
+    return f"({' + '.join(terms)})"
 
 
 def _affine(t: Typed) -> dict[str, str]:
@@ -101,6 +118,7 @@ def _affine(t: Typed) -> dict[str, str]:
 
 
 def layer_norm(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``norm``."""
     assert isinstance(t.word, Standardising)
     bias = "" if t.settings["b"] else ", bias=False"
     value = f"nn.LayerNorm({t.out.channels}, eps={t.word.added(t)}{bias})"
@@ -108,14 +126,18 @@ def layer_norm(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def group_norm(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``gn``."""
     assert isinstance(t.word, Standardising)
     if not t.settings["b"]:
-        raise refuse(t, "with b=0")
+        scale = w.member("norm", starts(weights, "scale"), {"": Held(weights.scale)})
+        x = f"{args[0]}.movedim(-1, 1)"
+        return f"F.group_norm({x}, {t.settings['g']}, {scale}, None, {t.word.added(t)}).movedim(1, -1)"
     value = f"nn.GroupNorm({t.settings['g']}, {t.out.channels}, eps={t.word.added(t)})"
     return f"{w.member('norm', value, held(weights, _affine(t)))}({args[0]}.movedim(-1, 1)).movedim(1, -1)"
 
 
 def batch_norm(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``bn``."""
     if t.settings["sets"] or not t.settings["b"]:
         raise refuse(t, "with sets= or b=0")
     names = {**_affine(t), "running_mean": "mean", "running_var": "variance"}
@@ -130,6 +152,7 @@ def starts(weights: Any, name: str) -> str:
 
 
 def affine(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``aff``, ``scale``."""
     scale = w.member("scale", starts(weights, "scale"), {"": Held(weights.scale)})
     out = f"{args[0]} * {scale}"
     if t.settings.get("b"):
@@ -138,12 +161,14 @@ def affine(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def star_relu(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``starrelu``."""
     scale = w.member("scale", starts(weights, "scale"), {"": Held(weights.scale)})
     shift = w.member("shift", starts(weights, "shift"), {"": Held(weights.shift)})
     return f"({scale} * F.relu({args[0]}).square() + {shift})"
 
 
 def positions(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``pos``."""
     table = w.member("pos", f"nn.Parameter(torch.zeros({t.out.tokens}, {t.out.channels}))", {"": Held(weights.table)})
     if not t.out.extra and len(t.out.grid) > 1:
         table += f".unflatten(0, {t.out.grid})"
@@ -151,6 +176,7 @@ def positions(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def class_token(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``cls``."""
     n, c = t.settings["n"], t.out.channels
     x = w.named(args[0])
     tokens = w.member("cls", f"nn.Parameter(torch.zeros({n}, {c}))", {"": Held(weights.tokens)})
@@ -159,12 +185,14 @@ def class_token(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def average(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``avg``."""
     k = t.settings["k"]
     pool = f"F.avg_pool{len(k)}d({args[0]}.movedim(-1, 1), {short(k)}, 1, {short(tuple(n // 2 for n in k))}"
     return f"{pool}, count_include_pad=False).movedim(1, -1)"
 
 
 def pool(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``pool``, ``mean``."""
     source, grid = t.inputs[0], t.settings["g"]
     if t.out.tokens == 1:
         if source.extra:
@@ -181,8 +209,23 @@ def single(score: Any) -> bool:
     return isinstance(score, Score) and score.as_field and score.heads == 1 and len(score.parts) == 1 and not score.cut
 
 
+def whole(score: Any) -> bool:
+    """Whether a score is of all tokens with all tokens."""
+    alone = isinstance(score, Score) and len(score.parts) == 1 and not score.cut
+    return alone and score.parts[0].memory is not None and score.parts[0].place is None
+
+
+def heads(value: str, score: Score, kind: Field) -> str:
+    """A field as (B, heads, tokens, channels of a head)."""
+    return f"{value}.reshape(-1, {kind.tokens}, {score.heads}, {kind.channels // score.heads}).transpose(1, 2)"
+
+
 def match(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
-    """A match with a bank of keys is a projection."""
+    """A match with a bank of keys is a projection; of all tokens with all, a product of their heads."""
+    if whole(t.out) and all(isinstance(kind, Field) for kind in t.inputs) and not t.settings["b"]:
+        q, k = (heads(value, t.out, kind) for value, kind in zip(args, t.inputs, strict=True))
+        scale = t.word.scale(t)
+        return f"({q} @ {k}.mT{'' if scale == 1.0 else f' * {scale}'})"
     if not single(t.out) or not hasattr(weights, "keys0") or hasattr(weights, "queries"):
         raise refuse(t, "of tokens with tokens in this order of evaluation")
     bias, scale = bool(t.settings["b"]), t.word.scale(t)
@@ -195,7 +238,13 @@ def match(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def aggregate(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
-    """A weighted sum of a bank of values is a projection."""
+    """A weighted sum of a bank of values is a projection; of all tokens, a product with their heads."""
+    score = t.settings["score"]
+    if whole(score) and isinstance(t.inputs[0], Score) and isinstance(t.inputs[1], Field):
+        out = f"({args[0]} @ {heads(args[1], score, t.inputs[1])})"
+        out += ".sum(1)" if t.settings["summed"] else ".transpose(1, 2)"
+        grid = (score.tokens,) if score.extra else score.grid
+        return f"{out}.reshape(-1, {', '.join(map(str, grid))}, {t.out.channels})"
     if not single(t.settings["score"]) or not hasattr(weights, "values0") or t.settings["alike"]:
         raise refuse(t, "of a field in this order of evaluation")
     bias = bool(t.settings["b"])
@@ -205,12 +254,28 @@ def aggregate(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 
 def softmax(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
-    if t.settings.get("scope") or not single(t.inputs[0]):
+    """``softmax``."""
+    if t.settings.get("scope") or not (single(t.inputs[0]) or whole(t.inputs[0])):
         raise refuse(t, "in this order of evaluation")
     return f"{args[0]}.softmax(-1)"
 
 
+def up(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``up``."""
+    return args[0] + "".join(f".repeat_interleave({r}, {i + 1})" for i, r in enumerate(t.settings["r"]))
+
+
+def first(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``first``."""
+    n, source = t.settings["n"], t.inputs[0]
+    if not source.extra:
+        raise refuse(t, "of tokens on a grid")
+    grid = "" if t.out.extra else f".reshape(-1, {', '.join(map(str, t.out.grid))}, {source.channels})"
+    return f"{args[0]}[:, :{n}]{grid}"
+
+
 def identity(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``id``."""
     return args[0]
 
 
@@ -237,6 +302,7 @@ def fitted(value: str, kind: Any, out: Field) -> str:
 
 
 def gate(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``had``."""
     return times(t.out, args, list(t.inputs))
 
 
@@ -244,7 +310,7 @@ OPERATORS: dict[str, Operator] = {
     "lin": linear, "fconv": full_convolution, "conv": depthwise, "norm": layer_norm, "gn": group_norm,
     "bn": batch_norm, "aff": affine, "scale": affine, "starrelu": star_relu, "pos": positions, "cls": class_token,
     "avg": average, "pool": pool, "dot": match, "dot0": match, "mm": aggregate, "softmax": softmax, "id": identity,
-    "had": gate,
+    "had": gate, "up": up, "first": first,
 }  # fmt: skip
 
 
@@ -252,7 +318,7 @@ def operator(t: Typed) -> Operator:
     """The function that writes an occurrence.
 
     Raises:
-        NoSource: there is none.
+        NoSourceError: there is none.
     """
     if isinstance(t.word, Pointwise):
         return pointwise

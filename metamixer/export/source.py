@@ -10,9 +10,9 @@ from typing import Any
 from torch import nn
 
 from metamixer.compile.modules import Network, Part
-from metamixer.compile.reads import FusedRead
-from metamixer.export.operators import fitted, linear_member, operator, refuse, times
-from metamixer.export.writer import Held, Module, Writer, Written
+from metamixer.compile.reads import FusedRead, ValuesFirst
+from metamixer.export.operators import fitted, heads, linear_member, operator, refuse, times
+from metamixer.export.writer import Held, Module, NoSourceError, Writer, Written
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field
 from metamixer.language.checking.vocabulary import Macro, place_word
@@ -50,7 +50,7 @@ def source(net: Network) -> Source:
     """Plain torch source that computes what ``net`` does on images (B, C, *grid).
 
     Raises:
-        NoSource: a word, or a use of it, has none.
+        NoSourceError: a word, or a use of it, has none.
     """
     from metamixer import __version__
 
@@ -60,6 +60,7 @@ def source(net: Network) -> Source:
     w = Writer(module)
     w.assign("x", "x.movedim(1, -1)")
     out = top(w, t, net.body)
+    _check_ties(t, w)
     result = f"{out}.flatten(1)" if t.out.tokens == 1 else out if t.out.extra else f"{out}.movedim(-1, 1)"
     shape = ", ".join(map(str, (t.x.channels, *t.x.grid)))
     body = w.body(result, f"Images (B, {shape}) to the sentence's result.")
@@ -69,6 +70,19 @@ def source(net: Network) -> Source:
     parts += [f"class {called}(nn.Module):\n{text}" for text, called in module.classes.items()]
     assert name == "Model"
     return Source("\n\n".join(parts), w.tensors)
+
+
+def _check_ties(t: Typed, w: Writer) -> None:
+    """Tied weights must be one parameter: in two classes they would be two.
+
+    Raises:
+        NoSourceError: a tensor has two names.
+    """
+    seen = {
+        (held.tensor.data_ptr(), held.tensor.shape) for held in w.tensors.values() if held.tensor.is_floating_point()
+    }
+    if len(seen) < sum(held.tensor.is_floating_point() for held in w.tensors.values()):
+        raise NoSourceError("tie", t.text, "across blocks")
 
 
 def top(w: Writer, t: Typed, module: Any) -> str:
@@ -83,7 +97,7 @@ Env = Mapping[str, str]
 
 def emit(w: Writer, t: Typed, module: Any, x: str, env: Env, state: str | None = None) -> str:
     """The expression of an occurrence; what it needs before is stated ahead. ``x`` and ``state`` are names."""
-    if isinstance(module, FusedRead):
+    if isinstance(module, FusedRead | ValuesFirst):
         return _attention(w, module, x, env)
     if not isinstance(module, Part):
         raise refuse(t, f"in this order of evaluation ({type(module).__name__})")
@@ -93,7 +107,7 @@ def emit(w: Writer, t: Typed, module: Any, x: str, env: Env, state: str | None =
     if t.word.form in FORMS:
         return FORMS[t.word.form](w, t, module, x, env)
     if not module.leaf:
-        if t.word.name == "unit":
+        if t.word.name == "unit" or t.word.form in ("tie", "tied"):
             return emit(w, *kids[0], x, env)
         raise refuse(t)
     if module.needs:
@@ -236,42 +250,60 @@ def _read(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
     return f"{w.member('ffn' if ffn else 'mixer', f'{block.name}()', block.tensors)}({x})"
 
 
-def _attention(w: Writer, read: FusedRead, x: str, env: Env) -> str:
-    """Scaled dot-product attention."""
-    t, sources = read.t, read.sources
-    if read.added or read.mask is not None or read.needs or sources.bank is not None:
-        raise refuse(read.match, "with a neighbourhood, a bias or chosen slots")
-    score, total = read.match.out, read.total
+def _attention(w: Writer, read: FusedRead | ValuesFirst, x: str, env: Env) -> str:
+    """Scaled dot-product attention, or a read that sums its values first."""
+    sources, total = read.sources, read.total
+    if sources.bank is not None or (isinstance(read, FusedRead) and (read.added or read.needs)):
+        raise refuse(read.match, "with a bias, a bank of queries or chosen slots")
+    score = read.match.out
 
     def attend(inner: Writer, x: str, env: Env) -> str:
         q, k, v = (inner.variable(name) for name in "qkv")
+        kids = (*read.match.kids[:2], total.kids[0])
         if sources.joint is not None:
             joint = sources.joint
             fan_out, fan_in = joint.weight.shape
             qkv = linear_member(inner, "qkv", fan_in, fan_out, joint, joint.bias is not None)
             inner.forward.append(f"{q}, {k}, {v} = {qkv}({x}).split({joint.rows}, -1)")
         else:
-            kids = (*read.match.kids[:2], total.kids[0])
             for name, kid, part in zip((q, k, v), kids, sources.parts, strict=True):
                 inner.assign(name, emit(inner, kid, part, x, env))
-        for name, kid in zip((q, k, v), (*read.match.kids[:2], total.kids[0]), strict=True):
-            kind = kid.out
-            heads = f"{name}.reshape(-1, {kind.tokens}, {score.heads}, {kind.channels // score.heads})"
-            inner.assign(name, f"{heads}.transpose(1, 2)")
-        out, scale = inner.variable("out"), read.match.word.scale(read.match)
-        options = ", is_causal=True" if read.causal else ""
-        options += (
-            "" if abs(scale * (read.match.settings["width"] / score.heads) ** 0.5 - 1) < 1e-9 else f", scale={scale}"
-        )
-        inner.assign(out, f"F.scaled_dot_product_attention({q}, {k}, {v}{options})")
+        for name, kid in zip((q, k, v), kids, strict=True):
+            inner.assign(name, heads(name, score, kid.out))
+        out = inner.variable("out")
+        inner.assign(out, _summed(inner, read, q, k, v))
         out += ".sum(1)" if total.settings["summed"] else ".transpose(1, 2)"
         grid = (score.tokens,) if score.extra else score.grid
         return f"{out}.reshape(-1, {', '.join(map(str, grid))}, {total.out.channels})"
 
-    if not _closed(t, env):
+    if not _closed(read.t, env):
         return attend(w, x, env)
-    block = _separate(w, t, read, "Attention", lambda inner: attend(inner, "x", {}))
+    block = _separate(w, read.t, read, "Attention", lambda inner: attend(inner, "x", {}))
     return f"{w.member('att', f'{block.name}()', block.tensors)}({x})"
+
+
+def _summed(w: Writer, read: FusedRead | ValuesFirst, q: str, k: str, v: str) -> str:
+    """The heads' results, (B, heads, tokens, channels of a head)."""
+    scale = read.match.word.scale(read.match)
+    if isinstance(read, ValuesFirst):
+        if scale != 1.0:
+            w.assign(q, f"{q} * {scale}")
+        between = [step.word.name for step in read.between if step.word.name != "id"]
+        if not between:
+            return f"{q} @ ({k}.mT @ {v})"
+        if between != ["l1"]:
+            raise refuse(read.between[0], "with values first")
+        sums = w.variable("sums")
+        w.assign(sums, f"({q} * {k}.sum(-2, keepdim=True)).sum(-1, keepdim=True)")
+        return f"{q} @ ({k}.mT @ {v}) / torch.where({sums}.abs() >= 1e-6, {sums}, 1e-6)"
+    options = ", is_causal=True" if read.causal else ""
+    if read.mask is not None:  # which slots are present: a table, so it comes with the weights
+        shape = ", ".join(map(str, read.mask.shape))
+        name = w.member("mask", f"nn.Buffer(torch.ones({shape}, dtype=torch.bool))", {"": Held(read.mask)})
+        options += f", attn_mask={name}"
+    usual = (read.match.settings["width"] // read.match.out.heads) ** -0.5
+    options += "" if abs(scale / usual - 1) < 1e-9 else f", scale={scale}"
+    return f"F.scaled_dot_product_attention({q}, {k}, {v}{options})"
 
 
 def _place(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from metamixer.errors import UserError
 
 
-class NoSource(UserError):
+class NoSourceError(UserError):
     """A word, or a use of it, has no plain torch source."""
 
     def __init__(self, word: str, phrase: str, why: str = "") -> None:
@@ -76,11 +76,19 @@ class Writer:
         self.forward: list[str] = []
         self.tensors: dict[str, Held] = {}
         self._members: set[str] = set()
+        self._shared: dict[object, str] = {}
         self._variables: set[str] = {"x", "self", "block", "torch", "nn", "F"}
 
     def member(self, name: str, value: str, tensors: Mapping[str, Held]) -> str:
-        """``self.name = value``; returns the expression of it. A name that is taken gets a number."""
+        """``self.name = value``; returns the expression of it. A name that is taken gets a number.
+
+        Tied weights that this class has already are the same member.
+        """
+        key = (value, *((inner, h.tensor.data_ptr(), h.tensor.shape) for inner, h in tensors.items()))
+        if tensors and key in self._shared:
+            return self._shared[key]
         name = _free(name, self._members)
+        self._shared[key] = f"self.{name}"
         self.init.append(f"self.{name} = {value}")
         self.tensors |= {f"{name}.{inner}" if inner else name: held for inner, held in tensors.items()}
         return f"self.{name}"
