@@ -50,7 +50,10 @@ class Outcome:
 
 def deviation(y: Tensor, reference: Tensor) -> float:
     """max|y - ref| / max|ref|."""
-    return float((y - reference).abs().max() / reference.abs().max().clamp_min(torch.finfo(torch.float32).tiny))
+    return float(
+        (y.detach() - reference.detach()).abs().max()
+        / reference.detach().abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+    )
 
 
 def images(net: Network, batch: int, seed: int = 0) -> Tensor:

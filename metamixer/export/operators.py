@@ -29,6 +29,8 @@ def pointwise(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     import torch
 
     name = t.word.torch_name
+    if t.word.name == "elu1":
+        return f"(F.elu({args[0]}) + 1)"
     if not name:
         raise refuse(t)
     home = "F" if hasattr(torch.nn.functional, name) and not hasattr(torch, name) else "torch"
@@ -39,9 +41,28 @@ def pointwise(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 def linear(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     """``lin``."""
     s = t.settings
-    if s["g"] > 1 or s["sets"] or s["fix"]:
-        raise refuse(t, "with g=, sets= or fix=")
+    if s["fix"]:
+        raise refuse(t, "with fix=")
+    if s["g"] > 1 or s["sets"]:
+        return several(w, t, weights, args[0])
     return f"{linear_member(w, 'lin', t.inputs[0].channels, s['c'], weights, bool(s['b']))}({args[0]})"
+
+
+def several(w: Writer, t: Typed, weights: Any, x: str) -> str:
+    """``lin`` with a matrix for each channel group, or for each set of tokens."""
+    s, source = t.settings, t.inputs[0]
+    shape = ", ".join(map(str, weights.weight.shape))
+    weight = w.member("lin", f"nn.Parameter(torch.zeros({shape}))", {"": Held(weights.weight)})
+    bias = ""
+    if s["b"]:
+        shape = ", ".join(map(str, weights.bias.shape))
+        bias = " + " + w.member("bias", f"nn.Parameter(torch.zeros({shape}))", {"": Held(weights.bias)})
+    rows, c = s["sets"] or s["g"], source.channels if s["sets"] else source.channels // s["g"]
+    split = f"{weight}.unflatten(0, ({rows}, -1))" if s["g"] > 1 else weight
+    mixed = f"torch.einsum('nsi,soi->nso', {x}.reshape(-1, {rows}, {c}), {split})"
+    grid = (source.tokens,) if source.extra else source.grid
+    sizes = ", ".join(map(str, (*grid, s["c"])))
+    return f"({mixed}.reshape(-1, {sizes}){bias})" if s["g"] > 1 else f"({mixed}{bias}).reshape(-1, {sizes})"
 
 
 def linear_member(w: Writer, name: str, fan_in: int, fan_out: int, weights: Any, bias: bool) -> str:

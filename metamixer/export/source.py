@@ -16,7 +16,7 @@ from metamixer.export.writer import Held, Module, NoSourceError, Writer, Written
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field
 from metamixer.language.checking.vocabulary import Macro, place_word
-from metamixer.words.views import Partition, Transposed, View
+from metamixer.words.views import Partition, Segments, Transposed, View
 
 HEADER = '''"""{doc}
 
@@ -109,6 +109,8 @@ def emit(w: Writer, t: Typed, module: Any, x: str, env: Env, state: str | None =
     if not module.leaf:
         if t.word.name == "unit" or t.word.form in ("tie", "tied"):
             return emit(w, *kids[0], x, env)
+        if t.word.name == "map" and not t.settings["cut"]:
+            return _on_grid(w, t, module, x, env)
         raise refuse(t)
     if module.needs:
         raise refuse(t, "of slots that are chosen")
@@ -224,6 +226,16 @@ def _bound(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
     return env[t.settings["name"]]
 
 
+def _on_grid(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
+    """Tokens on the grid through a phrase, the extra ones past it."""
+    extra = t.x.extra
+    if not extra:
+        return emit(w, t.kids[0], module.parts[0], x, env)
+    tokens = w.variable("tokens")
+    w.assign(tokens, f"{x}[:, {extra}:].reshape(-1, {', '.join(map(str, (*t.x.grid, t.x.channels)))})")
+    return f"torch.cat([{x}[:, :{extra}], {emit(w, t.kids[0], module.parts[0], tokens, env)}.flatten(1, -2)], 1)"
+
+
 def _input(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
     return x
 
@@ -315,7 +327,7 @@ def _place(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
         view, field = place_word(level.place), level.context.x
         if not isinstance(view, View):
             continue
-        if not isinstance(view, Transposed | Partition):
+        if not isinstance(view, Transposed | Partition | Segments):
             raise refuse(t, f"@{view.name}")
         views.append((view, level))
         kinds = {name: bound.type for name, bound in level.context.env if name in used and name in env}
@@ -337,6 +349,8 @@ def _place(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
 def _enter(view: View, field: Field, place: Any, x: str) -> str:
     if isinstance(view, Transposed):
         return f"{x}.mT" if field.extra or len(field.grid) == 1 else f"{x}.flatten(1, -2).mT"
+    if isinstance(view, Segments):
+        return f"{x}.unflatten(-1, ({place.values[0]}, -1)).movedim(-2, 1).flatten(0, 1)"
     assert isinstance(view, Partition)
     size, rank = place.values[0], len(place.values[0])
     pairs = [
@@ -356,6 +370,8 @@ def _leave(view: View, field: Field, place: Any, out: Any, x: str) -> str:
         if out.channels == field.tokens and not field.extra and len(field.grid) > 1:
             return f"{value}.reshape(-1, {', '.join(map(str, field.grid))}, {out.tokens})"
         return value
+    if isinstance(view, Segments):
+        return f"{x}.unflatten(0, (-1, {place.values[0]})).movedim(1, -2).flatten(-2)"
     assert isinstance(view, Partition)
     rank = len(place.values[0])
     counts = [length // width for length, width in zip(field.grid, place.values[0], strict=True)]
