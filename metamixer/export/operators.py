@@ -159,11 +159,13 @@ def group_norm(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
 
 def batch_norm(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     """``bn``."""
-    if t.settings["sets"] or not t.settings["b"]:
-        raise refuse(t, "with sets= or b=0")
+    if not t.settings["b"]:
+        raise refuse(t, "with b=0")
     names = {**_affine(t), "running_mean": "mean", "running_var": "variance"}
     w.module.helpers.add("BatchNorm")
-    return f"{w.member('norm', f'BatchNorm({t.out.channels})', held(weights, names))}({args[0]})"
+    sets = t.settings["sets"]
+    norm = w.member("norm", f"BatchNorm({sets or t.out.channels})", held(weights, names))
+    return f"{norm}({args[0]}.unflatten(-1, (-1, {sets}))).flatten(-2)" if sets else f"{norm}({args[0]})"
 
 
 def starts(weights: Any, name: str) -> str:
@@ -286,6 +288,14 @@ def up(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     return args[0] + "".join(f".repeat_interleave({r}, {i + 1})" for i, r in enumerate(t.settings["r"]))
 
 
+def shuffle(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
+    """``shuffle``."""
+    r, grid, rank = t.settings["r"], t.inputs[0].grid, len(t.inputs[0].grid)
+    axes = [0, *(axis for i in range(rank) for axis in (1 + i, 1 + rank + i)), 2 * rank + 1]
+    split = f"{args[0]}.reshape(-1, {', '.join(map(str, (*grid, *r, t.out.channels)))})"
+    return f"{split}.permute({axes}).reshape(-1, {', '.join(map(str, (*t.out.grid, t.out.channels)))})"
+
+
 def first(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     """``first``."""
     n, source = t.settings["n"], t.inputs[0]
@@ -331,7 +341,7 @@ OPERATORS: dict[str, Operator] = {
     "lin": linear, "fconv": full_convolution, "conv": depthwise, "norm": layer_norm, "gn": group_norm,
     "bn": batch_norm, "aff": affine, "scale": affine, "starrelu": star_relu, "pos": positions, "cls": class_token,
     "avg": average, "pool": pool, "dot": match, "dot0": match, "mm": aggregate, "softmax": softmax, "id": identity,
-    "had": gate, "up": up, "first": first,
+    "had": gate, "up": up, "first": first, "shuffle": shuffle,
 }  # fmt: skip
 
 

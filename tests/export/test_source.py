@@ -51,6 +51,7 @@ SENTENCES = (
     "lin ++ dw(3)",
     "cls >> norm >> res(att(lin,lin,lin)@h(2)) >> first",
     "lin@seg(2)",
+    "bn(sets=4) >> shuffle(2)",
 )
 
 
