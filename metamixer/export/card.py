@@ -7,7 +7,7 @@ from typing import Any
 
 from metamixer.export.lowering import Outcome
 
-LIMITS = "Trained for the grid and the normalisation above alone."
+LIMITS = "Trained for images of this size and of this data, normalised as in training."
 
 
 def card(title: str, config: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:

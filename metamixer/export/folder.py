@@ -85,8 +85,9 @@ def export(net: Network, subject: Subject, folder: Path, force: bool = False, op
     if isinstance(program, Outcome):
         outcomes += [program, Outcome("model.onnx", problem="torch.export refuses the network", advice=program.advice)]
     else:
-        outcomes.append(_outcome("model.pt2", lambda: write_pt2(*program, model, folder / "model.pt2")))
-        outcomes.append(_outcome("model.onnx", lambda: write_onnx(*program, model, folder / "model.onnx", opset)))
+        made, batch = program
+        outcomes.append(_outcome("model.pt2", lambda: write_pt2(made, batch, model, folder / "model.pt2")))
+        outcomes.append(_outcome("model.onnx", lambda: write_onnx(made, batch, model, folder / "model.onnx", opset)))
     outcomes.append(_outcome("fused/model.safetensors", lambda: _fused(net, model, folder / "fused")))
     config = _config(net, subject, None if isinstance(written, Outcome) else written)
     files.write(folder / "config.json", json.dumps(config, indent=1) + "\n")

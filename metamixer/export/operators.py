@@ -28,6 +28,7 @@ def pointwise(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     """A function of single numbers, by torch's name for it."""
     import torch
 
+    assert isinstance(t.word, Pointwise)
     name = t.word.torch_name
     if t.word.name == "elu1":
         return f"(F.elu({args[0]}) + 1)"

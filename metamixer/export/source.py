@@ -146,7 +146,7 @@ def _in_turn(w: Writer, t: Typed, module: Part, x: str, env: Env, own: str | Non
         return _repeated(w, t, module, x, own)
     value, name = x, own
     for i, (kid, part) in enumerate(zip(t.kids, module.parts, strict=True)):
-        if kid.word.form in ("chain", "repeat"):
+        if kid.word.form in ("chain", "repeat") and isinstance(part, Part):
             name = name or w.variable("y")
             value = _in_turn(w, kid, part, value, env, name if value == name or value == x == own else None)
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from metamixer import resources
 from metamixer.catalog.entries import entries
@@ -33,6 +34,7 @@ def run(
         0; 1 when a file could not be written.
     """
     subject, net = found(text, channels, grid, seed, runs)
+    assert isinstance(net, Network)  # as build makes it
     outcomes = write(net, subject, folder, force, opset)
     problems = [outcome for outcome in outcomes if outcome.problem]
     if as_json:
@@ -54,7 +56,7 @@ def run(
 
 def found(
     text: str, channels: int | None, grid: tuple[int, ...] | None, seed: int, runs: Path
-) -> tuple[Subject, Network]:
+) -> tuple[Subject, nn.Module]:
     """What is named, and its network: a trial with its kept weights; an entry or a sentence with random ones.
 
     Raises:
@@ -83,7 +85,7 @@ def found(
     )
 
 
-def _trial(name: str, number: int, runs: Path) -> tuple[Subject, Network]:
+def _trial(name: str, number: int, runs: Path) -> tuple[Subject, nn.Module]:
     record = resources.record(name, runs)
     read = load(record)
     trial = next((row for row in read.trials if row.number == number), None)
@@ -93,7 +95,7 @@ def _trial(name: str, number: int, runs: Path) -> tuple[Subject, Network]:
     if trial.weights is None:
         why = trial.reason or f"it is {trial.state}, and the run kept none for it"
         raise RecordError(
-            f"trial {number} of {name} has no weights", why, "search with --set training.keep=... (docs), or retrain it"
+            f"trial {number} of {name} has no weights", why, "search with --set study.keep=all, under another --name"
         )
     channels, grid = read.input
     sentence = parse(read.network(trial.sentence))
@@ -111,6 +113,8 @@ def _origin(read: Run, trial: Trial) -> dict[str, Any]:
         "data": task.get("name"),
         "classes": task["classes"],
         "class_names": task.get("class_names"),
+        "mean": task.get("mean"),
+        "std": task.get("std"),
         "recipe": read.settings.get("training"),
         "seed": trial.seed,
         "epochs": trial.epochs or len(trial.curve) or None,
