@@ -45,6 +45,8 @@ class Entry:
         counting: what the published figure of computation counts, and where the figures are printed.
         peculiarities: what a reader of the paper would not expect.
         differs: what differs from the original, and why.
+        checked: the authors' code (or timm's) that it was compared with, "repository, file", with the same weights;
+            empty where it was compared with none.
         original: of a system that is only one mixer here, the published figures of its whole network.
         task: the task whose study trains it as a baseline, if any; `images` for data of about its grid.
         mixer: of a system in a common shell, its own phrase.
@@ -62,6 +64,7 @@ class Entry:
     counting: str = ""
     peculiarities: tuple[str, ...] = ()
     differs: str = ""
+    checked: str = ""
     original: str = ""
     task: str | None = None
     mixer: str | None = None

@@ -52,10 +52,30 @@ class Gelu(Pointwise):
 
 
 @register
+class TanhGelu(Pointwise):
+    """GELU by its approximation with tanh (arXiv 1606.08415), as in networks that were ported from TensorFlow."""
+
+    name = "gelu_tanh"
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import gelu
+
+        return gelu(x, approximate="tanh")
+
+
+@register
 class Relu(Pointwise):
     """max(x, 0)."""
 
     name = torch_name = "relu"
+    nonnegative = True
+
+
+@register
+class Relu6(Pointwise):
+    """min(max(x, 0), 6) (MobileNetV2, arXiv 1801.04381)."""
+
+    name = torch_name = "relu6"
     nonnegative = True
 
 

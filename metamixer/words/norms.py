@@ -70,6 +70,29 @@ class LayerNorm(Standardising):
         return self.affine(t, w, centred / (centred.square().mean(-1, keepdim=True) + self.added(t)).sqrt())
 
 
+@register
+class RootMeanSquareNorm(Standardising):
+    """``rms(eps=1e-6)``: tokens divided by the root of the mean square of their channels; no mean is taken off.
+
+    With a factor for each channel and no shift (RMSNorm, arXiv 1910.07467).
+    """
+
+    name = "rms"
+    keywords = {"eps": None}
+    eps = 1e-6
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("scale", (t.out.channels,), "fill", 1.0),)
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import rms_norm
+
+        return rms_norm(x, (t.out.channels,), w.scale, self.added(t))
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return x / (x.square().mean(-1, keepdim=True) + self.added(t)).sqrt() * w.scale
+
+
 def evaluated(held: Mapping[str, Any], eps: float, i: str = "") -> tuple[Any, Any]:
     """Factor and shift that a batch norm is in evaluation; ``i`` numbers its tensors."""
     mean, variance, scale = (held[f"{name}{i}"].double() for name in ("mean", "variance", "scale"))
@@ -80,24 +103,36 @@ def evaluated(held: Mapping[str, Any], eps: float, i: str = "") -> tuple[Any, An
 
 def factors(held: Mapping[str, Any]) -> tuple[Any, Any]:
     """Factor and shift of a scaling without statistics."""
+    if "scale" not in held:
+        shift = held["shift"].double()
+        return shift.new_ones(shift.shape), shift
     scale = held["scale"].double()
     return scale, held["shift"].double() if "shift" in held else scale.new_zeros(scale.shape)
 
 
 @register
-class BatchNorm(Keeping):
-    """``bn``: over batch and tokens while training, by running statistics (momentum 0.1) in evaluation; eps 1e-5.
+class BatchNorm(Standardising):
+    """``bn(eps=1e-5, m=.1)``: over batch and tokens while training, by running statistics in evaluation.
 
-    With ``sets=S`` the channels i mod S share statistics, scale and shift.
+    ``m`` is the share of a new batch in the running statistics. With ``sets=S`` the channels i mod S share statistics,
+    scale and shift.
     """
 
     name = "bn"
     channelwise = True
-    keywords = {"b": (1,), "sets": None}
+    keywords = {"b": (1,), "eps": None, "m": None, "sets": None}
     eps = 1e-5
+    momentum = 0.1
 
     def resolved(self, settings: dict[str, Any], x: Field) -> dict[str, Any]:
-        return {"b": one(settings["b"], "b"), "sets": sharing(settings["sets"], x.channels, "channels")}
+        given = settings["m"]
+        if given is not None and not (isinstance(given, float) and 0 < given < 1):
+            raise Mismatch("m is a share between 0 and 1", f"write bn(m={self.momentum})")
+        return {
+            **super().resolved(settings, x),
+            "m": None if given == self.momentum else given,
+            "sets": sharing(settings["sets"], x.channels, "channels"),
+        }
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         c = t.settings["sets"] or t.out.channels
@@ -109,19 +144,20 @@ class BatchNorm(Keeping):
         )
 
     def as_scaling(self, t: Typed, tensors: Tensors) -> Scaling | None:
-        return Scaling(t.settings["sets"] or t.out.channels, lambda: evaluated(tensors(), self.eps))
+        return Scaling(t.settings["sets"] or t.out.channels, lambda: evaluated(tensors(), self.added(t)))
 
     def apply(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import batch_norm
 
         shift = w.shift if t.settings["b"] else None
         rows = x.reshape(-1, t.settings["sets"] or t.out.channels)
-        y = batch_norm(rows, w.mean, w.variance, w.scale, shift, w.training, 0.1, self.eps)
+        momentum = float(t.settings["m"] or self.momentum)
+        y = batch_norm(rows, w.mean, w.variance, w.scale, shift, w.training, momentum, self.added(t))
         return y.reshape(x.shape)
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         rows = x.reshape(-1, t.settings["sets"] or t.out.channels)
-        return self.affine(t, w, (rows - w.mean) / (w.variance + self.eps).sqrt()).reshape(x.shape)
+        return self.affine(t, w, (rows - w.mean) / (w.variance + self.added(t)).sqrt()).reshape(x.shape)
 
 
 @register
@@ -174,6 +210,23 @@ class Affine(Keeping):
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return self.affine(t, w, x)
+
+
+@register
+class Shift(Keeping):
+    """``bias``: a learned number for each channel is added; it starts at 0."""
+
+    name = "bias"
+    channelwise = True
+
+    def weights(self, t: Typed) -> tuple[Weight, ...]:
+        return (Weight("shift", (t.out.channels,), "fill", 0.0),)
+
+    def as_scaling(self, t: Typed, tensors: Tensors) -> Scaling | None:
+        return Scaling(t.out.channels, lambda: factors(tensors()))
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        return x + w.shift
 
 
 @register

@@ -189,6 +189,56 @@ class Average(Plain):
         return total / shifted_sum(torch.ones_like(x), k, (1,) * len(k), sides, lambda position, view: view)
 
 
+@register
+class Maximum(Plain):
+    """``maxpool(k, s=1)``: the largest of k x k tokens, channel by channel, at borders of those that are there.
+
+    Odd k; token i of the result stands at token s * i. A ResNet stem has ``maxpool(3,s=2)`` (arXiv 1512.03385).
+    """
+
+    name = "maxpool"
+    sizes = {"k": REQUIRED}
+    sources = roles = ("x",)
+    keywords = {"s": (1,)}
+    channelwise = True
+
+    def spans(self, t: Typed) -> tuple[Spans, ...]:
+        axes = zip(t.settings["s"], t.settings["k"], strict=True)
+        return (tuple(Span(s, -(k // 2), k // 2) for s, k in axes),)
+
+    def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
+        x = on_grid(field_of(sources[0], "the source of maxpool"), "maxpool")
+        k, s = per_axis(settings["k"], x.grid, "the window"), per_axis(settings["s"], x.grid, "the stride")
+        for width, step, length in zip(k, s, x.grid, strict=True):
+            if width < 1 or width % 2 == 0 or (width > 2 * length - 1 and not ctx.lenient):
+                raise Mismatch(
+                    f"maxpool({width}) on an axis of {length}", f"take an odd window of at most {2 * length - 1}"
+                )
+            if step < 1:
+                raise Mismatch("a stride is at least 1")
+        grid = tuple(-(-length // step) for length, step in zip(x.grid, s, strict=True))
+        return Done(Field(grid, x.channels), {"k": k, "s": s})
+
+    def elementwise(self, t: Typed) -> int:
+        return elements(t.out)
+
+    def apply(self, t: Typed, w: Any, x: Any) -> Any:
+        from torch.nn.functional import max_pool1d, max_pool2d, max_pool3d
+
+        k, pool = t.settings["k"], (max_pool1d, max_pool2d, max_pool3d)[len(t.settings["k"]) - 1]
+        return pool(x.movedim(-1, 1), k, t.settings["s"], tuple(n // 2 for n in k)).movedim(1, -1)
+
+    def dense(self, t: Typed, w: Any, x: Any) -> Any:
+        import torch
+        from torch.nn.functional import pad
+
+        k, rank = t.settings["k"], len(t.settings["k"])
+        views = pad(x, same_padding(k), value=-torch.inf)
+        for axis, (width, step) in enumerate(zip(k, t.settings["s"], strict=True)):
+            views = views.unfold(axis + 1, width, step)
+        return views.flatten(-rank).amax(-1)
+
+
 def enlarged(factor: tuple[int, ...]) -> Spans:
     """Token p reads token p // r."""
     return tuple(Span(Fraction(1, r), -Fraction(r - 1, r), 0) for r in factor)

@@ -49,3 +49,19 @@ def test_a_drawing_needs_a_system():
     refused = run("--svg", "x.svg")
     assert refused.exit_code == 2
     assert "name it" in refused.output
+
+
+def test_the_page_of_what_is_equal_is_up_to_date(repository):
+    written = (repository / "docs" / "catalog.md").read_text(encoding="utf-8")
+    assert written == run("--check", "--table").output, "run: metamixer catalog --check --table > docs/catalog.md"
+
+
+def test_what_was_compared_is_said_of_every_entry():
+    found = {item["name"]: item for item in json.loads(run("--check", "--json").output)}
+    assert set(found) == set(catalog.names())
+    assert (found["vit_s16"]["verdict"], found["vit_s16"]["checked"]) == ("equal", "timm, models/vision_transformer.py")
+    assert found["self_attention"]["verdict"] == "not compared"
+    shown = run("--check", "catanet").output
+    assert "catanet: differs (EquationWalker/CATANet, IASA and IRCA)" in shown
+    assert catalog.get("catanet").differs in shown.replace("\n", " ")
+    assert run("--table").exit_code == 2

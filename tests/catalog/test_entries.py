@@ -72,7 +72,7 @@ def test_what_cannot_be_said_has_a_reason_and_points_at_entries():
         assert item.missing
         assert item.reason
     said = " ".join(item.instead for item in unsaid())
-    assert {"tnl", "landmark", "catanet", "ffnet_forecast", "repmlp_light"} <= set(re.findall(r"\w+", said))
+    assert {"tnl", "landmark", "catanet", "ffnet_forecast", "att_swin_unet"} <= set(re.findall(r"\w+", said))
 
 
 def test_a_file_with_a_mistake_is_refused(tmp_path, monkeypatch):

@@ -35,9 +35,6 @@ def randomise(net: nn.Module) -> None:
             if "running" in name:
                 noise = torch.rand(buffer.shape, generator=generator)
                 buffer.copy_(noise + 0.5 if "var" in name else noise - 0.5)
-    for name, parameter in net.named_parameters():
-        if "relative_position_bias_table" in name:  # not in our sentences
-            nn.init.zeros_(parameter)
 
 
 def copied(net: nn.Module, tensors: Iterator[Tensors]) -> nn.Module:
@@ -179,6 +176,33 @@ def convmixer(s: State) -> Iterator[Tensors]:
     yield lin(s, "head")
 
 
+def davit_tiny(s: State) -> Iterator[Tensors]:
+    yield from (conv(s, "stem.conv"), norm(s, "stem.norm"))
+    for stage in blocks(s, "stages"):
+        if f"{stage}.downsample.conv.weight" in s:
+            yield from (norm(s, f"{stage}.downsample.norm"), conv(s, f"{stage}.downsample.conv"))
+        for pair in blocks(s, f"{stage}.blocks"):
+            for b in blocks(s, pair):
+                yield from davit(s, f"{b}.")
+    yield from (norm(s, "head.norm"), lin(s, "head.fc"))
+
+
+def ghostnetv2(s: State) -> Iterator[Tensors]:
+    yield from (conv(s, "conv_stem"), norm(s, "bn1"))
+    *stages, last = blocks(s, "blocks")
+    for b in (b for stage in stages for b in blocks(s, stage)):
+        yield from ghost_module(s, f"{b}.ghost1")
+        if f"{b}.conv_dw.weight" in s:
+            yield from (dw(s, f"{b}.conv_dw"), norm(s, f"{b}.bn_dw"))
+        if f"{b}.se.conv_reduce.weight" in s:
+            yield from (lin(s, f"{b}.se.conv_reduce"), lin(s, f"{b}.se.conv_expand"))
+        yield from ghost_module(s, f"{b}.ghost2")
+        if f"{b}.shortcut.0.weight" in s:
+            yield from (dw(s, f"{b}.shortcut.0"), norm(s, f"{b}.shortcut.1"))
+            yield from (lin(s, f"{b}.shortcut.2"), norm(s, f"{b}.shortcut.3"))
+    yield from (lin(s, f"{last}.0.conv"), norm(s, f"{last}.0.bn1"), lin(s, "conv_head"), lin(s, "classifier"))
+
+
 # timm's name: (entry of the catalogue, reading of its state, side of the image)
 NETWORKS: dict[str, tuple[str, Callable[[State], Iterator[Tensors]], int]] = {
     "vit_small_patch16_224": ("vit_s16", vit, 224),
@@ -190,6 +214,8 @@ NETWORKS: dict[str, tuple[str, Callable[[State], Iterator[Tensors]], int]] = {
     "convformer_s18": ("convformer_s18", metaformer, 128),
     "caformer_s18": ("caformer_s18", metaformer, 128),
     "convmixer_768_32": ("convmixer_768_32", convmixer, 56),
+    "davit_tiny": ("davit_tiny", davit_tiny, 224),
+    "ghostnetv2_100": ("ghostnetv2_100", ghostnetv2, 256),
 }
 
 
@@ -199,7 +225,7 @@ def test_logits(timm, name):
     theirs = timm.create_model(name).eval()
     randomise(theirs)
     sentence = catalog.get(entry).network
-    assert mm.cost(sentence, 3, (224, 224)).params == sum(p.numel() for p in theirs.parameters())
+    assert catalog.get(entry).cost.params == sum(p.numel() for p in theirs.parameters())
     ours = copied(mm.build(sentence, 3, (side, side)), read(theirs.state_dict())).eval()
     images = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -237,14 +263,25 @@ def by_head(s: State, at: str, heads: int) -> list[Tensors]:
     ]
 
 
-def maxvit(s: State) -> Iterator[Tensors]:
-    yield from (norm(s, "norm1"), *by_head(s, "attn.qkv", 2), lin(s, "attn.proj"))
-    yield from (norm(s, "norm2"), *ffn(s, "mlp.fc1", "mlp.fc2"))
+def maxvit(s: State, at: str = "") -> Iterator[Tensors]:
+    table = s[f"{at}attn.rel_pos.relative_position_bias_table"]
+    q, k, v = by_head(s, f"{at}attn.qkv", table.shape[1])
+    # timm counts query minus key, `rel` key minus query
+    yield from (norm(s, f"{at}norm1"), q, k, v, {"offsets": table.flip(0).T.contiguous()}, lin(s, f"{at}attn.proj"))
+    yield from (norm(s, f"{at}norm2"), *ffn(s, f"{at}mlp.fc1", f"{at}mlp.fc2"))
 
 
-def davit(s: State) -> Iterator[Tensors]:
-    yield from (dw(s, "cpe1.proj"), norm(s, "norm1"), *split(s, "attn.qkv", 64), lin(s, "attn.proj"))
-    yield from (dw(s, "cpe2.proj"), norm(s, "norm2"), *ffn(s, "mlp.fc1", "mlp.fc2"))
+def maxvit_block(s: State) -> Iterator[Tensors]:
+    yield from (norm(s, "conv.pre_norm"), lin(s, "conv.conv1_1x1"), norm(s, "conv.norm1"))
+    yield from (dw(s, "conv.conv2_kxk"), norm(s, "conv.norm2"), lin(s, "conv.se.fc1"), lin(s, "conv.se.fc2"))
+    yield from (lin(s, "conv.conv3_1x1"), *maxvit(s, "attn_block."), *maxvit(s, "attn_grid."))
+
+
+def davit(s: State, at: str = "") -> Iterator[Tensors]:
+    width = s[f"{at}norm1.weight"].numel()
+    yield from (dw(s, f"{at}cpe1.proj"), norm(s, f"{at}norm1"), *split(s, f"{at}attn.qkv", width))
+    yield from (lin(s, f"{at}attn.proj"), dw(s, f"{at}cpe2.proj"), norm(s, f"{at}norm2"))
+    yield from ffn(s, f"{at}mlp.fc1", f"{at}mlp.fc2")
 
 
 def shvit(s: State) -> Iterator[Tensors]:
@@ -256,14 +293,18 @@ def shvit(s: State) -> Iterator[Tensors]:
         yield from (lin(s, f"{at}.c"), norm(s, f"{at}.bn"))
 
 
+def ghost_module(s: State, at: str) -> Iterator[Tensors]:
+    """A Ghost module, with its attention where it has one."""
+    yield from (lin(s, f"{at}.primary_conv.0"), norm(s, f"{at}.primary_conv.1"))
+    yield from (dw(s, f"{at}.cheap_operation.0"), norm(s, f"{at}.cheap_operation.1"))
+    if f"{at}.short_conv.0.weight" in s:
+        yield from (lin(s, f"{at}.short_conv.0"), norm(s, f"{at}.short_conv.1"))
+        for i in (2, 4):
+            yield from (dw(s, f"{at}.short_conv.{i}"), norm(s, f"{at}.short_conv.{i + 1}"))
+
+
 def ghost(s: State) -> Iterator[Tensors]:
-    yield from (lin(s, "ghost1.primary_conv.0"), norm(s, "ghost1.primary_conv.1"))
-    yield from (dw(s, "ghost1.cheap_operation.0"), norm(s, "ghost1.cheap_operation.1"))
-    yield from (lin(s, "ghost1.short_conv.0"), norm(s, "ghost1.short_conv.1"))
-    for i in (2, 4):
-        yield from (dw(s, f"ghost1.short_conv.{i}"), norm(s, f"ghost1.short_conv.{i + 1}"))
-    yield from (lin(s, "ghost2.primary_conv.0"), norm(s, "ghost2.primary_conv.1"))
-    yield from (dw(s, "ghost2.cheap_operation.0"), norm(s, "ghost2.cheap_operation.1"))
+    yield from (*ghost_module(s, "ghost1"), *ghost_module(s, "ghost2"))
 
 
 def halonet(s: State) -> Iterator[Tensors]:
@@ -288,11 +329,11 @@ def _halonet_block() -> nn.Module:
     return timm.create_model("halonet26t").stages[2][1]
 
 
-def _maxvit_block(partition: str) -> nn.Module:
-    from timm.models.maxxvit import MaxxVitTransformerCfg, PartitionAttentionCl
+def _maxvit_block() -> nn.Module:
+    from timm.models.maxxvit import MaxxVitBlock, MaxxVitConvCfg, MaxxVitTransformerCfg
 
-    kind = MaxxVitTransformerCfg(dim_head=32, window_size=(4, 4), grid_size=(4, 4))
-    return PartitionAttentionCl(64, partition, kind)
+    kind = MaxxVitTransformerCfg(dim_head=8, window_size=(4, 4), grid_size=(4, 4))
+    return MaxxVitBlock(32, 32, conv_cfg=MaxxVitConvCfg(), transformer_cfg=kind)
 
 
 def _davit_block(kind: str) -> nn.Module:
@@ -312,14 +353,7 @@ def _shvit_block() -> nn.Module:
 ATTEND = "res(norm >> {} >> lin)"
 BLOCKS: dict[str, tuple[Callable[[], nn.Module], str, int, Callable[[State], Iterator[Tensors]], bool]] = {
     # a module of timm, our sentence, channels, reading of its state, whether it takes channels last
-    "MaxViT, windows": (
-        lambda: _maxvit_block("block"),
-        f"{ATTEND.format('att(lin,lin,lin)@win(4)@h(2)')} >> res(norm >> ffn(4))", 64, maxvit, True,
-    ),
-    "MaxViT, grid": (
-        lambda: _maxvit_block("grid"),
-        f"{ATTEND.format('att(lin,lin,lin)@grid(4)@h(2)')} >> res(norm >> ffn(4))", 64, maxvit, True,
-    ),
+    "MaxViT": (_maxvit_block, str(catalog.get("maxvit").mixer), 32, maxvit_block, False),
     "DaViT, windows": (
         lambda: _davit_block("window"),
         f"res(dw(3)) >> {ATTEND.format('att(lin,lin,lin)@win(4)@h(4)')} >> res(dw(3)) >> res(norm >> ffn(4))",

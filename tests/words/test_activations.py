@@ -24,8 +24,18 @@ class TestGelu(WordContract):
     examples = activation(word)
 
 
+class TestTanhGelu(WordContract):
+    word = "gelu_tanh"
+    examples = activation(word)
+
+
 class TestRelu(WordContract):
     word = "relu"
+    examples = activation(word)
+
+
+class TestRelu6(WordContract):
+    word = "relu6"
     examples = activation(word)
 
 

@@ -56,6 +56,18 @@ class TestLayerNorm(WordContract):
     )
 
 
+class TestRootMeanSquareNorm(WordContract):
+    word = "rms"
+    examples = (
+        ("rms", 4, (7,)),
+        ("rms(lin(6))", 4, (5, 3)),
+        ("rms", 4, (2, 3, 2)),
+        ("rms@T", 4, (5, 3)),
+        ("cls >> rms", 4, (3, 3)),
+        ("rms(eps=.5)", 4, (5,)),
+    )
+
+
 class TestBatchNorm(WordContract):
     word = "bn"
     examples = (
@@ -65,6 +77,7 @@ class TestBatchNorm(WordContract):
         ("bn@T", 4, (5, 3)),
         ("bn(sets=2)", 4, (5, 3)),
         ("cls >> bn", 4, (3, 3)),
+        ("bn(eps=1e-3,m=.01)", 4, (5, 3)),
     )
 
 
@@ -90,6 +103,17 @@ class TestAffine(WordContract):
         ("aff", 4, (2, 3, 2)),
         ("aff@T", 4, (5, 3)),
         ("cls >> aff", 4, (3, 3)),
+    )
+
+
+class TestBias(WordContract):
+    word = "bias"
+    examples = (
+        ("bias", 4, (7,)),
+        ("lin(b=0) >> bias", 4, (5, 3)),
+        ("bias(lin(6))", 4, (2, 3, 2)),
+        ("bias@T", 4, (5, 3)),
+        ("cls >> bias", 4, (3, 3)),
     )
 
 
@@ -123,6 +147,18 @@ class TestAverage(WordContract):
         ("avg(5x1)", 4, (5, 3)),
         ("avg(3,lin)", 4, (2, 3, 2)),
         ("avg(9)", 4, (5, 5)),
+    )
+
+
+class TestMaximum(WordContract):
+    word = "maxpool"
+    examples = (
+        ("maxpool(3)", 4, (7,)),
+        ("maxpool(3,s=2)", 4, (5, 6)),
+        ("maxpool(5x1)", 4, (5, 3)),
+        ("maxpool(3,lin)", 4, (2, 3, 2)),
+        ("maxpool(9)", 4, (5, 5)),
+        ("maxpool(1,s=2)", 4, (5, 4)),
     )
 
 

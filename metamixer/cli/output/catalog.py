@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -54,6 +55,71 @@ def list_unsaid(as_json: bool) -> int:
         for title, value in (("missing", item.missing), ("reason", item.reason), ("instead", item.instead)):
             if value:
                 console.print(f"  {title}: {value}", markup=False, soft_wrap=True)
+    return 0
+
+
+def verdict(entry: Entry) -> str:
+    """Whether an entry is its authors' code: "equal", "differs" or "not compared" with any."""
+    return "not compared" if not entry.checked else "differs" if entry.differs else "equal"
+
+
+def page() -> str:
+    """docs/catalog.md: each entry beside the code that it was compared with."""
+    counts = Counter(verdict(entry) for entry in entries().values())
+
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|") or "-"
+
+    rows = [
+        f"| `{entry.name}` | {verdict(entry)} | {cell(entry.checked)} | {cell(entry.differs)} |"
+        for entry in entries().values()
+    ]
+    return "\n".join(
+        [
+            "# Catalogue: what is equal to the authors' code",
+            "",
+            "<!-- Written by `metamixer catalog --check --table`; what is written here by hand is lost. -->",
+            "",
+            "*Equal* means: with the same weights the sentence computes what the code does, to rounding (below 1e-10",
+            "in float64 where the tests repeat it: `tests/catalog/test_timm.py` and `tests/catalog/test_official.py`).",
+            "*Differs* names what is not the same. *Not compared* means that no code was found, or none was looked at.",
+            "Small twins, which searches on small images compare with, are ours.",
+            "",
+            f"{counts['equal']} are equal, {counts['differs']} differ, {counts['not compared']} were not compared.",
+            "",
+            "| entry | | compared with | differs in |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def list_checked(name: str | None, as_json: bool, as_page: bool) -> int:
+    """Prints of each entry, or of one, with whose code it was compared and what differs.
+
+    Raises:
+        LanguageError: no entry has this name.
+    """
+    shown = [get(name)] if name else list(entries().values())
+    if as_page:
+        print(page(), end="")
+        return 0
+    if as_json:
+        facts = [
+            {"name": entry.name, "verdict": verdict(entry), "checked": entry.checked, "differs": entry.differs}
+            for entry in shown
+        ]
+        print(json.dumps(facts, indent=1))
+        return 0
+    console = _console()
+    for entry in shown:
+        compared = f" ({entry.checked})" if entry.checked else ""
+        console.print(f"{entry.name}: {verdict(entry)}{compared}", markup=False, soft_wrap=True)
+        if entry.differs:
+            console.print(f"  {entry.differs}", markup=False, soft_wrap=True)
+    counts = Counter(verdict(entry) for entry in shown)
+    console.print(", ".join(f"{count} {state}" for state, count in counts.most_common()))
     return 0
 
 
@@ -144,7 +210,7 @@ def _print_entry(entry: Entry, show: Show | None) -> None:
     console.print(table)
     rows = [("counting", entry.counting), ("original", entry.original)]
     rows += [("peculiarity", text) for text in entry.peculiarities]
-    rows += [("differs", entry.differs or "in nothing that is known")]
+    rows += [("compared with", entry.checked or "no code"), ("differs", entry.differs or "in nothing that is known")]
     for title, text in rows:
         if text:
             console.print(f"{title}: {text}", markup=False, soft_wrap=True)

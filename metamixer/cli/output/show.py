@@ -135,7 +135,8 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
     for name in ("seed", "device", "worker", "seconds", "epochs", "key", "weights"):
         value = getattr(row, name)
         if value is not None:
-            console.print(f"{name}: {value}", markup=False, soft_wrap=True)
+            shown = f"{value:.1f}" if name == "seconds" else value
+            console.print(f"{name}: {shown}", markup=False, soft_wrap=True)
     _print_pairs(console, "derivation", ("choice", "value"), [(name, str(v)) for name, v in row.choices.items()])
     if tree is not None:
         _print_network(console, tree, counted)
@@ -153,7 +154,7 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
 
 
 def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, runs: Path, as_json: bool) -> int:
-    """Two architectures side by side: each a sentence, a name of the catalogue, or a trial of a run as ``RUN:TRIAL``.
+    """Two architectures side by side: each a sentence, a name of the catalogue, or a trial of a run as ``RUN#TRIAL``.
 
     Raises:
         LanguageError: one of them is no sentence, or does not fit the input.
@@ -163,7 +164,7 @@ def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, run
 
     sentences = []
     for text in (a, b):
-        found = re.fullmatch(r"([\w./-]+):(\d+)", text)
+        found = re.fullmatch(r"([\w./-]+)#(\d+)", text)
         if found is None:
             sentences.append(text)
             continue

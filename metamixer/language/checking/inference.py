@@ -26,7 +26,7 @@ ELSEWHERE = {
     "dropout": "there is none; stochastic depth is drop_path_rate of create_model",
     "linear": "write lin(64)", "dense": "write lin(64)", "mlp": "write ffn(4)", "conv2d": "write fconv(3,64)",
     "depthwise": "write dw(3)", "layernorm": "write norm", "batchnorm": "write bn", "groupnorm": "write gn",
-    "attention": "write att(lin,lin,lin)@h(4)", "avgpool": "write avg(3), or pool(7)", "maxpool": "write pool(7)",
+    "attention": "write att(lin,lin,lin)@h(4)", "avgpool": "write avg(3), or pool(7)", "rmsnorm": "write rms",
     "residual": "write res(..)", "identity": "write x", "concat": "write a ++ b", "add": "write a + b",
     "sigmoid": "write sig", "swish": "write silu", "upsample": "write up(2)", "embedding": "write patch(16,192)",
 }  # fmt: skip

@@ -28,6 +28,7 @@ from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.pruning.successive_halving import SuccessiveHalving
 from metamixer.search.storage.checkpoints import Weights
+from metamixer.training import searched
 
 Job = dict[str, Any]
 
@@ -128,7 +129,8 @@ class Driver:
         return self.folder / "checkpoints" / f"{number}.pt"
 
     def _recipe(self, trial: Trial) -> dict[str, Any]:
-        recipe = self.config.training.model_dump(mode="json")
+        first = trial if trial.replicate_of is None else self._history.trials[trial.replicate_of]
+        recipe = searched.recipe(self.config.training, first.choices).model_dump(mode="json")
         return recipe if trial.batch is None else {**recipe, "batch_size": trial.batch}
 
     @property

@@ -59,10 +59,18 @@ class Watch:
             yield
 
     def end(self) -> None:
-        """Look no more; what was to be raised and was not is taken back."""
+        """Look no more.
+
+        Raises:
+            Exceeded: It was to be raised and has not been yet. Taking it back instead would leave Python's request to
+                look for such exceptions standing for as long as the process lives: every function call is slower
+                then, and Python 3.11 hangs in the first one that is traced, as debuggers and coverage do.
+        """
         self._end.set()
         with self._lock:
-            _raise(self._thread, None)
+            pass
+        for _ in range(2 if self.reason else 0):  # it is raised when a loop goes round, at the latest
+            pass
 
     def _look(self) -> None:
         while not self._end.wait(LOOK_SECONDS):
@@ -71,12 +79,9 @@ class Watch:
                 with self._lock:
                     if not self._end.is_set():
                         self.reason = f"memory limit: the worker held {now:,.0f} MB, at most {most:,.0f}"
-                        _raise(self._thread, Exceeded)
+                        thread = ctypes.c_ulong(self._thread)
+                        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Exceeded))
                 return
-
-
-def _raise(thread: int, error: type[Exception] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
 
 
 def limited(

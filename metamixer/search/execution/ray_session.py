@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -96,6 +97,7 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
         if local is None:
             ray.init(address=address, runtime_env={"env_vars": _ENVIRONMENT}, **quiet)
         else:
+            _keep_token_private()
             ray.init(
                 address="local",
                 num_cpus=local.cpus,
@@ -114,6 +116,26 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
         raise ResourceError(
             f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
         ) from error
+
+
+def _keep_token_private() -> None:
+    """Give the token that Ray asks its processes for to this user alone.
+
+    Ray keeps it in the home folder from its first start on, readable by everybody; with it other users of the machine
+    could send a search work. Versions of Ray without tokens take no notice.
+    """
+    if any(name in os.environ for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        return  # the user's own arrangement
+    path = Path.home() / ".ray" / "auth_token"
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if path.exists():
+            path.chmod(0o600)
+            return
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    except OSError:  # no home that can be written, or somebody else's file: Ray says what it needs
+        return
 
 
 def _look_for(address: str) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -105,6 +107,33 @@ def test_a_trial_is_not_interrupted_while_it_reports(monkeypatch: pytest.MonkeyP
     result = limited(evaluate, {"memory_limit": 1.5 * now / MEGABYTE}, report)
     assert done == [{"epoch": 1}]
     assert (result["state"], result["curve"]) == ("failed", [{"epoch": 1}])
+
+
+TRACED = """
+import sys, time
+from metamixer.search.execution import limits
+
+def trial(job, report):
+    if job["number"]:
+        held = [bytes(2**28)]
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            held.append(None)
+    return {"state": "finished"}
+
+for number in (0, 1, 0):
+    room = limits.processes.memory() / limits.MEGABYTE + (1000 if not number else 100)
+    result = limits.limited(trial, {"number": number, "memory_limit": room}, lambda epoch: None)
+    assert result["state"] == ("failed" if number else "finished"), result
+    limits.limited(trial, {"number": 0}, lambda epoch: None)
+    sys.settrace(lambda *event: None)
+    (lambda: None)()
+    sys.settrace(None)
+"""
+
+
+def test_code_can_be_traced_after_trials_as_debuggers_and_coverage_do() -> None:
+    subprocess.run([sys.executable, "-c", TRACED], check=True, timeout=60)
 
 
 def test_without_a_limit_nothing_looks() -> None:
