@@ -11,6 +11,7 @@ from metamixer.cli import (
     dashboard,
     data,
     diff,
+    export,
     report,
     search,
     show,
@@ -24,7 +25,7 @@ from metamixer.cli import (
 from metamixer.cli.program import app, order
 
 # --help lists them in this order: the way of somebody who begins.
-_COMMANDS = (search, data, dashboard, report, show, study, space, task, catalog, words, diff, simulate, table)
+_COMMANDS = (search, data, dashboard, report, show, export, study, space, task, catalog, words, diff, simulate, table)
 order(module.__name__.rpartition(".")[2] for module in _COMMANDS)
 
 
