@@ -13,8 +13,10 @@ import pytest
 from .conftest import Served, Tab
 
 pytestmark = pytest.mark.browser
-# Not why and space: the recorded space of the tests names a rule that it lacks, which those views say.
-VIEWS = ("front", "front&lower=axes", "runs", "architecture&arch=1", "compare&compare=[0,1]", "details")
+# Not space, and of why the message: the recorded space of the tests names a rule that it lacks.
+VIEWS = (
+    "front", "front&lower=axes", "runs", "architecture&arch=1", "compare&compare=[0,1]", "details", "atlas", "why&arch=1"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
