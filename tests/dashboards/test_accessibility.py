@@ -35,7 +35,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", (*VIEWS, *MESSAGES))
+@pytest.mark.parametrize("view", [*VIEWS, *MESSAGES])
 def test_no_violation(open_tab: Callable[..., Tab], served: Served, axe: str, view: str, scheme: str) -> None:
     opened = open_tab(f"{served.address}/#run=again&view={view}", color_scheme=scheme)
     opened.ready()
