@@ -106,15 +106,21 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     }
 
 
-def described(task: Task, sentence: str) -> dict[str, str]:
-    """What a file of weights says of a network of a task, see `metamixer.training.weights`."""
+def described(task: Task, sentence: str, ours: bool = True) -> dict[str, str]:
+    """What a file of weights says of a network of a task, see `metamixer.training.weights`.
+
+    Args:
+        task: The task.
+        sentence: Without the head.
+        ours: Whether the network is the one that metamixer builds; else the sentence is any text, and has no key.
+    """
     from metamixer import __version__
     from metamixer.language import parse
 
-    key = task.network(parse(sentence)).key(task.channels, task.grid)
+    key = {"key": task.network(parse(sentence)).key(task.channels, task.grid)} if ours else {}
     return {
         "sentence": sentence,
-        "key": key,
+        **key,
         "task": task.name,
         "fingerprint": task.fingerprint,
         "input": json.dumps({"channels": task.channels, "grid": list(task.grid)}),
@@ -159,7 +165,10 @@ def _training(
         accuracy = row["validation_accuracy"]
         stop = yield row
     if job.get("weights") and not stopped:
-        about = described(task, job["sentence"]) | {"seed": str(job["seed"]), "accuracy": repr(accuracy)}
+        about = described(task, job["sentence"], builder is network) | {
+            "seed": str(job["seed"]),
+            "accuracy": repr(accuracy),
+        }
         weights.save(net, job["weights"], about)
     return stopped
 
