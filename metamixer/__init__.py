@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from metamixer.cost import Cost, cost
     from metamixer.errors import LanguageError
     from metamixer.language import Field, Sentence, Space, check, parse
+    from metamixer.loading import load
     from metamixer.reference import reference
     from metamixer.search import Study
 
@@ -47,6 +48,7 @@ __all__ = [
     "create_model",
     "fuse",
     "list_models",
+    "load",
     "parse",
     "reference",
 ]
@@ -62,6 +64,7 @@ _HOMES = {
     "check": "metamixer.language",
     "create_model": "metamixer.catalog.models",
     "list_models": "metamixer.catalog.models",
+    "load": "metamixer.loading",
     "cost": "metamixer.cost",
     "fuse": "metamixer.compile",
     "parse": "metamixer.language",

@@ -55,8 +55,9 @@ def create_model(
     that meet nothing but padding there are kept.
 
     Args:
-        name: of the entry, with or without the prefix that timm's registry shows.
-        pretrained: there are no weights to load; only False is possible.
+        name: of the entry, with or without the prefix that timm's registry shows; or an address of trained weights,
+            such as ``runs/digits#41``, as ``metamixer.load`` takes it.
+        pretrained: of an entry there are no weights to load, so only False is possible; an address always brings its.
         num_classes: None for the entry's; 0 for no classifier.
         in_chans: None for the entry's; the sentence is read anew for another number.
         img_size: length of every axis, or of each; None for the entry's.
@@ -72,7 +73,15 @@ def create_model(
     """
     from metamixer.compile.features import Features
     from metamixer.compile.model import Model, whole
+    from metamixer.loading import is_address, load
 
+    if is_address(name):
+        if img_size is not None:
+            raise UserError("img_size belongs to networks without weights", name, "leave it out: weights say their own")
+        trained = load(name, num_classes, in_chans, drop_path_rate, features_only, out_indices)
+        if global_pool is not None and isinstance(trained, Model) and global_pool != trained.global_pool:
+            trained.reset_classifier(trained.num_classes, global_pool)
+        return trained
     if pretrained:
         raise UserError(f"no weights of {name} are shipped", None, "leave out pretrained=True and train it")
     entry = get(name.removeprefix(PREFIX))

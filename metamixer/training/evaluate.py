@@ -6,6 +6,7 @@ wrong with the trial is part of what it returns.
 
 from __future__ import annotations
 
+import json
 import platform
 import random
 import time
@@ -105,6 +106,32 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     }
 
 
+def described(task: Task, sentence: str, ours: bool = True) -> dict[str, str]:
+    """What a file of weights says of a network of a task, see `metamixer.training.weights`.
+
+    Args:
+        task: The task.
+        sentence: Without the head.
+        ours: Whether the network is the one that metamixer builds; else the sentence is any text, and has no key.
+    """
+    from metamixer import __version__
+    from metamixer.language import parse
+
+    key = {"key": task.network(parse(sentence)).key(task.channels, task.grid)} if ours else {}
+    return {
+        "sentence": sentence,
+        **key,
+        "task": task.name,
+        "fingerprint": task.fingerprint,
+        "input": json.dumps({"channels": task.channels, "grid": list(task.grid)}),
+        "classes": json.dumps(list(task.class_names) if task.class_names else task.classes),
+        "mean": json.dumps(task.mean),
+        "std": json.dumps(task.std),
+        "raw": "bytes" if task.data().x_train.dtype == np.uint8 else "numbers",
+        "metamixer": __version__,
+    }
+
+
 def versions() -> dict[str, str]:
     """What the numbers of a trial may depend on: Python, torch, numpy, CUDA ("none" without), metamixer."""
     from metamixer import __version__
@@ -138,10 +165,7 @@ def _training(
         accuracy = row["validation_accuracy"]
         stop = yield row
     if job.get("weights") and not stopped:
-        about = {
-            "sentence": job["sentence"],
-            "task": task.name,
-            "fingerprint": task.fingerprint,
+        about = described(task, job["sentence"], builder is network) | {
             "seed": str(job["seed"]),
             "accuracy": repr(accuracy),
         }
