@@ -81,18 +81,22 @@ class References:
 
     def __init__(self, function: str, task: Task, store: TrialStore, say: Callable[[str], None]) -> None:
         self._function, self._store, self._say = function, store, say
+        self._first = ""  # is told with the first look, when the search has begun
         if task.stored is not None and function == SearchSection.model_fields["references"].default:
-            say("reference classifiers are not fitted to data of [data]: they would take minutes on images")
+            self._first = "reference classifiers are not fitted to data of [data]: they would take minutes on images"
             function = ""
         name = task.name if task.stored is None else f"stored:{task.stored}"
         self._start = self._told = time.monotonic()
         self._computation = None
         if function and not store.references:
-            say("reference classifiers are fitted beside the search, in a process of their own")
+            self._first = "reference classifiers are fitted beside the search, in a process of their own"
             self._computation = Computation(function, name)
 
     def poll(self) -> bool:
         """Write them if they have come; returns whether nothing more is to come."""
+        if self._first:
+            self._say(self._first)
+            self._first = ""
         if self._computation is not None and self._computation.ended:
             computation, self._computation = self._computation, None
             try:
