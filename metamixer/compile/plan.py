@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Bank, Memory, Score
 from metamixer.language.checking.vocabulary import Macro, place_word
+from metamixer.language.memo import memo
 from metamixer.words import supports
 
 Path = tuple[int, ...]
@@ -59,15 +60,9 @@ def stages(t: Typed, path: Path = ()) -> list[tuple[Path, Typed]]:
     return found
 
 
+@memo
 def plan(t: Typed) -> Plan:
     """The plan of a read ``t``."""
-    known = t.cache.get("plan")
-    if known is None:
-        known = t.cache["plan"] = _plan(t)
-    return known
-
-
-def _plan(t: Typed) -> Plan:
     steps = [step for step in stages(t) if not step[1].word.neutral]
     if len(steps) < 2:
         return STAGED

@@ -15,6 +15,7 @@ from metamixer.compile.plan import macs as planned
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field, Given, Score, Slots
+from metamixer.language.memo import memo
 from metamixer.words import supports
 
 
@@ -81,14 +82,12 @@ def cost(
     """
     sentence = parse(sentence) if isinstance(sentence, str) else sentence
     t = sentence.typed(channels, tuple(grid), context)
-    return Cost(*counts(t, order), tuple([_row(path, part, order) for path, part in parts(t)]))
+    return Cost(*counts(t, order), tuple([Row(path, *_facts(part, order)) for path, part in parts(t)]))
 
 
-def _row(path: tuple[int, ...], part: Typed, order: str) -> Row:
-    known = part.cache.get(("row", order))
-    if known is None:
-        known = part.cache["row", order] = (part.text, *counts(part, order))
-    return Row(path, *known)
+@memo
+def _facts(part: Typed, order: str) -> tuple[str, int, int, int, int]:
+    return (part.text, *counts(part, order))
 
 
 def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], Typed]]:
@@ -104,15 +103,9 @@ def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], T
     return found
 
 
+@memo
 def counts(t: Typed, order: str = "planned") -> Counts:
     """(macs, params, elementwise, activations) of an occurrence with all below it."""
-    known: Counts | None = t.cache.get(order)
-    if known is None:
-        known = t.cache[order] = _counts(t, order)
-    return known
-
-
-def _counts(t: Typed, order: str) -> Counts:
     word = t.word
     macs = params = elementwise = activations = 0
     for kid in t.kids:

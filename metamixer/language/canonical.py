@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Given, Mismatch, Score, inputs
 from metamixer.language.checking.vocabulary import Macro, place_word, words, written_supports
+from metamixer.language.memo import Memo, memo
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, total, walk, word
 from metamixer.language.syntax.printer import part_text, text
+
+_keys: Memo[str] = Memo()
 
 
 def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None, context: Given = None) -> str:
@@ -25,10 +28,10 @@ def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None, 
     if channels is None or grid is None:
         return _hash(text(symbolic(sentence.node)))
     t = sentence.typed(channels, tuple(grid), context)
-    known = t.cache.get("key")
+    known = _keys.get(t, None)
     if known is None:
         used = sorted((name, field) for name, field in inputs(context).items() if name in sentence.node.names)
-        known = t.cache["key"] = _hash(" ".join([f"{channels} {tuple(grid)}", *map(str, used), _text(t)]))
+        known = _keys.keep(t, None, _hash(" ".join([f"{channels} {tuple(grid)}", *map(str, used), _text(t)])))
     return known
 
 
@@ -42,17 +45,20 @@ def canonical_node(t: Typed) -> Node:
     return renamed(_Walk().form(t, ONE, object(), {}), {}, 0)
 
 
+_parts: Memo[tuple[str, ...]] = Memo()
+
+
 def _text(t: Typed) -> str:
     """The canonical form as text. That of a chain is written from those of its parts, which sentences share."""
     if not t.word.chained:
         return text(canonical_node(t))
     parts: list[str] = []
     for kid in t.kids:
-        known = kid.cache.get("part")
+        known = _parts.get(kid, t.word)
         if known is None:
             form = renamed(t.word.written(t, (_Walk().form(kid, ONE, object(), {}),)), {}, 0)
             kids = form.kids if form.op == "seq" else () if form is X else (form,)
-            known = kid.cache["part"] = tuple(part_text(kid, "seq") for kid in kids)
+            known = _parts.keep(kid, t.word, tuple(part_text(kid, "seq") for kid in kids))
         parts += known
     return text(canonical_node(t)) if len(parts) < 2 else " >> ".join(parts)
 
@@ -77,6 +83,9 @@ ONE: Heads = (1, False)
 ALL = word("all")
 
 
+_forms: Memo[Node] = Memo()  # of closed occurrences
+
+
 class _Walk:
     def __init__(self) -> None:
         self._given: Counter[str] = Counter()
@@ -94,10 +103,8 @@ class _Walk:
         free = bool(env) and any(name in t.node.names for name in env)
         if free:
             return self._form(t, heads, x, env, staged)
-        known = t.cache.get(("form", heads, staged))
-        if known is None:
-            known = t.cache["form", heads, staged] = self._form(t, heads, x, {}, staged)
-        return known
+        known = _forms.get(t, (heads, staged))
+        return _forms.keep(t, (heads, staged), self._form(t, heads, x, {}, staged)) if known is None else known
 
     def _form(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         how = t.word.form
@@ -203,12 +210,12 @@ NAMES = "abcdfgijklmnopqrstuvwyz"  # e is left to a field of edges
 
 def renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
     """Bindings in order of first use, named a, b, c, .. by how many binders they stand in."""
-    if names:
-        return _renamed(node, names, depth)
-    known = node.cache.get(("renamed", depth))
-    if known is None:
-        known = node.cache["renamed", depth] = _renamed(node, names, depth)
-    return known
+    return _renamed(node, names, depth) if names else _renamed_closed(node, depth)
+
+
+@memo
+def _renamed_closed(node: Node, depth: int) -> Node:
+    return _renamed(node, {}, depth)
 
 
 def _renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
@@ -256,11 +263,9 @@ def _ordered(node: Node) -> tuple[list[tuple[str, Node]], Node]:
     return order, body
 
 
+@memo
 def _has_binder(node: Node) -> bool:
-    known = node.cache.get("binder")
-    if known is None:
-        known = node.cache["binder"] = node.op in ("let", "tie") or any(_has_binder(kid) for kid in node.kids)
-    return known
+    return node.op in ("let", "tie") or any(_has_binder(kid) for kid in node.kids)
 
 
 def symbolic(node: Node) -> Node:
@@ -284,14 +289,8 @@ def _by_value(node: Node, names: Mapping[str, str]) -> Node:
     return make(node.op, (name,), (bound, _by_value(node.kids[1], {**names, node.data[0]: name})))
 
 
+@memo
 def _symbolic(node: Node) -> Node:
-    known = node.cache.get("symbolic")
-    if known is None:
-        known = node.cache["symbolic"] = _spelled(node)
-    return known
-
-
-def _spelled(node: Node) -> Node:
     kids = tuple(_symbolic(kid) for kid in node.kids)
     if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
         number = int(kids[1].data)

@@ -21,6 +21,7 @@ class Sentence:
     node: Node
     source: str | None = None
     spans: Spans = field(default_factory=dict, repr=False)
+    begun: Node | None = field(default=None, repr=False)  # a sequence that it begins with: what is known of it holds
 
     def __str__(self) -> str:
         return text(self.node)
@@ -37,9 +38,7 @@ class Sentence:
     def then(self, *words: Node) -> Sentence:
         """This sentence followed by other phrases, such as a task's head."""
         longer = chain("seq", [self.node, *words])
-        if self.node.op == "seq" and longer is not self.node:
-            longer.cache["begun"] = self.node  # what is known of this one holds for the longer one
-        return Sentence(longer)
+        return Sentence(longer, begun=self.node if self.node.op == "seq" else None)
 
     def typed(self, channels: int, grid: tuple[int, ...], context: Given = None, lenient: bool = False) -> Typed:
         """The checked tree for an input of ``channels`` channels on ``grid``, and further ones.
@@ -63,7 +62,7 @@ class Sentence:
                 raise Mismatch(
                     f"phrases stand {node.nesting} deep inside one another", f"{DEEPEST} levels are the limit"
                 )
-            tree: Typed = check_node(node, where)
+            tree: Typed = check_node(node, where, self.begun if node is self.node else None)
             field_of(tree.out, "the sentence")
             if tree.occurrences > LARGEST:
                 raise Mismatch(

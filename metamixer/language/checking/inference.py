@@ -7,10 +7,11 @@ occurrence follow from the path of indices from the root, not from the object.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Place, Type, field_of
 from metamixer.language.checking.vocabulary import Demand, Macro, PlaceWord, Plain, Word, words
+from metamixer.language.memo import Memo
 from metamixer.language.syntax.nodes import Node, X, walk
 from metamixer.language.syntax.parser import nearest
 from metamixer.language.syntax.printer import text
@@ -44,10 +45,9 @@ class Typed:
         context: where it stands; ``x``, ``state``, ``heads`` and ``place`` are short for parts of it.
         out: type of the result.
         occurrences: number of phrases with repetitions written out, itself included.
-        cache: facts that other modules derive from this occurrence.
     """
 
-    __slots__ = ("cache", "context", "kids", "node", "occurrences", "out", "settings", "word")
+    __slots__ = ("_memory", "context", "kids", "node", "occurrences", "out", "settings", "word")
 
     def __init__(
         self, word: Word, node: Node, settings: dict[str, Any], kids: tuple[Typed, ...], context: Context, out: Type
@@ -55,7 +55,7 @@ class Typed:
         self.word, self.node, self.settings, self.kids = word, node, settings, kids
         self.context, self.out = context, out
         self.occurrences: int = 1 + sum([kid.occurrences for kid in kids])
-        self.cache: dict[Any, Any] = {}
+        self._memory: dict[Any, Any] = {}  # see metamixer.language.memo
 
     @property
     def x(self) -> Field:
@@ -96,8 +96,24 @@ class Typed:
         return f"<{self.text} : {self.out}>"
 
 
-def check_node(node: Node, ctx: Context) -> Any:
+class Refusal(NamedTuple):
+    """Why a phrase does not fit, without the frames that an exception holds."""
+
+    message: str
+    advice: str | None
+    node: Node | None
+
+
+_checked: Memo[Any] = Memo()  # by what a phrase can see of its context
+
+
+def check_node(node: Node, ctx: Context, begun: Node | None = None) -> Any:
     """The checked tree of a phrase; for sizes, places and flags their value.
+
+    Args:
+        node: the phrase.
+        ctx: where it stands.
+        begun: a sequence that the phrase begins with and that was checked here, so that only the rest is left to do.
 
     Raises:
         Mismatch: the phrase does not fit; ``.node`` is the innermost phrase at fault.
@@ -106,18 +122,17 @@ def check_node(node: Node, ctx: Context) -> Any:
     if ctx.env or ctx.depth:  # what the phrase cannot see makes no difference
         names = node.names
         seen = ctx._replace(env=tuple(item for item in ctx.env if item[0] in names), depth=())
-    known = node.cache.get(seen)
+    known = _checked.get(node, seen)
     if known is None:
         try:
-            known = _check(node, ctx)
+            return _checked.keep(node, seen, _check(node, ctx, begun))
         except Mismatch as mismatch:
             if mismatch.node is None:
                 mismatch.node = node
-            node.cache[seen] = mismatch
+            _checked.keep(node, seen, Refusal(mismatch.message, mismatch.advice, mismatch.node))
             raise
-        node.cache[seen] = known
-    elif type(known) is Mismatch:
-        raise Mismatch(known.message, known.advice, known.node)
+    if type(known) is Refusal:
+        raise Mismatch(*known)
     return known
 
 
@@ -171,7 +186,7 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
     return word
 
 
-def _check(node: Node, ctx: Context) -> Any:
+def _check(node: Node, ctx: Context, begun: Node | None) -> Any:
     if node.op == "slot":
         return check_node(node.kids[0], ctx)
     if ctx.kind == "flag" and node.op == "word":
@@ -186,7 +201,7 @@ def _check(node: Node, ctx: Context) -> Any:
     behind: list[Typed] = []
     step = word.step(node, ctx, (), kind_of)
     if word.chained and isinstance(step, Demand):
-        return _chain(word, node, ctx, step.context)
+        return _chain(word, node, ctx, step.context, begun)
     while isinstance(step, Demand):
         kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
         try:
@@ -231,12 +246,11 @@ def _chooses(word: Word, places: tuple[Place, ...]) -> bool:
     return isinstance(word, PlaceWord) and [p.word for p in places] == [word.name] and word.chooses(places[0])
 
 
-def _chain(word: Word, node: Node, ctx: Context, inner: Context) -> Typed:
+def _chain(word: Word, node: Node, ctx: Context, inner: Context, begun: Node | None) -> Typed:
     """Sub-phrases that each read what the one before made: what ``word.step`` would ask for, without asking."""
     kids: list[Typed] = []
     x = inner.x
-    begun: Node | None = node.cache.get("begun")
-    known = begun.cache.get(ctx) if begun is not None else None
+    known = _checked.get(begun, ctx) if begun is not None else None
     if type(known) is Typed and known.word is word:
         kids += known.kids
         if known.out != x:

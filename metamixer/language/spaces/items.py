@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
+from metamixer.language.memo import memo
 from metamixer.language.syntax.nodes import Node, X, chain, joined
 
 CHAINS = ("seq", "prod", "cat", "mem", "read")
@@ -80,21 +81,14 @@ class Row:
         return chain(self.op, [part.node for part in self.parts[begin:end]]) if begin < end else X
 
 
+@memo
 def plain(node: Node) -> Node:
     """A sentence with repetitions written out, and without what does nothing in a sequence."""
-    known: Node | None = node.cache.get("plain")
-    if known is not None:
-        return known
     kids = tuple(plain(kid) for kid in node.kids)
     if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit() and int(kids[1].data) <= COPIES:
         copies = [kids[0]] * int(kids[1].data) if kids[0] is not X else []
-        found = chain("seq", copies) if copies else X
-    elif node.op == "seq":
+        return chain("seq", copies) if copies else X
+    if node.op == "seq":
         kept = [kid for kid in kids if kid is not X]
-        found = chain("seq", kept) if kept else X
-    elif node.op == "num":
-        found = node
-    else:
-        found = joined(node, kids) if kids else node
-    node.cache["plain"] = found
-    return found
+        return chain("seq", kept) if kept else X
+    return joined(node, kids) if kids else node

@@ -14,6 +14,7 @@ from metamixer.errors import SpaceError
 from metamixer.language.checking.inference import check_node
 from metamixer.language.checking.types import Context, Mismatch
 from metamixer.language.checking.vocabulary import words
+from metamixer.language.memo import memo
 from metamixer.language.spaces.choice import Choice, Choose, Value
 from metamixer.language.spaces.outcomes import Reach
 from metamixer.language.spaces.plan import (
@@ -289,11 +290,10 @@ def filled(node: Node, phrases: Sequence[Node]) -> Node:
     return joined(node, tuple([kid for part in parts for kid in part]))
 
 
+@memo
 def _holes(node: Node) -> bool:
-    known = node.cache.get("holes")
-    if known is None:
-        known = node.cache["holes"] = node.op == "hole" or any(_holes(kid) for kid in node.kids)
-    return known
+    """Whether a drawn phrase has holes."""
+    return node.op == "hole" or any(_holes(kid) for kid in node.kids)
 
 
 def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:

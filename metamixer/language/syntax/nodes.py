@@ -25,10 +25,9 @@ class Node:
         names: names of words without arguments used inside; rules and bound names look like words.
         choices: number of choices written inside, nested ones included.
         nesting: how many phrases stand inside one another, itself included.
-        cache: facts that other modules derive from the node; they live as long as the node.
     """
 
-    __slots__ = ("__weakref__", "cache", "choices", "data", "kids", "names", "nesting", "op", "open")
+    __slots__ = ("__weakref__", "_memory", "choices", "data", "kids", "names", "nesting", "op", "open")
 
     op: str
     data: Any
@@ -37,7 +36,7 @@ class Node:
     names: frozenset[str]
     choices: int
     nesting: int
-    cache: dict[Any, Any]
+    _memory: dict[Any, Any]  # see metamixer.language.memo
 
     def __repr__(self) -> str:
         from metamixer.language.syntax.printer import text
@@ -83,7 +82,7 @@ def make(op: str, data: Any = None, kids: tuple[Node, ...] = ()) -> Node:
         if known is not None:
             return known
     node = Node()
-    node.op, node.data, node.kids, node.cache = op, data, kids, {}
+    node.op, node.data, node.kids, node._memory = op, data, kids, {}
     is_word = op == "word"
     names = frozenset((data[0],)) if is_word and not kids else _no_names
     opened, choices, nesting = op in _opening or (is_word and data[0] == "each"), 0, 0

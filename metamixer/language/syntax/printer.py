@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metamixer.language.memo import memo
 from metamixer.language.syntax.nodes import Node, Rewritten
 
 # How tightly an operator binds; a phrase stands bare where at least `need` is asked for.
@@ -22,14 +23,6 @@ SIGN = {"seq": " >> ", "prod": " * ", "cat": " ++ ", "mem": " & ", "read": " -> 
 HEAD = 9
 
 
-def text(node: Node) -> str:
-    """The sentence as it is written."""
-    known = node.cache.get("text")
-    if known is None:
-        known = node.cache["text"] = _write(node)
-    return known
-
-
 def part_text(node: Node, op: str) -> str:
     """A phrase as it is written within a ``seq``, ``prod``, .. of others."""
     return _at_least(node, LEVEL[op] + 1)
@@ -40,7 +33,9 @@ def _at_least(node: Node, need: int) -> str:
     return f"({written})" if LEVEL.get(node.op, HEAD) < need else written
 
 
-def _write(node: Node) -> str:
+@memo
+def text(node: Node) -> str:
+    """The sentence as it is written."""
     op, data, kids = node.op, node.data, node.kids
     if op in ("size", "num"):
         return str(data)
