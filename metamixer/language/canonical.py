@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Given, Mismatch, Score, inputs
-from metamixer.language.checking.vocabulary import Macro, place_word, words, written_supports
+from metamixer.language.checking.vocabulary import Macro, Word, place_word, words, written_supports
 from metamixer.language.memo import Memo, memo
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, total, walk, word
 from metamixer.language.syntax.printer import part_text, text
 
-_keys: Memo[str] = Memo()
+_keys: Memo[None, str] = Memo()
 
 
 def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None, context: Given = None) -> str:
@@ -28,11 +28,11 @@ def key(sentence: Sentence, channels: int | None, grid: tuple[int, ...] | None, 
     if channels is None or grid is None:
         return _hash(text(symbolic(sentence.node)))
     t = sentence.typed(channels, tuple(grid), context)
-    known = _keys.get(t, None)
-    if known is None:
+    known = _keys.of(t)
+    if None not in known:
         used = sorted((name, field) for name, field in inputs(context).items() if name in sentence.node.names)
-        known = _keys.keep(t, None, _hash(" ".join([f"{channels} {tuple(grid)}", *map(str, used), _text(t)])))
-    return known
+        known[None] = _hash(" ".join([f"{channels} {tuple(grid)}", *map(str, used), _text(t)]))
+    return known[None]
 
 
 def canonical(sentence: Sentence, channels: int, grid: tuple[int, ...], context: Given = None) -> Sentence:
@@ -45,7 +45,7 @@ def canonical_node(t: Typed) -> Node:
     return renamed(_Walk().form(t, ONE, object(), {}), {}, 0)
 
 
-_parts: Memo[tuple[str, ...]] = Memo()
+_parts: Memo[Word, tuple[str, ...]] = Memo()
 
 
 def _text(t: Typed) -> str:
@@ -54,12 +54,12 @@ def _text(t: Typed) -> str:
         return text(canonical_node(t))
     parts: list[str] = []
     for kid in t.kids:
-        known = _parts.get(kid, t.word)
-        if known is None:
+        known = _parts.of(kid)
+        if t.word not in known:
             form = renamed(t.word.written(t, (_Walk().form(kid, ONE, object(), {}),)), {}, 0)
             kids = form.kids if form.op == "seq" else () if form is X else (form,)
-            known = _parts.keep(kid, t.word, tuple(part_text(kid, "seq") for kid in kids))
-        parts += known
+            known[t.word] = tuple(part_text(kid, "seq") for kid in kids)
+        parts += known[t.word]
     return text(canonical_node(t)) if len(parts) < 2 else " >> ".join(parts)
 
 
@@ -83,7 +83,7 @@ ONE: Heads = (1, False)
 ALL = word("all")
 
 
-_forms: Memo[Node] = Memo()  # of closed occurrences
+_forms: Memo[tuple[Heads, bool], Node] = Memo()  # of closed occurrences
 
 
 class _Walk:
@@ -103,8 +103,11 @@ class _Walk:
         free = bool(env) and any(name in t.node.names for name in env)
         if free:
             return self._form(t, heads, x, env, staged)
-        known = _forms.get(t, (heads, staged))
-        return _forms.keep(t, (heads, staged), self._form(t, heads, x, {}, staged)) if known is None else known
+        forms, key = _forms.of(t), (heads, staged)
+        known = forms.get(key)
+        if known is None:
+            known = forms[key] = self._form(t, heads, x, {}, staged)
+        return known
 
     def _form(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         how = t.word.form

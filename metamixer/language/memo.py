@@ -7,9 +7,9 @@ collector sees the circle. What one function remembers no other one can find.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 
@@ -22,45 +22,49 @@ class Remembering(Protocol):
 
 Phrase = TypeVar("Phrase", bound=Remembering)
 More = ParamSpec("More")
+Key = TypeVar("Key")
 Found = TypeVar("Found")
 _MISSING = object()
 
 
 def memo(function: Callable[Concatenate[Phrase, More], Found]) -> Callable[Concatenate[Phrase, More], Found]:
-    """Decorator: a function of a phrase, and further hashable arguments, is worked out once for each of them.
+    """Decorator: a function of a phrase, and perhaps of one hashable thing more, is worked out once for each.
 
     An exception is not remembered, and what is remembered is never to be changed.
     """
-    if len(signature(function).parameters) == 1:
+    _, *more = signature(function).parameters.values()
+    assert len(more) < 2
+    if more:
+        usual = None if more[0].default is Parameter.empty else more[0].default
 
-        def of_phrase(phrase: Phrase) -> Found:
-            found = phrase._memory.get(function, _MISSING)
+        def of_two(phrase: Any, other: Any = usual) -> Any:
+            memory = phrase._memory.get(function)
+            if memory is None:
+                memory = phrase._memory[function] = {}
+            found = memory.get(other, _MISSING)
             if found is _MISSING:
-                found = phrase._memory[function] = function(phrase)  # type: ignore[call-arg]
+                found = memory[other] = function(phrase, other)  # type: ignore[call-arg]
             return found
 
-        return wraps(function)(of_phrase)  # type: ignore[return-value]
+        return wraps(function)(of_two)  # type: ignore[return-value]
 
-    def of_more(phrase: Phrase, *more: More.args, **named: More.kwargs) -> Found:
-        key = (function, more, *named.items()) if named else (function, more)
-        found = phrase._memory.get(key, _MISSING)
+    def of_one(phrase: Any) -> Any:
+        found = phrase._memory.get(function, _MISSING)
         if found is _MISSING:
-            found = phrase._memory[key] = function(phrase, *more, **named)
+            found = phrase._memory[function] = function(phrase)  # type: ignore[call-arg]
         return found
 
-    return wraps(function)(of_more)
+    return wraps(function)(of_one)  # type: ignore[return-value]
 
 
-class Memo(Generic[Found]):
+class Memo(Generic[Key, Found]):
     """The memory of a function that remembers under something else than its arguments, or not always."""
 
     __slots__ = ()
 
-    def get(self, phrase: Remembering, key: Hashable) -> Found | None:
-        """What was kept about a phrase under a key; None if nothing was."""
-        return phrase._memory.get((self, key))
-
-    def keep(self, phrase: Remembering, key: Hashable, found: Found) -> Found:
-        """Keeps something about a phrase, and returns it."""
-        phrase._memory[self, key] = found
-        return found
+    def of(self, phrase: Remembering) -> dict[Key, Found]:
+        """What was kept about a phrase, to be added to."""
+        memory: dict[Key, Found] | None = phrase._memory.get(self)
+        if memory is None:
+            memory = phrase._memory[self] = {}
+        return memory

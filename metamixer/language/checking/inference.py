@@ -104,7 +104,7 @@ class Refusal(NamedTuple):
     node: Node | None
 
 
-_checked: Memo[Any] = Memo()  # by what a phrase can see of its context
+_checked: Memo[Context, Any] = Memo()  # by what a phrase can see of its context
 
 
 def check_node(node: Node, ctx: Context, begun: Node | None = None) -> Any:
@@ -122,14 +122,15 @@ def check_node(node: Node, ctx: Context, begun: Node | None = None) -> Any:
     if ctx.env or ctx.depth:  # what the phrase cannot see makes no difference
         names = node.names
         seen = ctx._replace(env=tuple(item for item in ctx.env if item[0] in names), depth=())
-    known = _checked.get(node, seen)
+    checked = _checked.of(node)
+    known = checked.get(seen)
     if known is None:
         try:
-            return _checked.keep(node, seen, _check(node, ctx, begun))
+            known = checked[seen] = _check(node, ctx, begun)
         except Mismatch as mismatch:
             if mismatch.node is None:
                 mismatch.node = node
-            _checked.keep(node, seen, Refusal(mismatch.message, mismatch.advice, mismatch.node))
+            checked[seen] = Refusal(mismatch.message, mismatch.advice, mismatch.node)
             raise
     if type(known) is Refusal:
         raise Mismatch(*known)
@@ -250,7 +251,7 @@ def _chain(word: Word, node: Node, ctx: Context, inner: Context, begun: Node | N
     """Sub-phrases that each read what the one before made: what ``word.step`` would ask for, without asking."""
     kids: list[Typed] = []
     x = inner.x
-    known = _checked.get(begun, ctx) if begun is not None else None
+    known = _checked.of(begun).get(ctx) if begun is not None else None
     if type(known) is Typed and known.word is word:
         kids += known.kids
         if known.out != x:
