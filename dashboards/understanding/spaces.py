@@ -17,7 +17,7 @@ from metamixer.cost.count import counts
 from metamixer.dashboards.understanding.trained import Context
 from metamixer.errors import UserError
 from metamixer.language import Space
-from metamixer.language.syntax.nodes import Node, walk
+from metamixer.language.syntax.nodes import Choice, Range, walk
 from metamixer.language.syntax.printer import domain_of, weights_of
 
 DRAWS = 100_000
@@ -132,7 +132,7 @@ def rules(space: Space) -> list[dict[str, Any]]:
                 "body": body,
                 "recursive": name in space.reach.recursive,
                 "uses": dict(space.reach.references(node)),
-                "choices": [_choice(inner) for inner in walk(node) if inner.op in ("choice", "range")],
+                "choices": [_choice(inner) for inner in walk(node) if isinstance(inner, (Choice, Range))],
             }
         )
     return found
@@ -199,10 +199,8 @@ def members(context: Context, profile: Profile | None = None) -> list[dict[str, 
     return found
 
 
-def _choice(node: Node) -> dict[str, Any]:
-    if node.op == "range":
-        low, high, step = node.data
-        values: list[int | str] = list(range(low, high + 1, step))
-        return {"values": values, "weights": [1 / len(values)] * len(values)}
+def _choice(node: Choice | Range) -> dict[str, Any]:
+    if isinstance(node, Range):
+        return {"values": list(node.values), "weights": [1 / len(node.values)] * len(node.values)}
     weights = [float(weight) if weight else 1.0 for weight in weights_of(node)]
     return {"values": list(domain_of(node)), "weights": [weight / math.fsum(weights) for weight in weights]}

@@ -16,7 +16,7 @@ import numpy as np
 
 from metamixer import record
 from metamixer.language import Sentence, Space
-from metamixer.language.syntax.nodes import Node, size, word
+from metamixer.language.syntax.nodes import Node, Power, count_of, label, size, word
 from metamixer.record import Trial
 from metamixer.record.front import efficient
 from metamixer.search.samplers.core.features import Features, of_known, of_rules
@@ -130,9 +130,9 @@ def of_words(sentence: Node) -> dict[str, float]:
 
 
 def _count(node: Node, times: int, counts: Counter[str]) -> None:
-    if node.op == "power" and node.kids[1].op == "size" and node.kids[1].data.isdigit():
-        _count(node.kids[0], times * int(node.kids[1].data), counts)
+    if isinstance(node, Power) and (copies := count_of(node.count)) is not None:
+        _count(node.operand, times * copies, counts)
         return
-    counts[f"{node.op} {node.data}"] += times
+    counts[label(node)] += times
     for kid in node.kids:
         _count(kid, times, counts)

@@ -18,9 +18,8 @@ from metamixer.cost import cost
 from metamixer.dashboards.understanding.trained import Context, Study
 from metamixer.errors import LanguageError
 from metamixer.language import parse
-from metamixer.language.checking.inference import SIGNS
 from metamixer.language.checking.vocabulary import words
-from metamixer.language.syntax.nodes import Node, walk
+from metamixer.language.syntax.nodes import Binder, Node, Number, Size, X, name_of, walk, word_name
 
 DRAWS = 400
 CONFIDENCE = 0.95
@@ -55,15 +54,15 @@ def frequencies(study: Study, limits: Mapping[str, int | None] | None = None, dr
 def words_of(node: Node) -> frozenset[str]:
     """The words of a sentence, operators by their signs; sizes, numbers and bound names are none."""
     known = words()
-    bound = {inner.data[0] for inner in walk(node) if inner.op in ("let", "tie", "pick")}
+    bound = {inner.name for inner in walk(node) if isinstance(inner, Binder)}
     found = set()
     for inner in walk(node):
-        if inner.op in ("size", "num") or (inner.op == "word" and not inner.kids and inner.data[0] in bound):
+        if inner is X or isinstance(inner, (Size, Number)) or name_of(inner) in bound:
             continue
-        name = SIGNS.get(inner.op) or inner.data[0]
+        name = word_name(inner)
         if name in known:
             found.add(name)
-    return frozenset(found - {"x"})
+    return frozenset(found)
 
 
 def draws_of(context: Context, number: int, limits: Mapping[str, int | None]) -> Iterable[frozenset[str]]:

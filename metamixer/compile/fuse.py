@@ -33,7 +33,7 @@ from metamixer.language.checking.affine import Affine, Scaling, Tensors
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Given
 from metamixer.language.checking.vocabulary import Macro, place_word
-from metamixer.language.syntax.nodes import Node, X, chain, joined, total
+from metamixer.language.syntax.nodes import Node, Sequence, Slot, X, chain, joined, total
 from metamixer.language.syntax.printer import text
 from metamixer.words.norms import plain_scaling
 
@@ -167,7 +167,7 @@ class _Walk:
             weights = (*weights, (path, partial(self.tensors, path)))
         if t.word.form == "repeat":
             alike = bool(kids) and all(kid.node is kids[0].node for kid in kids)
-            node = joined(t.node, (kids[0].node, t.node.kids[1])) if alike else chain("seq", [k.node for k in kids])
+            node = joined(t.node, (kids[0].node, t.node.kids[1])) if alike else chain(Sequence, [k.node for k in kids])
             return Piece(node if kids else t.node, weights)
         written, position = list(t.node.kids), 0
         for kid, piece in zip(t.kids, kids, strict=True):
@@ -184,7 +184,7 @@ class _Walk:
 
 
 def _bare(node: Node) -> Node:
-    return _bare(node.kids[0]) if node.op == "slot" else node
+    return _bare(node.inner) if isinstance(node, Slot) else node
 
 
 # -- what is put together ----------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def _sequence(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
         return plain
     if len(behind) == 1:
         return behind[0]
-    return Piece(chain("seq", [kid.node for kid in behind]), tuple(item for kid in behind for item in kid.weights))
+    return Piece(chain(Sequence, [kid.node for kid in behind]), tuple(item for kid in behind for item in kid.weights))
 
 
 def _joined(first: Piece, kid: Piece, channels: int) -> Piece | None:
@@ -295,7 +295,7 @@ def _term(kid: Piece, other: Piece, sign: int, channels: int) -> Piece | None:
 
 
 def _sum(t: Typed, kids: list[Piece], plain: Piece) -> Piece:
-    signs = "++" if t.word.form == "residual" else t.node.data
+    signs = "++" if t.word.form == "residual" else t.signs
     given = [Piece(X), *kids] if t.word.form == "residual" else kids
     # what is taken away last, as a sum needs it; matrices over tokens before what joins them; scalings and x last
 

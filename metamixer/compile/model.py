@@ -172,7 +172,7 @@ def branches(t: Typed) -> tuple[int, ...]:
         return tuple(range(len(t.kids)))
     if t.word.form != "sum":
         return ()
-    around = [sign == "+" and _is_skip(kid) for sign, kid in zip(t.node.data, t.kids, strict=True)]
+    around = [sign == "+" and _is_skip(kid) for sign, kid in zip(t.signs, t.kids, strict=True)]
     return tuple(i for i, skip in enumerate(around) if not skip) if any(around) else ()
 
 

@@ -23,15 +23,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metamixer.language import Sentence, parse
-from metamixer.language.checking.inference import SIGNS, kind_of
+from metamixer.language.checking.inference import kind_of
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch
 from metamixer.language.checking.vocabulary import Plain, Word, words
-from metamixer.language.syntax.nodes import Node, X
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, name_of, word_name
 from metamixer.language.syntax.parser import occurrences
 
 ROLES = ("query", "key", "activation", "value", "place", "plain")
 SOURCES = {"q": "query", "k": "key", "v": "value"}  # roles that words declare
-BINDERS = ("let", "tie", "pick")
 _SOMEWHERE = Context(Field((1,), 1), 1, (1,))  # which argument fills which slot does not depend on the input
 
 
@@ -110,33 +110,35 @@ def _paint(phrase: _Phrase, path: Path, names: Names, paths: list[Path], kind: s
     """Writes the roles of a phrase and of all inside it over its letters."""
     paths[phrase.begin : phrase.end] = [path] * (phrase.end - phrase.begin)
     node, parts = phrase.node, phrase.parts
-    if node.op in BINDERS:
-        value, body = parts
-        inner = {**names, node.data[0]: Bound(node.op, node=value.node)}
-        _paint(body, path, inner, paths)
-        used = _uses(body, node.data[0], paths, len(path))
-        _paint(value, (*path, used) if used else path, names, paths)
-    elif node.op == "read":
-        _paint_read(parts, path, names, paths)
-    elif node.op == "at":
-        _paint(parts[0], path, names, paths, kind)
-        _paint(parts[1], (*path, "place"), names, paths, "place")
-    elif node.op == "prod":
-        values = [part for part in parts if _projects(part.node)]
-        for part in parts:
-            own: Path = () if len(values) != 1 else ("value",) if part is values[0] else ("query",)
-            _paint(part, (*path, *own), names, paths)
-    else:
-        slots = _slots(node, names, kind)
-        for part, slot in zip(parts, slots, strict=True):
-            role = SOURCES.get(slot, "")
-            _paint(part, (*path, role) if role else path, names, paths, "place" if node.op == "group" else "term")
+    match node:
+        case nodes.Binder(name):
+            value, body = parts
+            _paint(body, path, {**names, name: Bound(node.sign, node=value.node)}, paths)
+            used = _uses(body, name, paths, len(path))
+            _paint(value, (*path, used) if used else path, names, paths)
+        case nodes.Read():
+            _paint_read(parts, path, names, paths)
+        case nodes.At():
+            _paint(parts[0], path, names, paths, kind)
+            _paint(parts[1], (*path, "place"), names, paths, "place")
+        case nodes.Product():
+            values = [part for part in parts if _projects(part.node)]
+            for part in parts:
+                own: Path = () if len(values) != 1 else ("value",) if part is values[0] else ("query",)
+                _paint(part, (*path, *own), names, paths)
+        case _:
+            inner = "place" if isinstance(node, nodes.Group) else "term"
+            for part, slot in zip(parts, _slots(node, names, kind), strict=True):
+                role = SOURCES.get(slot, "")
+                _paint(part, (*path, role) if role else path, names, paths, inner)
 
 
 def _paint_read(parts: tuple[_Phrase, ...], path: Path, names: Names, paths: list[Path]) -> None:
     match, *stages = parts
     sources = set(_slots(match.node, names, "term")) & set(SOURCES)
-    begins: Path = () if sources or match.node.op == "at" else ("key",) if match.node.op == "bank" else ("query",)
+    begins: Path = ("key",) if isinstance(match.node, nodes.Bank) else ("query",)
+    if sources or isinstance(match.node, nodes.At):
+        begins = ()
     _paint(match, (*path, *begins), names, paths)
     for number, stage in enumerate(stages, start=1):
         slots = _slots(stage.node, names, "stage")
@@ -154,8 +156,7 @@ def _uses(body: _Phrase, name: str, paths: list[Path], depth: int) -> str | None
     stack = [body]
     while stack:
         phrase = stack.pop()
-        node = phrase.node
-        if node.op == "word" and not node.kids and node.data[0] == name:
+        if name_of(phrase.node) == name:
             inner = paths[phrase.begin][depth:]
             found.add(inner[-1] if inner else "")
         stack += phrase.parts
@@ -165,7 +166,7 @@ def _uses(body: _Phrase, name: str, paths: list[Path], depth: int) -> str | None
 def _slots(node: Node, names: Names, kind: str) -> tuple[str, ...]:
     """The slot that each sub-phrase fills; nothing for what fills none."""
     word = _word(node, names)
-    if not isinstance(word, Plain) or node.op != "word" or not node.kids:
+    if not isinstance(word, Plain) or not isinstance(node, nodes.Word) or not node.kids:
         return ("",) * len(node.kids)
     ctx = _SOMEWHERE._replace(kind=kind if kind in word.kinds else word.kinds[0], env=tuple(names.items()))
     try:
@@ -176,12 +177,11 @@ def _slots(node: Node, names: Names, kind: str) -> tuple[str, ...]:
 
 
 def _word(node: Node, names: Names) -> Word | None:
-    if node.op == "word" and not node.kids and node.data[0] in names:
-        return None
-    return words().get(SIGNS.get(node.op) or node.data[0])
+    return None if name_of(node) in names else words().get(word_name(node))
 
 
 def _projects(node: Node) -> bool:
     """Whether a phrase is the input, or one projection of it."""
-    word = words().get(node.data[0]) if node.op == "word" else None
-    return node is X or (word is not None and word.projection and not any(kid.op == "word" for kid in node.kids))
+    word = words().get(word_name(node))
+    plain = not any(isinstance(kid, (nodes.Word, nodes.Each)) for kid in node.kids)
+    return node is X or (word is not None and word.projection and plain)

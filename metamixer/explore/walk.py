@@ -182,7 +182,7 @@ class Walk:
         ]
         if how == "residual":
             axes.append(x.axes)
-        known = how != "residual" and "-" not in str(t.node.data) and all(kid.sign != "signed" for kid in kids)
+        known = how != "residual" and "-" not in t.signs and all(kid.sign != "signed" for kid in kids)
         return Value(joined(axes), "positive" if known else "signed")
 
     def _leaf(self, t: Typed, kids: list[Value], state: Value | None) -> Value:

@@ -191,7 +191,7 @@ def _terms(w: Writer, t: Typed, module: Part, x: str, env: Env) -> list[str]:
 def _sum(w: Writer, t: Typed, module: Part, x: str, env: Env) -> str:
     terms = [fitted(value, kid.out, t.out) for value, kid in zip(_terms(w, t, module, x, env), t.kids, strict=True)]
     text = terms[0]  # a sum begins with what is added
-    for sign, term in zip(t.node.data[1:], terms[1:], strict=True):
+    for sign, term in zip(t.signs[1:], terms[1:], strict=True):
         text += f" {sign} {term}"
     return f"({text})"
 

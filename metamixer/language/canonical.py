@@ -13,11 +13,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.place import everywhere, heads_place
 from metamixer.language.checking.types import Given, Mismatch, Score, inputs
-from metamixer.language.checking.vocabulary import Macro, Word, place_word, words, written_supports
+from metamixer.language.checking.vocabulary import Macro, Word, neutral, place_word, words, written_supports
 from metamixer.language.memo import Memo, memo
 from metamixer.language.sentence import LARGEST, Sentence
-from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, total, walk, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import (
+    Binder,
+    Let,
+    Node,
+    Power,
+    Product,
+    Read,
+    Sequence,
+    Sum,
+    Tie,
+    X,
+    chain,
+    count_of,
+    joined,
+    name_of,
+    place,
+    total,
+    walk,
+    word,
+)
 from metamixer.language.syntax.printer import part_text, text
 
 _keys: Memo[None, str] = Memo()
@@ -57,8 +78,8 @@ def _text(t: Typed) -> str:
         known = _parts.of(kid)
         if t.word not in known:
             form = renamed(t.word.written(t, (_Walk().form(kid, ONE, object(), {}),)), {}, 0)
-            kids = form.kids if form.op == "seq" else () if form is X else (form,)
-            known[t.word] = tuple(part_text(kid, "seq") for kid in kids)
+            kids = form.kids if isinstance(form, Sequence) else () if form is X else (form,)
+            known[t.word] = tuple(part_text(kid, Sequence) for kid in kids)
         parts += known[t.word]
     return text(canonical_node(t)) if len(parts) < 2 else " >> ".join(parts)
 
@@ -80,7 +101,6 @@ class _Binding:
 
 Heads = tuple[int, bool]  # how many heads a read has, and whether they are summed
 ONE: Heads = (1, False)
-ALL = word("all")
 
 
 _forms: Memo[tuple[Heads, bool], Node] = Memo()  # of closed occurrences
@@ -144,8 +164,8 @@ class _Walk:
         support = t.context.place
         if support and (how == "read" or t.word.content) and not any(place_word(p).chooses(p) for p in support):
             written = written_supports(support)
-            node = node if written is ALL else place(node, written)
-        return place(node, word("hsum" if own[1] else "h", size(own[0]))) if own != heads else node
+            node = node if written is everywhere() else place(node, written)
+        return place(node, heads_place(*own)) if own != heads else node
 
     def _let(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         """A value that is used once, or costs nothing, is put in place where x is the x of the binding."""
@@ -154,7 +174,7 @@ class _Walk:
         inline = not value.word.stays and (_uses(body, name) == 1 or not _costs(value))
         binding = _Binding(value, x, env, self._name(bound), inline)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
-        return make("let", (binding.name,), (bound, inner)) if _free(inner, binding.name) else inner
+        return Let(binding.name, bound, inner) if _free(inner, binding.name) else inner
 
     def _tie(self, t: Typed, heads: Heads, x: object, env: Mapping[str, _Binding], staged: bool) -> Node:
         """Weights that are used once are put in place."""
@@ -165,7 +185,7 @@ class _Walk:
         bound = self.form(first.kids[0], heads, object(), env)
         binding = _Binding(t, x, env, self._name(bound), _uses(body, name) == 1)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
-        return make("tie", (binding.name,), (bound, inner)) if _free(inner, binding.name) else inner
+        return Tie(binding.name, bound, inner) if _free(inner, binding.name) else inner
 
     def _name(self, bound: Node) -> str:
         """A name that follows from what is bound, so that sorting by text does not depend on the order of bindings."""
@@ -178,9 +198,10 @@ def _free(node: Node, name: str) -> bool:
     """Whether a phrase uses a name that stands outside of it: a closed part of it may bind the same name again."""
     if name not in node.names:
         return False
-    if node.op in ("let", "tie") and node.data[0] == name:
-        return _free(node.kids[0], name)
-    return (node.op == "word" and not node.kids) or any(_free(kid, name) for kid in node.kids)
+    match node:
+        case Binder(bound, value) if bound == name:
+            return _free(value, name)
+    return name_of(node) is not None or any(_free(kid, name) for kid in node.kids)
 
 
 def _uses(t: Typed, name: str) -> int:
@@ -189,7 +210,7 @@ def _uses(t: Typed, name: str) -> int:
         return 1
     if t.word.form in ("let", "tie") and t.settings["name"] == name:
         return _uses(t.kids[0], name) if t.word.form == "let" else 0
-    if t.word.form == "let" and name in t.node.kids[0].names:
+    if isinstance(t.node, Let) and name in t.node.value.names:
         value, body = t.kids
         written = _uses(body, t.settings["name"])
         copies = min(written, 1) if _costs(value) else written
@@ -222,7 +243,7 @@ def _renamed_closed(node: Node, depth: int) -> Node:
 
 
 def _renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
-    if node.op in ("let", "tie"):
+    if isinstance(node, Binder):
         binds, body = _ordered(node)
         renaming = dict(names)
         written: list[tuple[str, Node]] = []
@@ -232,10 +253,11 @@ def _renamed(node: Node, names: Mapping[str, str], depth: int) -> Node:
             renaming[old] = new
         result = renamed(body, renaming, depth + len(written))
         for new, value in reversed(written):
-            result = make(node.op, (new,), (value, result))
+            result = type(node)(new, value, result)
         return result
-    if node.op == "word" and not node.kids:
-        return word(names[node.data[0]]) if node.data[0] in names else node
+    own = name_of(node)
+    if own is not None:
+        return word(names[own]) if own in names else node
     if not names and not _has_binder(node):
         return node
     return joined(node, tuple(renamed(kid, names, depth) for kid in node.kids))
@@ -246,21 +268,22 @@ def _letter(depth: int) -> str:
     return free[depth] if depth < len(free) else f"b_{depth}"
 
 
-def _ordered(node: Node) -> tuple[list[tuple[str, Node]], Node]:
+def _ordered(node: Binder) -> tuple[list[tuple[str, Node]], Node]:
     """Bindings of one kind that follow each other, by first use in the body, what they need before them."""
     values: dict[str, Node] = {}
-    body = node
-    while body.op == node.op and body.data[0] not in values:
-        values[body.data[0]] = body.kids[0]
-        body = body.kids[1]
+    body: Node = node
+    while isinstance(body, Binder) and type(body) is type(node) and body.name not in values:
+        values[body.name] = body.value
+        body = body.body
     order: list[tuple[str, Node]] = []
 
     def visit(phrase: Node) -> None:
         for used in walk(phrase):
-            if used.op == "word" and not used.kids and used.data[0] in values:
-                value = values.pop(used.data[0])
+            name = name_of(used)
+            if name is not None and name in values:
+                value = values.pop(name)
                 visit(value)
-                order.append((used.data[0], value))
+                order.append((name, value))
 
     visit(body)
     return order, body
@@ -268,7 +291,7 @@ def _ordered(node: Node) -> tuple[list[tuple[str, Node]], Node]:
 
 @memo
 def _has_binder(node: Node) -> bool:
-    return node.op in ("let", "tie") or any(_has_binder(kid) for kid in node.kids)
+    return isinstance(node, Binder) or any(_has_binder(kid) for kid in node.kids)
 
 
 def symbolic(node: Node) -> Node:
@@ -281,43 +304,41 @@ def symbolic(node: Node) -> Node:
 
 def _by_value(node: Node, names: Mapping[str, str]) -> Node:
     """Bound names that follow from what is bound, so that sorting by text does not depend on the names."""
-    if node.op not in ("let", "tie"):
-        if node.op == "word" and not node.kids:
-            return word(names[node.data[0]]) if node.data[0] in names else node
+    if not isinstance(node, (Let, Tie)):
+        own = name_of(node)
+        if own is not None:
+            return word(names[own]) if own in names else node
         return joined(node, tuple(_by_value(kid, names) for kid in node.kids))
-    bound = _by_value(node.kids[0], names)
+    bound = _by_value(node.value, names)
     name = f"b{_hash(text(_symbolic(bound)))}"
     while name in names.values():
         name += "_"
-    return make(node.op, (name,), (bound, _by_value(node.kids[1], {**names, node.data[0]: name})))
+    return type(node)(name, bound, _by_value(node.body, {**names, node.name: name}))
 
 
 @memo
 def _symbolic(node: Node) -> Node:
     kids = tuple(_symbolic(kid) for kid in node.kids)
-    if node.op == "power" and kids[1].op == "size" and kids[1].data.isdigit():
-        number = int(kids[1].data)
-        if number * (len(kids[0].kids) if kids[0].op == "seq" else 1) > LARGEST:
-            return joined(node, kids)
-        return chain("seq", [kids[0]] * number) if number else X
-    if node.op in ("seq", "read"):
-        kept = [kid for kid in chain(node.op, kids).kids or kids if kid is not X and not _neutral(kid)]
-        return chain(node.op, kept) if kept else X
-    if node.op == "prod":
-        return chain("prod", sorted(chain("prod", kids).kids, key=text))
-    if node.op == "sum" and "-" not in node.data:
-        flat = total(node.data, kids)
-        return make("sum", flat.data, tuple(sorted(flat.kids, key=text))) if "-" not in flat.data else flat
+    match node:
+        case Power() if (number := count_of(kids[1])) is not None:
+            if number * (len(kids[0].kids) if isinstance(kids[0], Sequence) else 1) > LARGEST:
+                return joined(node, kids)
+            return chain(Sequence, [kids[0]] * number) if number else X
+        case Sequence() | Read():
+            kept = [kid for kid in chain(type(node), kids).kids or kids if kid is not X and not neutral(kid)]
+            return chain(type(node), kept) if kept else X
+        case Product():
+            return chain(Product, sorted(chain(Product, kids).kids, key=text))
+        case Sum(signs) if "-" not in signs:
+            flat = total(signs, kids)
+            assert isinstance(flat, Sum)
+            return Sum(flat.signs, tuple(sorted(flat.kids, key=text))) if "-" not in flat.signs else flat
     node = joined(node, kids)
-    known = words().get(node.data[0]) if node.op == "word" else None
-    if known is None or node.data[0] == "x" or node.open:
+    known = words().get(node.name) if isinstance(node, nodes.Word) else None
+    if known is None or node is X or node.open:
         return node
     try:
         other = known.symbolic(node)
     except Mismatch:  # it takes numbers, or is ill-formed
         return node
     return node if other is None else _symbolic(other)
-
-
-def _neutral(node: Node) -> bool:
-    return node.op == "word" and not node.kids and node.data[0] in words() and words()[node.data[0]].neutral

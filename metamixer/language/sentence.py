@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from metamixer.errors import LanguageError
 from metamixer.language.checking.inference import Typed, check_node
 from metamixer.language.checking.types import Field, Given, Mismatch, field_of, start
-from metamixer.language.syntax.nodes import DEEPEST, Node, chain
+from metamixer.language.syntax.nodes import DEEPEST, Node, Sequence, chain
 from metamixer.language.syntax.parser import Spans, parse_node, pointed
 from metamixer.language.syntax.printer import text
 
@@ -37,8 +37,8 @@ class Sentence:
 
     def then(self, *words: Node) -> Sentence:
         """This sentence followed by other phrases, such as a task's head."""
-        longer = chain("seq", [self.node, *words])
-        return Sentence(longer, begun=self.node if self.node.op == "seq" else None)
+        longer = chain(Sequence, [self.node, *words])
+        return Sentence(longer, begun=self.node if isinstance(self.node, Sequence) else None)
 
     def typed(self, channels: int, grid: tuple[int, ...], context: Given = None, lenient: bool = False) -> Typed:
         """The checked tree for an input of ``channels`` channels on ``grid``, and further ones.

@@ -12,6 +12,7 @@ from itertools import groupby
 from metamixer.language.checking.inference import Typed, check_node, kind_of
 from metamixer.language.checking.types import Field, Type
 from metamixer.language.checking.vocabulary import Macro
+from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, X
 from metamixer.language.syntax.printer import text
 
@@ -63,8 +64,9 @@ def sketch(t: Typed) -> Part:
         case "sum":
             return _sum(t)
         case "product" | "concat":
-            if t.node.op == "split":
-                return _part(t, "split", "", [sketch(kid) for kid in t.kids], _shares(t.node))
+            if isinstance(t.node, nodes.Split):
+                shares = [text(share) if share else "rest" for share, _ in t.node.parts]
+                return _part(t, "split", "", [sketch(kid) for kid in t.kids], shares)
             return _part(t, "join", t.word.name, [sketch(kid) for kid in t.kids])
         case "residual":
             return _part(t, "residual", "", [sketch(t.kids[0])])
@@ -98,18 +100,10 @@ def _part(
 
 
 def _sum(t: Typed) -> Part:
-    signs = [sign for sign, _ in zip(t.node.data, t.kids, strict=True)]
+    signs = list(t.signs)
     if signs == ["+", "-"]:
         return _part(t, "join", "−", [sketch(kid) for kid in t.kids])
     return _part(t, "join", "+", [sketch(kid) for kid in t.kids], ["" if sign == "+" else "−" for sign in signs])
-
-
-def _shares(node: Node) -> list[str]:
-    shares, kids = [], iter(node.kids)
-    for written in node.data:
-        shares.append(text(next(kids)) if written else "rest")
-        next(kids)
-    return shares
 
 
 def _let(t: Typed) -> Part:
@@ -141,7 +135,7 @@ def _place(t: Typed) -> Part:
 
 def _bracketed(node: Node) -> str:
     written = text(node)
-    return written if node.op in ("word", "group", "choice") else f"({written})"
+    return written if isinstance(node, (nodes.Word, nodes.Group)) else f"({written})"
 
 
 def _tied(t: Typed) -> Part:
@@ -156,7 +150,7 @@ def _word(t: Typed) -> Part:
     """A box. Banks at the end of its sources are written inside; the other sources are drawn."""
     kids = [check_node(node, t.context.source()) for node in _sources(t)] if isinstance(t.word, Macro) else list(t.kids)
     roles = list(t.roles)
-    while kids and kids[-1].node.op == "bank":
+    while kids and isinstance(kids[-1].node, nodes.Bank):
         kids.pop()
     roles = (roles + [""] * len(kids))[: len(kids)]
     weights = bool(t.word.weights(t)) or _owns(t, {kid.node for kid in kids})
@@ -164,8 +158,8 @@ def _word(t: Typed) -> Part:
     # A lone x is the wire itself.
     if [kid.node for kid in kids] == [X]:
         kids, roles = [], []
-    if t.node.op in ("num", "bank"):
-        return _part(t, "bank", t.text, weights=t.node.op == "bank")
+    if isinstance(t.node, (nodes.Number, nodes.Bank)):
+        return _part(t, "bank", t.text, weights=isinstance(t.node, nodes.Bank))
     return _part(t, "word", label, [sketch(kid) for kid in kids], roles, weights)
 
 
@@ -195,14 +189,12 @@ def _owns(t: Typed, sources: set[Node]) -> bool:
 
 def _label(node: Node, sources: set[int]) -> str:
     """The word as written, without the sources that are drawn."""
-    if node.op != "word":
+    if not isinstance(node, nodes.Word):
         return text(node)
-    name, keys, scope, in_scope = node.data
-    count = len(node.kids) - in_scope
     args = [
         f"{key}={text(kid)}" if key else text(kid)
-        for key, kid in zip(keys, node.kids[:count], strict=True)
+        for key, kid in zip(node.keys, node.arguments, strict=True)
         if id(kid) not in sources and kid is not X
     ]
-    written = f"{name}[{scope}]" if scope else str(name)
+    written = f"{node.name}[{node.scope}]" if node.scope else node.name
     return f"{written}({','.join(args)})" if args else written

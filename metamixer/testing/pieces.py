@@ -19,7 +19,7 @@ from metamixer.errors import LanguageError
 from metamixer.language import Field, Sentence
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Given, inputs
-from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, word
+from metamixer.language.syntax.nodes import At, Let, Node, Power, Sequence, Size, X, chain, count_of, joined, size, word
 
 TOKENS = 256  # on which a stage is computed densely, at most
 ENOUGH = 30  # tokens that show borders and what lies inside
@@ -76,7 +76,7 @@ def _stages(t: Typed) -> Iterator[tuple[Node, Field]]:
 
 
 def _long(value: Typed) -> bool:
-    return value.node.op == "seq" and len(value.node.kids) >= LONG
+    return isinstance(value.node, Sequence) and len(value.node.kids) >= LONG
 
 
 def _bound_stages(t: Typed) -> Iterator[tuple[Node, Field]]:
@@ -94,14 +94,14 @@ def _bound_stages(t: Typed) -> Iterator[tuple[Node, Field]]:
             for kid in value.kids[1:]:
                 yield from _stages(kid)
             start = value.kids[0]
-            short.append((t.settings["name"], chain("seq", [start.node, _bridge(start.out, value.out)])))
+            short.append((t.settings["name"], chain(Sequence, [start.node, _bridge(start.out, value.out)])))
         else:
             yield from _stages(value)
             short.append((t.settings["name"], _bridge(base, value.out)))
         t = t.kids[1]
     body = t.node
     for name, phrase in reversed(short):
-        body = make("let", (name,), (phrase, body))
+        body = Let(name, phrase, body)
     yield body, base
 
 
@@ -118,7 +118,7 @@ def _small(node: Node, x: Field, further: Further = ()) -> Piece:
     short = _shortened(node)
     for grid in _grids(x.grid):
         for phrase in dict.fromkeys((short, _resized(short, x.grid, grid), node)):
-            sentence = Sentence(chain("seq", [*front, phrase]))
+            sentence = Sentence(chain(Sequence, [*front, phrase]))
             for width in (*(w for w in WIDTHS if w < x.channels), x.channels):
                 context = _alike(further, x, Field(grid, width))
                 if _fits(sentence, width, grid, context):
@@ -174,9 +174,9 @@ def _shortened(node: Node) -> Node:
     if not node.kids:
         return node
     kids = tuple(_shortened(kid) for kid in node.kids)
-    if node.op == "power" and kids[1].op == "size" and str(kids[1].data).isdigit() and int(kids[1].data) > 2:
+    if isinstance(node, Power) and (count_of(kids[1]) or 0) > 2:
         kids = (kids[0], size(2))
-    return place(*kids) if node.op == "at" else joined(node, kids)
+    return joined(node, kids)
 
 
 def _resized(node: Node, grid: tuple[int, ...], smaller: tuple[int, ...]) -> Node:
@@ -184,11 +184,11 @@ def _resized(node: Node, grid: tuple[int, ...], smaller: tuple[int, ...]) -> Nod
     lengths = {str(n): str(m) for n, m in zip(grid, smaller, strict=True)}
 
     def change(part: Node, placed: bool) -> Node:
-        if part.op == "size" and placed and isinstance(part.data, str):
-            return size("x".join(lengths.get(atom, atom) for atom in part.data.split("x")))
+        if isinstance(part, Size) and placed:
+            return size("x".join(lengths.get(atom, atom) for atom in part.text.split("x")))
         if not part.kids:
             return part
-        kids = tuple(change(kid, placed or (part.op == "at" and i > 0)) for i, kid in enumerate(part.kids))
-        return place(*kids) if part.op == "at" else joined(part, kids)
+        kids = tuple(change(kid, placed or (isinstance(part, At) and i > 0)) for i, kid in enumerate(part.kids))
+        return joined(part, kids)
 
     return change(node, False)

@@ -7,9 +7,8 @@ from functools import lru_cache
 
 from metamixer.errors import LanguageError
 from metamixer.language import Field, check, parse
-from metamixer.language.checking.inference import SIGNS
 from metamixer.language.checking.vocabulary import Word, words
-from metamixer.language.syntax.nodes import walk
+from metamixer.language.syntax.nodes import walk, word_name
 from metamixer.testing import checks
 from metamixer.testing.checks import Subject
 from metamixer.testing.declared import declared, places, probes
@@ -34,7 +33,7 @@ def documented(word: str) -> None:
 def used(word: str, examples: Iterable[Example]) -> None:
     """Every example uses the word."""
     for sentence, *_ in examples:
-        if word not in {SIGNS.get(node.op) or node.data[0] for node in walk(parse(sentence).node)}:
+        if word not in {word_name(node) for node in walk(parse(sentence).node)}:
             raise AssertionError(f"{sentence} does not use {word}")
 
 

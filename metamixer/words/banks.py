@@ -26,7 +26,8 @@ from metamixer.language.checking.vocabulary import (
     register,
     words,
 )
-from metamixer.language.syntax.nodes import Node, make, size, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, size, word
 from metamixer.words import supports
 
 
@@ -47,7 +48,7 @@ class BankSource(Word):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         bank: Bank = t.out
         inner = word(bank.how, *(size(value) for value in bank.values)) if bank.how else size(bank.size)
-        return make("bank", None, (inner,))
+        return nodes.Bank(inner)
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return None
@@ -74,7 +75,7 @@ class SpecialBank(Word):
     kernel = False
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        if any(key is not None for key in node.data[1]):
+        if isinstance(node, nodes.Word) and any(node.keys):
             raise Mismatch(f"{self.name} takes sizes only")
         if len(done) < len(node.kids):
             return Demand(len(done), ctx._replace(kind="size"))
@@ -188,7 +189,7 @@ class BankValue(Plain):
 
 def alone(name: str, bank: Node) -> Node:
     """A bank as the value that the word ``name`` makes of it."""
-    return word(name, make("slot", 0, (bank,)))
+    return word(name, nodes.Slot(0, bank))
 
 
 @register

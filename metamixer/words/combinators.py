@@ -8,8 +8,9 @@ from typing import Any
 
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Number, Type, field_of
-from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, one, register, words
-from metamixer.language.syntax.nodes import Node, X, chain, joined, make, size, total, walk
+from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, neutral, one, register
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, chain, joined, size, total, walk, word_name
 from metamixer.language.syntax.printer import text
 
 
@@ -26,12 +27,7 @@ def unplaced(ctx: Context, what: str) -> Context:
 def sequence(kids: tuple[Node, ...]) -> Node:
     """Phrases in sequence without the neutral ones."""
     kept = [kid for kid in kids if kid is not X and not neutral(kid)]
-    return chain("seq", kept) if kept else X
-
-
-def neutral(node: Node) -> bool:
-    """Whether a phrase is a word that keeps its input."""
-    return node.op == "word" and not node.kids and node.data[0] in words() and words()[node.data[0]].neutral
+    return chain(nodes.Sequence, kept) if kept else X
 
 
 def added(signs: str, kids: tuple[Node, ...]) -> Node:
@@ -39,11 +35,11 @@ def added(signs: str, kids: tuple[Node, ...]) -> Node:
     plus: list[Node] = []
     minus: list[Node] = []
     for sign, kid in zip(signs, kids, strict=True):
-        inner = zip(kid.data, kid.kids, strict=True) if kid.op == "sum" else [("+", kid)]
+        inner = zip(kid.signs, kid.kids, strict=True) if isinstance(kid, nodes.Sum) else [("+", kid)]
         for inner_sign, term in inner:
             (plus if sign == inner_sign else minus).append(term)
     if not plus:
-        return make("sum", signs, kids)
+        return nodes.Sum(signs, kids)
     plus.sort(key=text)
     minus.sort(key=text)
     return total("+" * len(plus) + "-" * len(minus), plus + minus)
@@ -114,7 +110,7 @@ class Sum(Parallel):
     name, form = "+", "sum"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
-        return added(t.node.data, kids)
+        return added(t.signs, kids)
 
     def join(self, parts: tuple[Type, ...], ctx: Context) -> Type:
         fields = _fields(parts, "a sum")
@@ -131,7 +127,7 @@ class Sum(Parallel):
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         total = None
-        for i, (sign, kid) in enumerate(zip(t.node.data, t.kids, strict=True)):
+        for i, (sign, kid) in enumerate(zip(t.signs, t.kids, strict=True)):
             value = fit(evaluate(i, x, env, None), kid.out, t.out)
             total = value if total is None else total + value if sign == "+" else total - value
         return total
@@ -180,8 +176,8 @@ class Product(Parallel):
     name, form = "*", "product"
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
-        factors = [inner for kid in kids for inner in (kid.kids if kid.op == "prod" else (kid,))]
-        return chain("prod", sorted(factors, key=text))
+        factors = [inner for kid in kids for inner in (kid.kids if isinstance(kid, nodes.Product) else (kid,))]
+        return chain(nodes.Product, sorted(factors, key=text))
 
     def join(self, parts: tuple[Type, ...], ctx: Context) -> Type:
         return broadcast(_fields(parts, "a product"))
@@ -226,14 +222,15 @@ class Split(Word):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         starts = t.settings["starts"]
         shares = [size(high - low) for low, high in pairwise(starts)]
-        parts = tuple(node for pair in zip(shares[:-1], kids[:-1], strict=True) for node in pair)
-        return make("split", (True,) * (len(kids) - 1) + (False,), (*parts, kids[-1]))
+        return nodes.Split((*zip(shares[:-1], kids[:-1], strict=True), (None, kids[-1])))
 
     def _kids(self, node: Node) -> tuple[list[int | None], list[int]]:
         """Index of each part's share (None where it takes the rest) and of its term."""
         shares: list[int | None] = []
         terms, position = [], 0
-        for has_share in node.data:
+        assert isinstance(node, nodes.Split)
+        for share, _ in node.parts:
+            has_share = share is not None
             shares.append(position if has_share else None)
             terms.append(position + has_share)
             position += 1 + has_share
@@ -298,9 +295,7 @@ class Split(Word):
 
 def minds_scope(node: Node) -> bool:
     """Whether a phrase may have another meaning in another scope: the letter D, or ``up`` without a size."""
-    return any(
-        (part.op == "size" and "D" in part.data) or (part.op == "word" and part.data[0] == "up") for part in walk(node)
-    )
+    return any((isinstance(part, nodes.Size) and "D" in part.text) or word_name(part) == "up" for part in walk(node))
 
 
 class Scope(Plain):
@@ -315,7 +310,7 @@ class Scope(Plain):
         return joined(t.node, kids)
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        if len(node.kids) != 1 or node.data[1] != (None,):
+        if len(node.kids) != 1 or not isinstance(node, nodes.Word) or node.keys != (None,):
             raise Mismatch(f"{self.name} takes one term", f"write {self.name}(..)")
         if not done:
             return Demand(0, unplaced(ctx, f"all of {self.name}(..)").enter())
@@ -354,7 +349,7 @@ class Residual(Scope):
 class Unit(Scope):
     """``unit(e)`` is ``e`` with a scope of its own."""
 
-    name = "unit"
+    name, bare_scope = "unit", True
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return kids[0]
@@ -452,6 +447,6 @@ class Each(Repetition):
     name = "each"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        if len(node.kids) != 2 or node.data[1] != (None, None):
+        if not isinstance(node, nodes.Each):
             raise Mismatch("each takes a term and a count", "write each(block, {1..3})")
         return super().step(node, ctx, done, kind_of)

@@ -21,7 +21,7 @@ from metamixer.language.checking.vocabulary import (
     per_axis,
     register,
 )
-from metamixer.language.syntax.nodes import Node, X, make, size, word
+from metamixer.language.syntax.nodes import Bank, Node, X, size, word
 from metamixer.words.banks import frozen, special, trained
 from metamixer.words.combinators import elements
 from metamixer.words.norms import evaluated
@@ -210,7 +210,7 @@ class Conv(Plain):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         sizes = [size(kernel) for kernel in t.settings["kernels"]]
         bank = word("rep", *sizes) if t.settings["normed"] else sizes[0]
-        return super().written(t, (*kids[:-1], make("bank", None, (bank,))))
+        return super().written(t, (*kids[:-1], Bank(bank)))
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         rows, learned = t.settings["sets"] or t.out.channels, not t.settings["fix"]
@@ -248,7 +248,7 @@ class Conv(Plain):
         }
         if a.of_x and a.bias:
             return word("dw", sized(a.kernel), **options)
-        bank = make("bank", None, (sized(a.kernel),))
+        bank = Bank(sized(a.kernel))
         first = (X,) if a.of_x else arguments
         return word(self.name, *first, bank, **options, **({"b": size(1)} if a.bias else {}))
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from metamixer.language.checking.types import Context
 from metamixer.language.checking.vocabulary import REQUIRED, Macro, one, register
-from metamixer.language.syntax.nodes import Node, X, chain, make, place, size, word
+from metamixer.language.syntax.nodes import Bank, Node, Product, Read, Sequence, X, chain, place, size, word
 
 
 def bank(value: int | str | tuple[int, ...]) -> Node:
     """``#value``."""
-    return make("bank", None, (size(value),))
+    return Bank(size(value))
 
 
 @register
@@ -24,7 +24,7 @@ class Attention(Macro):
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         q, k, v = sources
-        return chain("read", [word("dot", q, k), word("softmax"), word("mm", v)])
+        return chain(Read, [word("dot", q, k), word("softmax"), word("mm", v)])
 
 
 @register
@@ -37,7 +37,7 @@ class UnscaledAttention(Macro):
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         q, k, v = sources
-        return chain("read", [word("dot0", q, k), word("softmax"), word("mm", v)])
+        return chain(Read, [word("dot0", q, k), word("softmax"), word("mm", v)])
 
 
 @register
@@ -55,7 +55,7 @@ class FeedForward(Macro):
         memory = chain(
             "read", [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))]
         )
-        return memory if sources[0] is X else chain("seq", [sources[0], memory])
+        return memory if sources[0] is X else chain(Sequence, [sources[0], memory])
 
     def symbolic(self, node: Node) -> Node | None:
         return super().symbolic(node) if len(node.kids) == 1 else None
@@ -123,7 +123,7 @@ class Tokens(Macro):
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         mixed = place(word("lin", size(settings["m"])), word("T"))
-        return mixed if sources[0] is X else chain("seq", [sources[0], mixed])
+        return mixed if sources[0] is X else chain(Sequence, [sources[0], mixed])
 
 
 @register
@@ -147,5 +147,5 @@ class SqueezeExcite(Macro):
                 word(settings["gate"]),
             ],
         )
-        gated = make("prod", None, (X, gate))
-        return gated if sources[0] is X else chain("seq", [sources[0], gated])
+        gated = Product((X, gate))
+        return gated if sources[0] is X else chain(Sequence, [sources[0], gated])

@@ -23,7 +23,8 @@ from metamixer.language.checking.vocabulary import (
     register,
     written_supports,
 )
-from metamixer.language.syntax.nodes import Node, make, size, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, size, word
 from metamixer.words import supports
 from metamixer.words.supports import BY_HEAD, BY_HEAD_ADVICE, NEVER, Ground, Stack, cells, tokens_of
 
@@ -43,7 +44,7 @@ class Support(PlaceWord):
 class All(PlaceWord):
     """``@all``: every token looks at the whole memory; the neutral place."""
 
-    name = "all"
+    name, everywhere = "all", True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(())
@@ -53,7 +54,7 @@ class All(PlaceWord):
 class Heads(PlaceWord):
     """``@h(n)``: the reads inside work in n heads of contiguous channels, put side by side."""
 
-    name = "h"
+    name, heads = "h", "side by side"
     sizes = {"n": REQUIRED}
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
@@ -70,7 +71,7 @@ class Heads(PlaceWord):
 class SummedHeads(Heads):
     """``@hsum(n)``: the reads inside work in n heads, whose results are summed (MemoryFormer, arXiv 2411.12992)."""
 
-    name = "hsum"
+    name, heads = "hsum", "summed"
 
     def inside(self, ctx: Context, place: Place) -> Context:
         return ctx._replace(heads=place.values[0], summed=place.values[0] > 1)
@@ -391,11 +392,11 @@ class Either(Support):
         return tuple(lcm(*axis) for axis in zip(*found, strict=True)) if found else ()
 
     def support(self, place: Place) -> Node:
-        return make("group", None, tuple(written_supports(stack) for stack in place.values))
+        return nodes.Group(tuple(written_supports(stack) for stack in place.values))
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         static = (stack for stack in t.out[0].values if not supports.chosen(stack))
-        return make("group", None, (*map(written_supports, static), *kids))
+        return nodes.Group((*map(written_supports, static), *kids))
 
 
 def _opened(stack: Stack) -> tuple[Stack, ...]:

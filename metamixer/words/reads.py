@@ -32,10 +32,10 @@ from metamixer.language.checking.vocabulary import (
     register,
     words,
 )
-from metamixer.language.syntax.nodes import Node, chain, make
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, chain
 from metamixer.words import supports
 from metamixer.words.banks import PlacedScores, PositionScores, SpecialBank, alone, special, trained
-from metamixer.words.combinators import neutral
 from metamixer.words.precision import widened
 from metamixer.words.supports import CHOSEN, Stack
 
@@ -50,7 +50,7 @@ class Read(Word):
         if not done:
             head = node.kids[0]
             scores = PositionScores if ctx.place else PlacedScores
-            begin = alone(scores.name, head) if head.op == "bank" else 0
+            begin = alone(scores.name, head) if isinstance(head, nodes.Bank) else 0
             return Demand(begin, ctx if _matches(head) else ctx._replace(place=None))
         added, stage = supports.stages(ctx.place), ctx._replace(kind="stage", state=done[-1])
         if len(done) <= len(added):
@@ -64,16 +64,17 @@ class Read(Word):
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         stages: list[Node] = []
-        for kid in (inner for outer in kids for inner in (outer.kids if outer.op == "read" else (outer,))):
+        for kid in (inner for outer in kids for inner in (outer.kids if isinstance(outer, nodes.Read) else (outer,))):
             if stages and neutral(kid):
                 continue
-            before = stages[-1].data[0] if stages and stages[-1].op == "word" else ""
-            known = words().get(kid.data[0]) if kid.op == "word" else None  # a bound name is no word
-            if known is not None and before in known.behind:
-                stages[-1] = make("word", (known.behind[before], *kid.data[1:]), kid.kids)
+            last = stages[-1] if stages else None
+            before = last.name if isinstance(last, nodes.Word) else ""
+            known = words().get(kid.name) if isinstance(kid, nodes.Word) else None  # a bound name is no word
+            if isinstance(kid, nodes.Word) and known is not None and before in known.behind:
+                stages[-1] = kid.renamed(known.behind[before])
             else:
                 stages.append(kid)
-        return chain("read", stages)
+        return chain(nodes.Read, stages)
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         for i in range(len(t.kids)):
@@ -83,9 +84,12 @@ class Read(Word):
 
 def _matches(head: Node) -> bool:
     """Whether a read's first phrase may be a match, which stands under the read's support; else it is a prediction."""
-    if head.op == "word" and head.data[0] in words():
-        return bool(getattr(words()[head.data[0]], "reads", False))
-    return head.op not in ("seq", "sum", "prod", "cat", "split")
+    match head:
+        case nodes.Word(name) if name in words():
+            return bool(getattr(words()[name], "reads", False))
+        case nodes.Sequence() | nodes.Sum() | nodes.Product() | nodes.Concatenation() | nodes.Split() | nodes.Each():
+            return False
+    return True
 
 
 def heads_split(x: Any, heads: int) -> Any:
@@ -242,7 +246,7 @@ class Union(Word):
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if len(done) < len(node.kids):
             kid = node.kids[len(done)]
-            return Demand(len(done), ctx._replace(kind="memory" if kid.op == "at" else "term", place=None))
+            return Demand(len(done), ctx._replace(kind="memory" if isinstance(kid, nodes.At) else "term", place=None))
         parts: list[tuple[Field | Bank, tuple[Any, ...] | None]] = []
         for part in done:
             parts += (

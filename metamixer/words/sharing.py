@@ -8,6 +8,7 @@ from typing import Any
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Score, Type
 from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node
 from metamixer.words.banks import BoundBank, alone
 
@@ -29,15 +30,16 @@ class Let(Word):
     name, form = "let", "let"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        assert isinstance(node, nodes.Binder)
         if not done:
-            check_name(node.data[0])
-            value = node.kids[0]
-            return Demand(alone(BoundBank.name, value) if value.op == "bank" else 0, ctx.source())
+            check_name(node.name)
+            value = node.value
+            return Demand(alone(BoundBank.name, value) if isinstance(value, nodes.Bank) else 0, ctx.source())
         if not isinstance(done[0], (Field, Score)):
-            raise Mismatch(f"let binds fields, scores and banks; {node.data[0]} is none of them", None, node.kids[0])
+            raise Mismatch(f"let binds fields, scores and banks; {node.name} is none of them", None, node.value)
         if len(done) == 1:
-            return Demand(1, ctx.bind(node.data[0], Bound("let", done[0])))
-        return Done(done[1], {"name": node.data[0]})
+            return Demand(1, ctx.bind(node.name, Bound("let", done[0])))
+        return Done(done[1], {"name": node.name})
 
     def settle(self, t: Typed) -> Typed:
         """A value that nothing uses is not computed."""
@@ -52,7 +54,7 @@ class Let(Word):
 class LetUse(Word):
     """A name bound by let, at a place where it is used."""
 
-    name, form = "let use", "bound"
+    name, form, use_of = "let use", "bound", "let"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return env[t.settings["name"]]
@@ -65,10 +67,11 @@ class Tie(Word):
     name, form = "tie", "tie"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        assert isinstance(node, nodes.Binder)
         if not done:
-            check_name(node.data[0])
-            return Demand(1, ctx.bind(node.data[0], Bound("tie", node=node.kids[0], env=ctx.env, depth=ctx.depth)))
-        return Done(done[0], {"name": node.data[0]})
+            check_name(node.name)
+            return Demand(1, ctx.bind(node.name, Bound("tie", node=node.value, env=ctx.env, depth=ctx.depth)))
+        return Done(done[0], {"name": node.name})
 
     def verify(self, t: Typed) -> None:
         """All uses must ask for the same tensors."""
@@ -89,7 +92,7 @@ class Tie(Word):
 class TieUse(Word):
     """A name bound by tie, at a place where it is used."""
 
-    name, form = "tie use", "tied"
+    name, form, use_of = "tie use", "tied", "tie"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)
@@ -102,9 +105,10 @@ class Pick(Word):
     name = "pick"
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        assert isinstance(node, nodes.Binder)
         if not done:
-            check_name(node.data[0])
-            return Demand(1, ctx.bind(node.data[0], Bound("pick", node=node.kids[0], env=ctx.env, depth=ctx.depth)))
+            check_name(node.name)
+            return Demand(1, ctx.bind(node.name, Bound("pick", node=node.value, env=ctx.env, depth=ctx.depth)))
         return Done(done[0])
 
 
@@ -127,8 +131,8 @@ def is_used(name: str, t: Typed) -> bool:
 
 def uses_of(name: str, t: Typed) -> list[Typed]:
     """Uses of a tied name that are not hidden by an inner binding of the same name."""
-    if t.word.name == "tie use" and t.settings["name"] == name:
+    if t.word.form == "tied" and t.settings["name"] == name:
         return [t]
-    hidden = t.word.name in ("tie", "let") and t.settings["name"] == name
-    kids = t.kids[:1] if hidden and t.word.name == "let" else () if hidden else t.kids
+    hidden = t.word.form in ("tie", "let") and t.settings["name"] == name
+    kids = t.kids[:1] if hidden and t.word.form == "let" else () if hidden else t.kids
     return [use for kid in kids for use in uses_of(name, kid)]

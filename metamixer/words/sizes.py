@@ -9,6 +9,7 @@ from typing import Any
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Context, Mismatch, Number, Type
 from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Word, register
+from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node
 
 
@@ -19,7 +20,8 @@ class NumberTerm(Word):
     name, kinds = "number", ("term", "size")
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
-        return Done(float(node.data) if ctx.kind == "size" else Number(float(node.data)))
+        assert isinstance(node, nodes.Number)
+        return Done(float(node.text) if ctx.kind == "size" else Number(float(node.text)))
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return None
@@ -32,11 +34,12 @@ class Size(Word):
     name, kinds = "size", ("size", "term", "bank")
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
+        assert isinstance(node, nodes.Size)
         if ctx.kind == "term":
             raise Mismatch(
-                f"the size {node.data} stands where a term belongs", "a number that is a term has a point: 2.0"
+                f"the size {node.text} stands where a term belongs", "a number that is a term has a point: 2.0"
             )
-        return Done(measure(node.data, ctx))
+        return Done(measure(node.text, ctx))
 
 
 def measure(text: str, ctx: Context) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ from metamixer.language.checking.vocabulary import (
     per_axis,
     register,
 )
-from metamixer.language.syntax.nodes import Node, X, size, word
+from metamixer.language.syntax.nodes import Node, X, name_of, size, word
 from metamixer.words.banks import frozen
 from metamixer.words.combinators import elements, unplaced
 
@@ -56,9 +56,10 @@ class Given(Word):
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         unplaced(ctx, "ctx")
-        if len(node.kids) > 1 or any(kid.op != "word" or kid.kids for kid in node.kids):
+        given = [name_of(kid) for kid in node.kids] or [self.name]
+        name = given[0]
+        if len(given) > 1 or name is None:
             raise Mismatch("ctx takes the name of an input", "write ctx, or ctx(e)")
-        name = node.kids[0].data[0] if node.kids else self.name
         bound = ctx.find(name)
         if bound is None or not bound.given:
             main = name == self.name

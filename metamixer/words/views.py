@@ -28,7 +28,8 @@ from metamixer.language.checking.vocabulary import (
     register,
     written_supports,
 )
-from metamixer.language.syntax.nodes import Node, make, size, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, size, word
 from metamixer.language.syntax.nodes import place as attached
 from metamixer.words import supports
 
@@ -127,7 +128,7 @@ class At(Word):
             return Demand(1, ctx._replace(kind="place", state=None, heads=1))
         if ctx.kind == "memory":  # a part of a memory with its own support: k@N(3) & p
             binds = all(place_word(place).supports for place in done[0])
-            if binds and done[0] and node.kids[0].op != "read":
+            if binds and done[0] and not isinstance(node.kids[0], nodes.Read):
                 stack = self._inside(done[0], ctx).place
                 if supports.chosen(stack) or supports.lasting(stack) != stack:
                     raise Mismatch(
@@ -192,8 +193,8 @@ class At(Word):
             where = (
                 chosen.pop(0) if view.chooses(level.place) else word(level.place.word, *map(size, level.place.values))
             )
-            twice = node.op == "at" and node.kids[1] is where and view.involution
-            node = node.kids[0] if twice else make("at", None, (node, where))
+            twice = isinstance(node, nodes.At) and node.place is where and view.involution
+            node = node.kids[0] if twice else nodes.At(node, where)
         return node
 
     def elementwise(self, t: Typed) -> int:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from metamixer.language.checking.types import Field, Mismatch
-from metamixer.language.syntax.nodes import Node, number, size, word
+from metamixer.language.syntax.nodes import Node, Number, Size, name_of, number, size, word
 
 
 def literal(node: Node) -> Any:
     """The value of a phrase that is a number, or a name; None where it follows from the input."""
-    if node.op == "size" and all(part.isdigit() for part in node.data.split("x")):
-        return tuple(int(part) for part in node.data.split("x"))
-    if node.op == "num":
-        return float(node.data)
-    return node.data[0] if node.op == "word" and not node.kids else None
+    match node:
+        case Size(text) if all(part.isdigit() for part in text.split("x")):
+            return tuple(int(part) for part in text.split("x"))
+        case Number(text):
+            return float(text)
+    return name_of(node)
 
 
 def argument(value: Any) -> Node:

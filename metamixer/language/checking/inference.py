@@ -9,18 +9,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from metamixer.language.checking.registry import only
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Place, Type, field_of
 from metamixer.language.checking.vocabulary import Demand, Macro, PlaceWord, Plain, Word, words
 from metamixer.language.memo import Memo
-from metamixer.language.syntax.nodes import Node, X, walk
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import SIGNS, Node, X, walk, word_name
 from metamixer.language.syntax.parser import nearest
 from metamixer.language.syntax.printer import text
-
-# Which word stands behind a sign of the grammar.
-SIGNS = {
-    "seq": ">>", "sum": "+", "prod": "*", "cat": "++", "mem": "&", "at": "@", "read": "->", "power": "^", "bank": "#",
-    "group": "|", "split": "[]", "let": "let", "tie": "tie", "pick": "pick", "size": "size", "num": "number",
-}  # fmt: skip
 
 # What other libraries call words, or have in their networks.
 ELSEWHERE = {
@@ -75,6 +71,11 @@ class Typed:
     def further(self) -> dict[str, Field]:
         """Types of the further inputs by name."""
         return {name: bound.type for name, bound in self.context.env if bound.given}
+
+    @property
+    def signs(self) -> str:
+        """The sign of each term of a sum; of anything else + for each part."""
+        return self.node.signs if isinstance(self.node, nodes.Sum) else "+" * len(self.kids)
 
     @property
     def text(self) -> str:
@@ -139,16 +140,19 @@ def check_node(node: Node, ctx: Context, begun: Node | None = None) -> Any:
 
 def kind_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> str:
     """What a phrase standing as an argument is: ``size`` or ``term``."""
-    if node.op in ("size", "range", "num"):
-        return "size"
-    if node.op in ("choice", "slot", "taken"):
-        return kind_of(node.kids[node.data if node.op == "taken" else 0], ctx, rules)
-    if node.op == "word" and not node.kids:
-        bound = ctx.find(node.data[0])
-        if bound is not None:
-            return kind_of(bound.node, ctx, rules) if bound.kind == "pick" and bound.node else "term"
-        if rules and node.data[0] in rules:
-            return kind_of(rules[node.data[0]], ctx, rules)
+    match node:
+        case nodes.Size() | nodes.Range() | nodes.Number():
+            return "size"
+        case nodes.Choice() | nodes.Slot():
+            return kind_of(node.kids[0], ctx, rules)
+        case nodes.Taken():
+            return kind_of(node.option, ctx, rules)
+        case nodes.Word(name) if not node.kids:
+            bound = ctx.find(name)
+            if bound is not None:
+                return kind_of(bound.node, ctx, rules) if bound.kind == "pick" and bound.node else "term"
+            if rules and name in rules:
+                return kind_of(rules[name], ctx, rules)
     return "term"
 
 
@@ -159,13 +163,13 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
         Mismatch: no word has this name, or it cannot stand in this position.
     """
     known = words()
-    name = SIGNS.get(node.op) or node.data[0]
-    word = known.get(name) if node.op != "word" or name not in SIGNS.values() else None
+    name = word_name(node)
+    word = known.get(name) if name not in SIGNS or not isinstance(node, nodes.Word) else None
     if word is None and name in ELSEWHERE:
         raise Mismatch(f"unknown word {name}", ELSEWHERE[name], node)
     if word is None:
         names = [
-            *(n for n in known if n.isidentifier() and n not in SIGNS.values()),
+            *(n for n in known if n.isidentifier() and n not in SIGNS),
             *(rules or {}),
             *(n for n, _ in ctx.env),
         ]
@@ -188,14 +192,15 @@ def word_of(node: Node, ctx: Context, rules: dict[str, Node] | None = None) -> W
 
 
 def _check(node: Node, ctx: Context, begun: Node | None) -> Any:
-    if node.op == "slot":
-        return check_node(node.kids[0], ctx)
-    if ctx.kind == "flag" and node.op == "word":
-        return node.data[0]
-    if node.op == "word" and not node.kids:
-        bound = ctx.find(node.data[0])
-        if bound is not None and not (bound.given and ctx.kind == "place"):  # an input is no place
-            return _use(node, bound, ctx)
+    match node:
+        case nodes.Slot(_, inner):
+            return check_node(inner, ctx)
+        case nodes.Word(name) if ctx.kind == "flag":
+            return name
+        case nodes.Word(name) if not node.kids:
+            bound = ctx.find(name)
+            if bound is not None and not (bound.given and ctx.kind == "place"):  # an input is no place
+                return _use(node, name, bound, ctx)
     word = word_of(node, ctx)
     done: list[Type] = []
     kids: list[Typed] = []
@@ -267,14 +272,17 @@ def _chain(word: Word, node: Node, ctx: Context, inner: Context, begun: Node | N
     return Typed(word, node, {}, tuple(kids), ctx, x)
 
 
-def _use(node: Node, bound: Bound, ctx: Context) -> Any:
+def _use(node: Node, name: str, bound: Bound, ctx: Context) -> Any:
     """A bound name standing for its value or its set of weights."""
-    name = node.data[0]
     if bound.kind == "let":
         if ctx.kind not in ("term", "stage", "memory"):
             what = {"place": "no place behind @", "size": "no size"}.get(ctx.kind, f"no {ctx.kind}")
             raise Mismatch(f"{name} is a value that let binds, and {what}", None, node)
-        return Typed(words()["let use"], node, {"name": name}, (), ctx, bound.type)
+        return Typed(words()[only("use_of", "let")], node, {"name": name}, (), ctx, bound.type)
     assert bound.node is not None
     inner = check_node(bound.node, ctx.enter()._replace(env=bound.env))
-    return Typed(words()["tie use"], node, {"name": name}, (inner,), ctx, inner.out) if type(inner) is Typed else inner
+    return (
+        Typed(words()[only("use_of", "tie")], node, {"name": name}, (inner,), ctx, inner.out)
+        if type(inner) is Typed
+        else inner
+    )

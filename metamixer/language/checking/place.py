@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from metamixer.language.checking.affine import Affine
 from metamixer.language.checking.arguments import argument
 from metamixer.language.checking.plain import Plain
-from metamixer.language.checking.registry import words
+from metamixer.language.checking.registry import only, words
 from metamixer.language.checking.types import Context, Field, Mismatch, Place, Type
 from metamixer.language.checking.word import (
     Spans,
 )
-from metamixer.language.syntax.nodes import Node, make, word
+from metamixer.language.syntax.nodes import At, Node, size, word
 
 if TYPE_CHECKING:
     pass
@@ -28,6 +28,8 @@ class PlaceWord(Plain):
     supports: ClassVar[bool] = False  # whether it says which slots each token has, and so binds a read
     prefix: ClassVar[bool] = False  # whether the slots of a token are itself and all before it
     trains: ClassVar[bool] = False  # whether it acts while training only
+    everywhere: ClassVar[bool] = False  # of a support: whether it is the one that leaves nothing out
+    heads: ClassVar[str] = ""  # of the places that put heads in force: their results are ``side by side`` or ``summed``
 
     def inside(self, ctx: Context, place: Place) -> Context:
         return ctx
@@ -128,7 +130,17 @@ def place_word(place: Place) -> PlaceWord:
 def written_supports(stack: tuple[Place, ...]) -> Node:
     """Supports in canonical form, the innermost (the last) written first; those that stand for a stage are left out."""
     nodes = [place_word(place).support(place) for place in reversed(stack) if place_word(place).stage(place) is None]
-    node = nodes[0] if nodes else word("all")
+    node = nodes[0] if nodes else everywhere()
     for outer in nodes[1:]:
-        node = make("at", None, (node, outer))
+        node = At(node, outer)
     return node
+
+
+def everywhere() -> Node:
+    """The support that leaves nothing out."""
+    return word(only("everywhere"))
+
+
+def heads_place(number: int, summed: bool) -> Node:
+    """The place that puts a number of heads in force, whose results are summed or stand side by side."""
+    return word(only("heads", "summed" if summed else "side by side"), size(number))

@@ -15,7 +15,8 @@ from metamixer.language.checking.word import (
     KindOf,
     Word,
 )
-from metamixer.language.syntax.nodes import Node, X, make, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, name_of, word
 
 if TYPE_CHECKING:
     from metamixer.language.checking.inference import Typed
@@ -41,6 +42,7 @@ class Plain(Word):
     keywords: ClassVar[Mapping[str, Any]] = {}
     options: ClassVar[Mapping[str, str]] = {}
     flags: ClassVar[tuple[str, ...]] = ()
+    bare_scope: ClassVar[bool] = False  # whether it is a scope for its one term, and nothing else
     scopes: ClassVar[Mapping[str, int]] = {}
     instead: ClassVar[str] = ""  # what to write where it is given a size that it does not take
     reads: ClassVar[bool] = False  # whether it may stand under a support
@@ -51,7 +53,11 @@ class Plain(Word):
 
     def slots(self, node: Node, ctx: Context, kind_of: KindOf) -> tuple[tuple[str, str], ...]:
         """(kind, slot) of each argument in text order; kind is size, term, flag or option."""
-        name, keys, scope, in_scope = node.data
+        match node:
+            case nodes.Word(name, arguments, keys, scope, within):
+                in_scope = len(within)
+            case _:
+                raise Mismatch(f"{self.name} is written with its name", self.signature(), node)
         if scope and scope not in self.scopes:
             known = ", ".join(f"{name}[{s}]" for s in self.scopes) or name
             raise Mismatch(f"{name}[{scope}] is not known", f"write {known}")
@@ -59,7 +65,7 @@ class Plain(Word):
             raise Mismatch(f"{name}[{scope}] takes {count(self.scopes[scope], 'size')}, here {in_scope}")
         free_sizes, free_sources = list(self.sizes), list(self.sources[1:] if ctx.kind == "stage" else self.sources)
         slots: list[tuple[str, str]] = []
-        for key, arg in zip(keys, node.kids[: len(keys)], strict=True):
+        for key, arg in zip(keys, arguments, strict=True):
             if key is not None:
                 if key in self.options:
                     slots.append(("option", key))
@@ -70,8 +76,8 @@ class Plain(Word):
                 else:
                     known = [*self.keywords, *self.options]
                     raise Mismatch(f"{name} has no keyword {key}=", f"it takes {', '.join(known) or 'none'}", arg)
-            elif arg.op == "word" and not arg.kids and arg.data[0] in self.flags:
-                slots.append(("flag", arg.data[0]))
+            elif (flag := name_of(arg)) in self.flags and flag is not None:
+                slots.append(("flag", flag))
             elif kind_of(arg, ctx) == "size":
                 if not free_sizes:
                     what = f"{name} takes {count(len(self.sizes), 'size')}, this is one too many"
@@ -111,7 +117,7 @@ class Plain(Word):
             return Demand(position, inner)
         settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
         settings |= dict.fromkeys(self.flags, False)
-        settings["scope"] = node.data[2]
+        settings["scope"] = node.scope if isinstance(node, nodes.Word) else None
         given: dict[str, Type] = {}
         for (kind, slot), value in zip(slots, done, strict=True):
             if kind == "term":
@@ -130,17 +136,17 @@ class Plain(Word):
 
     def symbolic(self, node: Node) -> Node | None:
         """Without keywords that say what holds anyway, and sources that are ``x``; keywords in the declared order."""
-        name, keys, scope, in_scope = node.data
-        if scope or in_scope:
+        if not isinstance(node, nodes.Word) or node.scope or node.in_scope:
             return None
-        plain = [kid for key, kid in zip(keys, node.kids, strict=True) if key is None]
+        arguments = list(zip(node.keys, node.arguments, strict=True))
+        plain = [kid for key, kid in arguments if key is None]
         while plain and plain[-1] is X:
             plain.pop()
         known = dict(self.keywords) | dict(self.options)
-        given = {key: kid for key, kid in zip(keys, node.kids, strict=True) if key is not None}
+        given = {key: kid for key, kid in arguments if key is not None}
         named = {key: given[key] for key in [*known, *given] if key in given}
         named = {key: kid for key, kid in named.items() if key not in known or literal(kid) != known[key]}
-        other = word(name, *plain, **named)
+        other = word(node.name, *plain, **named)
         return None if other is node else other
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
@@ -151,7 +157,7 @@ class Plain(Word):
         named = {key: t.settings.get(key) for key in (*self.keywords, *self.options)}
         if scope := t.settings.get("scope"):
             within = tuple(argument(t.settings[f"scope {i}"]) for i in range(self.scopes[scope]))
-            return make("word", (self.name, (None,) * len(kids), scope, len(within)), (*kids, *within))
+            return nodes.Word(self.name, kids, scope=scope, in_scope=within)
         return word(
             self.name,
             *sizes,
@@ -185,7 +191,7 @@ class Macro(Plain):
                     f"{slot} of {self.name} is a whole size, not {value:g}", self.signature(), node.kids[position]
                 )
             settings[slot] = value
-        given = {slot: make("slot", i, (node.kids[i],)) for i, (kind, slot) in enumerate(slots) if kind == "term"}
+        given = {slot: nodes.Slot(i, node.kids[i]) for i, (kind, slot) in enumerate(slots) if kind == "term"}
         sources = tuple(given.get(role, X) for role in self.sources)
         return Demand(self.expand(node, ctx, settings, sources), ctx)
 
@@ -198,9 +204,11 @@ class Macro(Plain):
         settings: dict[str, Any] = dict(self.sizes) | dict(self.keywords) | dict(self.options)
         for (kind, slot), kid in zip(slots, node.kids, strict=True):
             if kind != "term":
-                if kid.op not in ("size", "word"):
-                    raise Mismatch(f"{slot} of {self.name} is a whole size", self.signature(), kid)
-                settings[slot] = literal(kid) or (kid.data if kid.op == "size" else kid.data[0])
+                match kid:
+                    case nodes.Size(written) | nodes.Word(written):
+                        settings[slot] = literal(kid) or written
+                    case _:
+                        raise Mismatch(f"{slot} of {self.name} is a whole size", self.signature(), kid)
         given = {slot: kid for (kind, slot), kid in zip(slots, node.kids, strict=True) if kind == "term"}
         return self.expand(node, ctx, settings, tuple(given.get(role, X) for role in self.sources))
 

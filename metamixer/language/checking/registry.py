@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from metamixer.errors import LanguageError, UserError
+from metamixer.language.syntax.nodes import Node, name_of
 
 if TYPE_CHECKING:
     from metamixer.language.checking.word import Word
@@ -46,6 +47,19 @@ def words() -> Mapping[str, Word]:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         _plug_in(entry)
     return _words
+
+
+def neutral(node: Node) -> bool:
+    """Whether a phrase is a word that keeps its input."""
+    name = name_of(node)
+    return name is not None and name in words() and words()[name].neutral
+
+
+@cache
+def only(flag: str, value: object = True) -> str:
+    """Name of the one word that declares a property, for walkers that write it and name no word themselves."""
+    (name,) = (name for name, word in words().items() if vars(type(word)).get(flag) == value)
+    return name
 
 
 def packages() -> Mapping[str, str]:

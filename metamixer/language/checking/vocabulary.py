@@ -5,7 +5,7 @@ from __future__ import annotations
 from metamixer.language.checking.arguments import argument, on_grid, one, per_axis
 from metamixer.language.checking.place import PlaceWord, place_word, written_supports
 from metamixer.language.checking.plain import REQUIRED, Macro, Plain
-from metamixer.language.checking.registry import register, words
+from metamixer.language.checking.registry import neutral, register, words
 from metamixer.language.checking.word import (
     SAME,
     Demand,
@@ -37,6 +37,7 @@ __all__ = [
     "Word",
     "aligned",
     "argument",
+    "neutral",
     "on_grid",
     "one",
     "per_axis",

@@ -13,13 +13,15 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from metamixer.language.canonical import symbolic
+from metamixer.language.checking.registry import only
 from metamixer.language.spaces.choice import Value
 from metamixer.language.spaces.derivation import Copies, Entered, Parts, Taking, Took, give_names, parts_of
-from metamixer.language.spaces.items import CHAINS, Part, Row, plain
+from metamixer.language.spaces.items import Part, Row, plain
 from metamixer.language.spaces.liveness import alternatives
 from metamixer.language.spaces.plan import Drawer
 from metamixer.language.spaces.sampling import Spot, names_width
-from metamixer.language.syntax.nodes import Node, X, joined, size, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, count_of, joined, name_of, size, word, word_name
 from metamixer.language.syntax.printer import domain_of, text
 
 SPELLINGS = 64  # of a phrase with choices of sizes, compared with one that is written otherwise
@@ -107,7 +109,7 @@ class Derivation:
 
     def _whole(self, pattern: Node, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
         """Ways to cover all of a phrase."""
-        row = part.row("seq")
+        row = part.row(nodes.Sequence)
         self._owner.setdefault(row, part.node)
         reached = -1
         for fit in self._from(pattern, row, 0, names, depth):
@@ -133,37 +135,37 @@ class Derivation:
         return known
 
     def _fitting(self, pattern: Node, row: Row, at: int, names: Names, depth: Depth) -> Iterator[Fit]:
-        op = pattern.op
-        if op in ("choice", "range"):
-            domain = self._domain(pattern)
-            for index, option in enumerate(alternatives(pattern)):
-                for fit in self._from(option, row, at, names, depth):
-                    yield fit._replace(taking=Took(domain[index], index, fit.taking))
-            return
-        if op == "pick":
-            yield from self._pick(pattern, row, at, names, depth)
-            return
-        if op == "word" and not pattern.kids:
-            named = _found(names, pattern.data[0])
-            if named is not None and named.value is not None:
-                yield from self._picked(pattern.data[0], named, row, at, names, depth)
+        match pattern:
+            case nodes.Choice() | nodes.Range():
+                domain = domain_of(pattern)
+                for index, option in enumerate(alternatives(pattern)):
+                    for fit in self._from(option, row, at, names, depth):
+                        yield fit._replace(taking=Took(domain[index], index, fit.taking))
                 return
-            if named is None and pattern.data[0] in self.reach.rules:
-                yield from self._rule(pattern, row, at, depth)
+            case nodes.Pick():
+                yield from self._pick(pattern, row, at, names, depth)
                 return
-        repeats = op == "power" or (op == "word" and pattern.data[0] == "each")
-        if row.op != "seq" and (op == "seq" or repeats or pattern is X):
+            case nodes.Word(name) if not pattern.kids:
+                named = _found(names, name)
+                if named is not None and named.value is not None:
+                    yield from self._picked(name, named, row, at, names, depth)
+                    return
+                if named is None and name in self.reach.rules:
+                    yield from self._rule(name, row, at, depth)
+                    return
+        in_sequence = row.kind is nodes.Sequence
+        if not in_sequence and (isinstance(pattern, (nodes.Sequence, nodes.Repetition)) or pattern is X):
             if at < len(row.parts):
                 for fit in self._whole(pattern, row.parts[at], names, depth):
                     yield fit._replace(end=at + 1)
             return
-        if pattern is X and row.op == "seq":
+        if pattern is X and in_sequence:
             yield Fit(at, (), None)
             return
         found = False
-        if op == row.op and (op in CHAINS or (op in ("sum", "at") and at == 0)):
+        if type(pattern) is row.kind and (isinstance(pattern, nodes.Chain) or at == 0):
             fits = self._chain(pattern, row, at, names, depth)
-        elif repeats:
+        elif isinstance(pattern, nodes.Repetition):
             fits = self._repeated(pattern, row, at, names, depth)
         elif at < len(row.parts):
             fits = (fit._replace(end=at + 1) for fit in self._one(pattern, row.parts[at], names, depth))
@@ -194,49 +196,60 @@ class Derivation:
     def _term(
         self, pattern: Node, index: int, kid: Node, row: Row, at: int, names: Names, depth: Depth
     ) -> Iterable[Fit]:
-        if pattern.op != "sum" or index == 0:
+        if not isinstance(pattern, nodes.Sum) or index == 0:
             return self._from(kid, row, at, names, depth)
-        if at >= len(row.parts) or row.signs[at] != pattern.data[index]:
+        if at >= len(row.parts) or row.signs[at] != pattern.signs[index]:
             self._miss(row.last + 0.5, None, row.phrase(0, len(row.parts)), kid)
             return ()
         return (fit._replace(end=at + 1) for fit in self._whole(kid, row.parts[at], names, depth))
 
     def _one(self, pattern: Node, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
         """Ways in which a phrase of a rule is a phrase of the sentence; their ``end`` means nothing."""
-        node, op = part.node, pattern.op
+        node = part.node
         if pattern is node and self._closed(pattern, names):
             yield Fit(0, (), None)
-        elif node.op != op:
+            return
+        if type(node) is not type(pattern):
             self._miss(part.first, node, part.parent if not node.kids else node, pattern)
-        elif op in CHAINS or op == "sum":
-            row = part.row(op)
-            self._owner.setdefault(row, node)
-            found = False
-            for fit in self._from(pattern, row, 0, names, depth):
-                if fit.end == len(row.parts):
-                    found = True
-                    yield fit
-            if self.loose and not found:
-                yield from self._reordered(pattern, part, names, depth)
-        elif op == "at":
-            yield from self._at(pattern, part, names, depth)
-        elif op in ("let", "tie"):
-            inner = (*names, (pattern.data[0], Named(name=node.data[0])))
-            values = list(self._whole(pattern.kids[0], part.kids[0], names, depth))
-            if op == "tie" and part.kids[0].node is X:
-                values.append(Fit(0, (), None))  # a set of weights that nothing came to use is not drawn
-            for value in values:
-                for body in self._whole(pattern.kids[1], part.kids[1], _with(inner, value.bound), depth):
-                    yield Fit(0, _merged(value.bound, body.bound), parts_of((0, value.taking), (1, body.taking)))
-        elif op == "word" and not pattern.kids and (named := _found(names, pattern.data[0])) is not None:
-            if node is word(named.name or ""):
+            return
+        match pattern:
+            case nodes.Chain() | nodes.Sum():
+                yield from self._side_by_side(pattern, part, names, depth)
+            case nodes.At():
+                yield from self._at(pattern, part, names, depth)
+            case nodes.Let() | nodes.Tie():
+                yield from self._bound(pattern, part, names, depth)
+            case nodes.Word(name) if not pattern.kids and (named := _found(names, name)) is not None:
+                if node is word(named.name or ""):
+                    yield Fit(0, (), None)
+            case nodes.Number(text) if isinstance(node, nodes.Number) and float(node.text) == float(text):
                 yield Fit(0, (), None)
-        elif op == "num" and float(node.data) == float(pattern.data):
-            yield Fit(0, (), None)
-        elif op in ("size", "num") or node.data != pattern.data or len(node.kids) != len(pattern.kids):
-            self._miss(part.first, node, part.parent if not node.kids else node, pattern)
-        else:
-            yield from self._kids(pattern, part, names, depth)
+            case _ if len(node.kids) == len(pattern.kids) and node.with_kids(pattern.kids) is pattern:
+                yield from self._kids(pattern, part, names, depth)
+            case _:
+                self._miss(part.first, node, part.parent if not node.kids else node, pattern)
+
+    def _side_by_side(self, pattern: Node, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
+        """All of a chain or sum, by one of the rule."""
+        row, found = part.row(type(pattern)), False
+        self._owner.setdefault(row, part.node)
+        for fit in self._from(pattern, row, 0, names, depth):
+            if fit.end == len(row.parts):
+                found = True
+                yield fit
+        if self.loose and not found:
+            yield from self._reordered(pattern, part, names, depth)
+
+    def _bound(self, pattern: nodes.Let | nodes.Tie, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
+        """A binder of the sentence, whose name may be another one than in the rule."""
+        assert isinstance(part.node, nodes.Binder)
+        inner = (*names, (pattern.name, Named(name=part.node.name)))
+        values = list(self._whole(pattern.value, part.kids[0], names, depth))
+        if isinstance(pattern, nodes.Tie) and part.node.value is X:
+            values.append(Fit(0, (), None))  # a set of weights that nothing came to use is not drawn
+        for value in values:
+            for body in self._whole(pattern.body, part.kids[1], _with(inner, value.bound), depth):
+                yield Fit(0, _merged(value.bound, body.bound), parts_of((0, value.taking), (1, body.taking)))
 
     def _kids(self, pattern: Node, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
         states: dict[Bound, tuple[tuple[int, Taking], ...]] = {(): ()}
@@ -250,26 +263,25 @@ class Derivation:
         for bound, takings in states.items():
             yield Fit(0, bound, Parts(takings) if takings else None)
 
-    def _at(self, pattern: Node, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
+    def _at(self, pattern: nodes.At, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
         """Places in sequence are written one after the other, so a place may cover several."""
         number, inner = 0, part
-        while inner.node.op == "at":
+        while isinstance(inner.node, nodes.At):
             number, inner = number + 1, inner.kids[0]
             operand, places = part.places(number)
-            for fit in self._whole(pattern.kids[0], operand, names, depth):
-                for where in self._from(pattern.kids[1], places, 0, _with(names, fit.bound), depth):
+            for fit in self._whole(pattern.operand, operand, names, depth):
+                for where in self._from(pattern.place, places, 0, _with(names, fit.bound), depth):
                     if where.end == number:
                         yield Fit(0, _merged(fit.bound, where.bound), parts_of((0, fit.taking), (1, where.taking)))
 
     def _reordered(self, pattern: Node, part: Part, names: Names, depth: Depth) -> Iterator[Fit]:
         """Sums and products are equal in every order."""
         self._quiet += 1
-        for row in part.reordered(pattern.op):
+        for row in part.reordered(type(pattern)):
             yield from (fit for fit in self._from(pattern, row, 0, names, depth) if fit.end == len(row.parts))
         self._quiet -= 1
 
-    def _rule(self, pattern: Node, row: Row, at: int, depth: Depth) -> Iterator[Fit]:
-        name = pattern.data[0]
+    def _rule(self, name: str, row: Row, at: int, depth: Depth) -> Iterator[Fit]:
         body = self.reach.rules[name]
         if name in self.reach.recursive:
             opened = dict(depth)
@@ -285,13 +297,13 @@ class Derivation:
             if not self.scoped or not names_width(row.phrase(at, fit.end)):
                 yield Fit(fit.end, (), Entered(body, fit.taking))
         scope = row.parts[at] if at < len(row.parts) else None
-        if scope is not None and scope.node.op == "word" and scope.node.data[0] == "unit":
+        if scope is not None and word_name(scope.node) == only("bare_scope"):
             for fit in self._whole(body, scope.kids[0], (), depth):  # D means another width in the rule
                 yield Fit(at + 1, (), Entered(body, fit.taking))
         self._rules.pop()
 
-    def _pick(self, pattern: Node, row: Row, at: int, names: Names, depth: Depth) -> Iterator[Fit]:
-        name, value, body = pattern.data[0], pattern.kids[0], pattern.kids[1]
+    def _pick(self, pattern: nodes.Pick, row: Row, at: int, names: Names, depth: Depth) -> Iterator[Fit]:
+        name, value, body = pattern.name, pattern.value, pattern.body
         for fit in self._from(body, row, at, (*names, (name, Named(value=value))), depth):
             phrase = dict(fit.bound).get(name)
             rest = tuple(item for item in fit.bound if item[0] != name)
@@ -307,10 +319,10 @@ class Derivation:
     def _picked(self, name: str, named: Named, row: Row, at: int, names: Names, depth: Depth) -> Iterator[Fit]:
         """A name of a pick: its first use says what it stands for, the others must stand for the same."""
         scope = row.parts[at].node if at < len(row.parts) else None
-        scoped = scope if scope is not None and scope.op == "word" and scope.data[0] == "unit" else None
+        scoped = scope if scope is not None and word_name(scope) == only("bare_scope") else None
         if named.phrase is not None:
-            phrases = named.phrase.kids if named.phrase.op == row.op else (named.phrase,)
-            phrases = () if named.phrase is X and row.op == "seq" else phrases
+            phrases = named.phrase.kids if type(named.phrase) is row.kind else (named.phrase,)
+            phrases = () if named.phrase is X and row.kind is nodes.Sequence else phrases
             end = at + len(phrases)
             if tuple(part.node for part in row.parts[at:end]) == phrases:
                 yield Fit(end, (), None)
@@ -327,9 +339,9 @@ class Derivation:
             for fit in self._whole(named.value, row.parts[at].kids[0], before, depth):
                 yield Fit(at + 1, _merged(fit.bound, ((name, scoped.kids[0]),)), None)
 
-    def _repeated(self, pattern: Node, row: Row, at: int, names: Names, depth: Depth) -> Iterator[Fit]:
+    def _repeated(self, pattern: nodes.Repetition, row: Row, at: int, names: Names, depth: Depth) -> Iterator[Fit]:
         """A power draws once for all of its copies, an ``each`` anew for every one."""
-        counts = self._counts(pattern.kids[1], names, depth)
+        counts, once = self._counts(pattern.count, names, depth), isinstance(pattern, nodes.Power)
         most = max((len(row.parts) + 1 if n is None else n for n, _, _ in counts), default=0)
         done: dict[tuple[int, Bound], tuple[Taking, ...]] = {(at, ()): ()}
         nodes = [part.node for part in row.parts]
@@ -338,17 +350,17 @@ class Derivation:
                 for count, more, taking in counts:
                     if count is None or count == number:
                         takings: Taking = Copies(taking, copies)
-                        if pattern.op == "power":
+                        if once:
                             takings = parts_of((0, copies[0] if copies else None), (1, taking))
                         yield Fit(place, _merged(bound, more), takings)
             following: dict[tuple[int, Bound], tuple[Taking, ...]] = {}
             for (place, bound), copies in done.items():
-                if pattern.op == "power" and number:
+                if once and number:
                     length = (place - at) // number
                     if nodes[place : place + length] == nodes[at : at + length]:
                         following[place + length, bound] = copies
                     continue
-                for fit in self._from(pattern.kids[0], row, place, _with(names, bound), depth):
+                for fit in self._from(pattern.operand, row, place, _with(names, bound), depth):
                     following.setdefault((fit.end, _merged(bound, fit.bound)), (*copies, fit.taking))
             done = following
             if not done:
@@ -356,24 +368,25 @@ class Derivation:
 
     def _counts(self, node: Node, names: Names, depth: Depth) -> list[tuple[int | None, Bound, Taking]]:
         """Numbers of copies that a phrase can say; None for one that depends on the input."""
-        if node.op in ("choice", "range"):
-            domain = self._domain(node)
+        if isinstance(node, (nodes.Choice, nodes.Range)):
+            domain = domain_of(node)
             return [
                 (n, bound, Took(domain[i], i, taking))
                 for i, option in enumerate(alternatives(node))
                 for n, bound, taking in self._counts(option, names, depth)
             ]
-        if node.op == "word" and not node.kids:
-            named = _found(names, node.data[0])
+        name = name_of(node)
+        if name is not None:
+            named = _found(names, name)
             if named is not None and named.phrase is not None:
                 return self._counts(named.phrase, names, depth)
             if named is not None and named.value is not None:
                 found = self._counts(named.value, names, depth)
-                return [(n, ((node.data[0], size(n)),) if n is not None else (), None) for n, _, _ in found]
-            if node.data[0] in self.reach.rules:
-                body = self.reach.rules[node.data[0]]
+                return [(n, ((name, size(n)),) if n is not None else (), None) for n, _, _ in found]
+            if name in self.reach.rules:
+                body = self.reach.rules[name]
                 return [(n, bound, Entered(body, taking)) for n, bound, taking in self._counts(body, (), depth)]
-        return [(int(node.data) if node.op == "size" and node.data.isdigit() else None, (), None)]
+        return [(count_of(node), (), None)]
 
     def _otherwise(self, pattern: Node, row: Row, at: int, names: Names) -> Iterator[Fit]:
         """A phrase that is spelled otherwise in the sentence: the same once abbreviations are written out."""
@@ -382,7 +395,7 @@ class Derivation:
         if pattern not in self._forms:
             self._forms[pattern] = [(symbolic(node), taking) for node, taking in self._spellings(pattern)]
         for form, taking in self._forms[pattern]:
-            least = len(form.kids) if form.op == "seq" else 1
+            least = len(form.kids) if isinstance(form, nodes.Sequence) else 1
             for end in range(at + 1, min(len(row.parts), at + min(least, WINDOW)) + 1):
                 key = (row, at, end)
                 if key not in self._spelled:
@@ -394,15 +407,17 @@ class Derivation:
         """A phrase without rules, with its choices of plain parts taken, if that are not too many."""
         if self._closed(pattern, ()):
             yield pattern, None
-        if pattern.op != "word" or not pattern.choices:
+        if not isinstance(pattern, nodes.Word) or not pattern.choices:
             return
         options: list[list[tuple[Node, Taking]]] = []
         total = 1
         for kid in pattern.kids:
             if self._closed(kid, ()):
                 options.append([(kid, None)])
-            elif kid.op in ("choice", "range") and all(self._closed(option, ()) for option in alternatives(kid)):
-                domain = self._domain(kid)
+            elif isinstance(kid, (nodes.Choice, nodes.Range)) and all(
+                self._closed(option, ()) for option in alternatives(kid)
+            ):
+                domain = domain_of(kid)
                 options.append([(o, Took(domain[i], i, None)) for i, o in enumerate(alternatives(kid))])
             else:
                 return
@@ -429,10 +444,6 @@ class Derivation:
                 kept.append((name, named))
                 wanted |= named.value.names if named.value is not None else frozenset()
         return tuple(reversed(kept))
-
-    @staticmethod
-    def _domain(node: Node) -> tuple[Value, ...]:
-        return tuple(range(node.data[0], node.data[1] + 1, node.data[2])) if node.op == "range" else domain_of(node)
 
     def _miss(self, place: float, phrase: Node | None, within: Node, pattern: Node | str | None) -> None:
         """Remember where the sentence was last seen in the space, and what may stand there."""

@@ -15,7 +15,8 @@ from metamixer.language.checking.inference import Typed, check_node, kind_of, wo
 from metamixer.language.checking.types import Bound, Context, Mismatch, Type
 from metamixer.language.checking.vocabulary import Demand, Done
 from metamixer.language.spaces.number import Number, plus, times
-from metamixer.language.syntax.nodes import Node
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, name_of
 
 Contexts = tuple[Context, ...]
 
@@ -102,8 +103,9 @@ class Reach:
         known = self._references.get(node)
         if known is None:
             known = Counter()
-            if node.op == "word" and not node.kids and node.data[0] in self.rules:
-                known[node.data[0]] += 1
+            rule = name_of(node)
+            if rule in self.rules and rule is not None:
+                known[rule] += 1
             for kid in node.kids:
                 if kid.names & self._names:
                     known += self.references(kid)
@@ -152,22 +154,22 @@ class Reach:
             except Mismatch:
                 return NONE
             return {Outcome(tuple(c.out if type(c) is Typed else c for c in checked)): 1}
-        if node.op == "choice":
-            return _added(self.outcomes(alternative, contexts) for alternative in node.kids)
-        if node.op == "range":
-            low, high, step = node.data
-            return {Outcome(((value,),) * len(contexts)): 1 for value in range(low, high + 1, step)}
-        if node.op == "slot":
-            return self.outcomes(node.kids[0], contexts)
-        if node.op == "taken":
-            return self.outcomes(node.kids[node.data], contexts)
-        if node.op == "word" and not node.kids:
-            bounds = [bound for bound in (ctx.find(node.data[0]) for ctx in contexts) if bound is not None]
-            if bounds:
-                return self._use(node, contexts, bounds)
-            if node.data[0] in self.rules:
-                inner = self.entered(node.data[0], contexts)
-                return self.outcomes(self.rules[node.data[0]], inner) if inner else NONE
+        match node:
+            case nodes.Choice(kids):
+                return _added(self.outcomes(alternative, contexts) for alternative in kids)
+            case nodes.Range():
+                return {Outcome(((value,),) * len(contexts)): 1 for value in node.values}
+            case nodes.Slot(_, inner):
+                return self.outcomes(inner, contexts)
+            case nodes.Taken():
+                return self.outcomes(node.option, contexts)
+            case nodes.Word(name) if not node.kids:
+                bounds = [bound for bound in (ctx.find(name) for ctx in contexts) if bound is not None]
+                if bounds:
+                    return self._use(name, contexts, bounds)
+                if name in self.rules:
+                    entered = self.entered(name, contexts)
+                    return self.outcomes(self.rules[name], entered) if entered else NONE
         return self.completions(node, contexts, ())
 
     def entered(self, rule: str, contexts: Contexts) -> Contexts | None:
@@ -228,7 +230,12 @@ class Reach:
         if isinstance(step, Outcome):
             return self._bound(node, contexts, step)
         kid = kid_of(node, step[0])
-        if node.op == "power" and len(done) == 1 and done[0].values[0][0] > 1 and not self.settled(kid, contexts[0]):
+        if (
+            isinstance(node, nodes.Power)
+            and len(done) == 1
+            and done[0].values[0][0] > 1
+            and not self.settled(kid, contexts[0])
+        ):
             # drawn once and repeated: the draw must keep its type
             kept = tuple(ctx.x for ctx in contexts)
             return {
@@ -242,17 +249,16 @@ class Reach:
 
     def _bound(self, node: Node, contexts: Contexts, end: Outcome) -> Outcomes:
         """A binder's end: what its name was used for becomes a number of draws of the value."""
-        if node.op not in ("pick", "tie"):
+        if not isinstance(node, (nodes.Pick, nodes.Tie)):
             return {end: 1}
-        own, rest = unbound(end, node.data[0])
+        own, rest = unbound(end, node.name)
         if not own:
             return {end: 1}
-        count = self.outcomes(node.kids[0], contexts_of(own)).get(drawn_as(own), 0)
+        count = self.outcomes(node.value, contexts_of(own)).get(drawn_as(own), 0)
         return {rest: count} if count else NONE
 
-    def _use(self, node: Node, contexts: Contexts, bounds: list[Bound]) -> Outcomes:
+    def _use(self, name: str, contexts: Contexts, bounds: list[Bound]) -> Outcomes:
         """A bound name where it is used. A draw or a set of weights notes the context and what it becomes there."""
-        name = node.data[0]
         if bounds[0].kind == "let":
             return {Outcome(tuple(bound.type for bound in bounds)): 1}
         value = bounds[0].node

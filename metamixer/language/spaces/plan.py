@@ -14,7 +14,8 @@ from metamixer.language.checking.vocabulary import Demand
 from metamixer.language.spaces.choice import Choice, Value
 from metamixer.language.spaces.liveness import alternatives, taken, usage
 from metamixer.language.spaces.outcomes import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
-from metamixer.language.syntax.nodes import Node, make, walk
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, walk
 from metamixer.language.syntax.printer import domain_of, weights_of
 
 STEPS = 100_000  # of the drawing of rules, kept for one space
@@ -249,74 +250,77 @@ class Drawer:
         if all(reach.closed(node, ctx) for contexts in worlds for ctx in contexts):
             reached = {contexts: next(iter(reach.outcomes(node, contexts)), None) for contexts in worlds}
             return Closed(self.ends({c: end for c, end in reached.items() if end is not None and end in worlds[c]}))
-        if node.op in ("choice", "range"):
-            return self._choice(node, goal)
-        if node.op == "slot":
-            return Passed()
-        if node.op == "taken":
-            choices, refs = self.before(node, node.data)
-            return Taken((choices + 1, refs))
-        if node.op == "word" and not node.kids:
-            if first.find(node.data[0]) is not None:
-                return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
-            if node.data[0] in reach.rules:
-                return self._rule(node, goal)
-        if node.op == "pick" or (node.op == "tie" and not reach.settled(node.kids[0], first)):
-            deciding = usage(node.kids[1], node.data[0])
-            return self._shared(node, goal) if isinstance(deciding, bool) else self._deciding(node, goal, deciding)
-        if node.op == "at" and first.kind != "place" and not reach.closed(node.kids[0], first):
-            return self._at(node, goal)
+        match node:
+            case nodes.Choice() | nodes.Range():
+                return self._choice(node, goal)
+            case nodes.Slot():
+                return Passed()
+            case nodes.Taken(index):
+                choices, refs = self.before(node, index)
+                return Taken((choices + 1, refs))
+            case nodes.Word(name) if not node.kids:
+                if first.find(name) is not None:
+                    return Closed(self.ends({contexts: next(iter(allowed)) for contexts, allowed in worlds.items()}))
+                if name in reach.rules:
+                    return self._rule(name, goal)
+            case nodes.Pick(name, value, body) | nodes.Tie(name, value, body):
+                if isinstance(node, nodes.Pick) or not reach.settled(value, first):
+                    deciding = usage(body, name)
+                    shared = isinstance(deciding, bool)
+                    return self._shared(node, goal) if shared else self._deciding(node, goal, deciding)
+            case nodes.At(operand) if first.kind != "place" and not reach.closed(operand, first):
+                return self._at(node, goal)
         return Parted(self.state(node, goal, [(contexts, ()) for contexts in worlds]))
 
-    def _choice(self, node: Node, goal: Goal) -> Chosen:
+    def _choice(self, node: nodes.Choice | nodes.Range, goal: Goal) -> Chosen:
         options = alternatives(node)
         choice, goals = self._among(node, list(options), goal)
-        written = [self.before(node, 0 if node.op == "range" else i) for i in range(len(options))]
+        written = [self.before(node, 0 if isinstance(node, nodes.Range) else i) for i in range(len(options))]
         return Chosen(choice, list(options), goals, [(choices + 1, refs) for choices, refs in written])
 
-    def _among(self, node: Node, options: list[Node], goal: Goal) -> tuple[Choice, dict[Value, Goal]]:
+    def _among(
+        self, node: nodes.Choice | nodes.Range, options: list[Node], goal: Goal
+    ) -> tuple[Choice, dict[Value, Goal]]:
         """A choice as it is met where its alternatives mean ``options``, and the goal of each value."""
-        if node.op == "range":
-            low, high, step = node.data
-            domain: tuple[Value, ...] = tuple(range(low, high + 1, step))
-            weights: tuple[float, ...] = (1.0,) * len(domain)
-        else:
-            domain = domain_of(node)
+        domain: tuple[Value, ...] = domain_of(node)
+        weights: tuple[float, ...] = (1.0,) * len(domain)
+        if isinstance(node, nodes.Choice):
             weights = tuple(float(weight) if weight else 1.0 for weight in weights_of(node))
         goals = {value: self.reaching(option, goal) for value, option in zip(domain, options, strict=True)}
         return Choice(domain, tuple(value for value in domain if goals[value].worlds), weights), goals
 
-    def _deciding(self, node: Node, goal: Goal, path: tuple[int, ...]) -> Deciding:
-        body, before, phrase = node.kids[1], node.kids[0].choices, node.kids[1]
+    def _deciding(self, node: nodes.Pick | nodes.Tie, goal: Goal, path: tuple[int, ...]) -> Deciding:
+        before, phrase = node.value.choices, node.body
         for index in path:
-            before += sum(kid.choices for kid in phrase.kids[:index]) + (phrase.op == "taken")
+            before += sum(kid.choices for kid in phrase.kids[:index]) + isinstance(phrase, nodes.Taken)
             phrase = phrase.kids[index]
-        bodies = [taken(body, path, i) for i in range(len(alternatives(phrase)))]
-        options = [make(node.op, node.data, (node.kids[0], inner)) for inner in bodies]
+        assert isinstance(phrase, (nodes.Choice, nodes.Range))
+        bodies = [taken(node.body, path, i) for i in range(len(alternatives(phrase)))]
+        options: list[Node] = [type(node)(node.name, node.value, inner) for inner in bodies]
         choice, goals = self._among(phrase, options, goal)
         return Deciding(choice, before + 1, options, goals)
 
-    def _rule(self, node: Node, goal: Goal) -> Ruled:
+    def _rule(self, name: str, goal: Goal) -> Ruled:
         inside: dict[Contexts, frozenset[Outcome]] = {}
         entered: dict[Contexts, Contexts] = {}
         for contexts, allowed in goal.worlds.items():
-            inner = self.reach.entered(node.data[0], contexts)
+            inner = self.reach.entered(name, contexts)
             if inner is not None:
                 entered[contexts] = inner
                 inside[inner] = inside.get(inner, frozenset()) | allowed
-        body = self.reach.rules[node.data[0]]
+        body = self.reach.rules[name]
         first = next(iter(goal.worlds))[0]
         rewidth = first.kind == "term" and any(
             ctx.width != ctx.x.channels for contexts in goal.worlds for ctx in contexts
         )
         below = (body, *(self.reach.rules[rule] for rule in self.reach.below(body)))
-        anew = any(part.op == "word" and part.data[0] == "each" for phrase in below for part in walk(phrase))
-        holes = not any(part.op in ("pick", "tie") and self.reach.below(part) for part in walk(body))
+        anew = any(isinstance(part, nodes.Each) for phrase in below for part in walk(phrase))
+        holes = not any(isinstance(part, (nodes.Pick, nodes.Tie)) and self.reach.below(part) for part in walk(body))
         return Ruled(body, goal, self.reaching(body, self.goal(inside)), entered, rewidth, holes, anew)
 
-    def _shared(self, node: Node, goal: Goal) -> Shared:
+    def _shared(self, node: nodes.Pick | nodes.Tie, goal: Goal) -> Shared:
         """A draw (or a set of weights) with choices: drawn for all of its uses at once, then put in place."""
-        name, value, body = node.data[0], node.kids[0], node.kids[1]
+        name, value, body = node.name, node.value, node.body
         wanted: dict[Contexts, frozenset[Outcome]] = {}
         for contexts, allowed in goal.worlds.items():
             step = self.reach.step(node, contexts, ())
@@ -328,9 +332,9 @@ class Drawer:
                     wanted[contexts_of(own)] = wanted.get(contexts_of(own), frozenset()) | {drawn}
         return Shared(self.goal(wanted))
 
-    def _at(self, node: Node, goal: Goal) -> Placed:
+    def _at(self, node: nodes.At, goal: Goal) -> Placed:
         """The operand is written first but stands where its place puts it: one world for each place possible."""
-        operand, where = node.kids
+        operand, where = node.operand, node.place
         wanted: dict[Contexts, frozenset[Outcome]] = {}
         worlds: list[tuple[Contexts, Outcome, Contexts, Contexts]] = []
         for contexts, allowed in goal.worlds.items():
@@ -377,9 +381,9 @@ class Drawer:
 
     def kept(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> bool:
         """Whether the operand of a power, with choices inside, has been drawn once for all of its copies."""
-        if node.op != "power" or len(done) != 2 or done[0].values[0][0] < 2:
+        if not isinstance(node, nodes.Power) or len(done) != 2 or done[0].values[0][0] < 2:
             return False
-        return not self.reach.settled(node.kids[0], contexts[0])
+        return not self.reach.settled(node.operand, contexts[0])
 
     def finishing(self, node: Node, contexts: Contexts, done: tuple[Outcome, ...]) -> frozenset[Outcome]:
         """How a phrase can end after its first parts."""

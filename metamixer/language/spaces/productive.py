@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from metamixer.language.syntax.nodes import Node
+from metamixer.language.syntax.nodes import Choice, Node, Word, name_of
 
 DEEPEST = 60  # depths looked at when telling how deep a grammar must go
 
@@ -43,10 +43,11 @@ def unending(rules: Mapping[str, Node], start: str, max_depth: int) -> Flaw | No
 
 def _finite(node: Node, rules: Mapping[str, Node], finite: set[str]) -> bool:
     """Whether a phrase can be derived to an end with the rules known to be finite."""
-    if node.op == "choice":
-        return any(_finite(kid, rules, finite) for kid in node.kids)
-    if node.op == "word" and not node.kids and node.data[0] in rules:
-        return node.data[0] in finite
+    match node:
+        case Choice(kids):
+            return any(_finite(kid, rules, finite) for kid in kids)
+        case Word(name) if not node.kids and name in rules:
+            return name in finite
     return all(_finite(kid, rules, finite) for kid in node.kids)
 
 
@@ -93,11 +94,11 @@ def _derivable(
     def ends(kid: Node) -> bool:
         return _derivable(kid, rules, recursive, opened, depth, known)
 
-    if node.op == "choice":
+    if isinstance(node, Choice):
         return any(map(ends, node.kids))
-    if node.op != "word" or node.kids or node.data[0] not in rules:
+    rule = name_of(node)
+    if rule is None or rule not in rules:
         return all(map(ends, node.kids)) if node.names else True
-    rule = node.data[0]
     inner = _entered(rule, opened, recursive)
     if max((count for _, count in inner), default=0) > depth:
         return False

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from metamixer.errors import SpaceError
 from metamixer.language.checking.inference import check_node
+from metamixer.language.checking.registry import only
 from metamixer.language.checking.types import Context, Mismatch
 from metamixer.language.checking.vocabulary import words
 from metamixer.language.memo import memo
 from metamixer.language.spaces.choice import Choice, Choose, Value
+from metamixer.language.spaces.holes import Copies, Hole
 from metamixer.language.spaces.outcomes import Reach
 from metamixer.language.spaces.plan import (
     Chosen,
@@ -34,8 +36,9 @@ from metamixer.language.spaces.plan import (
     Taken,
     Written,
 )
-from metamixer.language.syntax.nodes import Node, Rewritten, X, chain, joined, make, place, size, word
-from metamixer.language.syntax.printer import domain_of, weights_of
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, chain, count_of, joined, name_of, place, size, word
+from metamixer.language.syntax.printer import domain_of
 
 LARGEST = 100_000  # rules that one draw goes through
 
@@ -171,13 +174,18 @@ def expanded(drawer: Drawer, ruled: Ruled) -> Body:
 
 def within(ruled: Ruled, node: Node) -> Node:
     """A drawn body as it stands for the reference: with a scope of its own where D would mean another width."""
-    return word("unit", node) if ruled.rewidth and names_width(node) else node
+    return scoped(node) if ruled.rewidth else node
+
+
+def scoped(node: Node) -> Node:
+    """A phrase that keeps its meaning where D is another width: with a scope of its own if it names D."""
+    return word(only("bare_scope"), node) if names_width(node) else node
 
 
 def with_holes(answers: list[Any]) -> list[Any]:
     """Answers as a body takes them: where a rule's phrase was left open, a numbered hole stands for it."""
     numbers = count()
-    return [(make("hole", next(numbers)), answer) if type(answer) is Ends else answer for answer in answers]
+    return [(Hole(next(numbers)), answer) if type(answer) is Ends else answer for answer in answers]
 
 
 def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
@@ -195,10 +203,12 @@ def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
     if isinstance(plan, Ruled):
         return (yield Step(spot.copy + reference(node, spot), rule=plan))
     if isinstance(plan, Passed):
-        inner, ends = yield from drawn(drawer, node.kids[0], goal, spot.slots[node.data])
-        return make("slot", node.data, (inner,)), ends
+        assert isinstance(node, nodes.Slot)
+        inner, ends = yield from drawn(drawer, node.inner, goal, spot.slots[node.number])
+        return nodes.Slot(node.number, inner), ends
     if isinstance(plan, Taken):
-        return (yield from drawn(drawer, node.kids[node.data], goal, behind(spot, plan.before)))
+        assert isinstance(node, nodes.Taken)
+        return (yield from drawn(drawer, node.option, goal, behind(spot, plan.before)))
     if isinstance(plan, Deciding):
         value = yield Step(f"{spot.copy}#{spot.choices + plan.number}", plan.choice)
         index = plan.choice.domain.index(value)
@@ -216,7 +226,7 @@ def drawn(drawer: Drawer, node: Node, goal: Goal, spot: Spot) -> Body:
 def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> Body:
     done: dict[int, Node] = {}
     copies: list[Node] = []
-    each = node.op == "word" and node.data[0] == "each"
+    each = isinstance(node, nodes.Each)
     names: dict[int, str] = {}
     while state.final is None:
         index, kid = state.index, state.kid
@@ -224,7 +234,7 @@ def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> 
         if index < 0:  # an expansion: its arguments keep the names they have in the text
             slots = tuple(behind(spot, drawer.before(node, i)) for i in range(len(node.kids)))
             part, ends = yield from drawn(drawer, kid, state.goal, Spot(spot.copy, slots=slots))
-            done |= {slot.data: slot.kids[0] for slot in _slots(part)}
+            done |= {slot.number: slot.inner for slot in _slots(part)}
         else:
             if isinstance(plan, Closed):
                 part, ends = kid, plan.ends
@@ -247,45 +257,45 @@ def _parts(drawer: Drawer, node: Node, goal: Goal, state: State, spot: Spot) -> 
 
 def reference(node: Node, spot: Spot) -> str:
     """The name of a rule where it is referred to, behind the copy."""
-    rule = node.data[0]
+    rule = name_of(node)
+    assert rule is not None
     nth = dict(spot.refs).get(rule, 0) + 1
     return f"/{rule}~{nth}" if nth > 1 else f"/{rule}"
 
 
 def _shared(drawer: Drawer, node: Node, goal: Goal, plan: Shared, spot: Spot) -> Body:
-    name, value, body = node.data[0], node.kids[0], node.kids[1]
-    inner = X
+    assert isinstance(node, (nodes.Pick, nodes.Tie))
+    name, value, body = node.name, node.value, node.body
+    inner: Node = X
     if plan.goal.worlds:  # a name that nothing uses is not drawn
         inner, _ = yield from drawn(drawer, value, plan.goal, spot)
     after = behind(spot, drawer.before(node, 1))
-    if node.op == "pick":
-        settled = substitute(body, name, word("unit", inner) if names_width(inner) else inner)
-    else:
-        settled = make("tie", node.data, (inner, body))
+    settled = substitute(body, name, scoped(inner)) if isinstance(node, nodes.Pick) else nodes.Tie(name, inner, body)
     return (yield from drawn(drawer, settled, drawer.reaching(settled, goal), after))
 
 
-def _slots(node: Node) -> list[Node]:
-    if node.op == "slot":
+def _slots(node: Node) -> list[nodes.Slot]:
+    if isinstance(node, nodes.Slot):
         return [node]
     return [slot for kid in node.kids for slot in _slots(kid)]
 
 
 def filled(node: Node, phrases: Sequence[Node]) -> Node:
     """A phrase with its holes filled."""
-    if node.op == "hole":
-        return phrases[node.data]
+    if isinstance(node, Hole):
+        return phrases[node.number]
     if not _holes(node):
         return node
-    if node.op == "copies":
+    if isinstance(node, Copies):
         return repeated([filled(kid, phrases) for kid in node.kids])
+    in_sequence = isinstance(node, nodes.Sequence)
     parts: list[list[Node]] = []
     for kid in node.kids:
-        if kid.op == "copies" and node.op == "seq":
+        if in_sequence and isinstance(kid, Copies):
             parts.append(runs([filled(copy, phrases) for copy in kid.kids]) or [X])
         else:
             parts.append([filled(kid, phrases)])
-    if node.op == "seq" and [X] in parts:
+    if in_sequence and [X] in parts:
         parts = [part for part in parts if part != [X]] or [[X]]
     return joined(node, tuple([kid for part in parts for kid in part]))
 
@@ -293,25 +303,26 @@ def filled(node: Node, phrases: Sequence[Node]) -> Node:
 @memo
 def _holes(node: Node) -> bool:
     """Whether a drawn phrase has holes."""
-    return node.op == "hole" or any(_holes(kid) for kid in node.kids)
+    return isinstance(node, Hole) or any(_holes(kid) for kid in node.kids)
 
 
 def _rebuilt(node: Node, drawn: Mapping[int, Node], copies: list[Node]) -> Node:
     """The phrase with its parts drawn; repetitions drawn one by one are written out."""
     kids = tuple(drawn.get(i, kid) for i, kid in enumerate(node.kids))
-    if node.op == "word" and node.data[0] == "each":
-        return make("copies", None, tuple(copies)) if any(map(_holes, copies)) else repeated(copies)
-    if node.op == "power" and kids[1].op == "size" and kids[1].data in ("0", "1"):
-        return kids[0] if kids[1].data == "1" else X
-    if node.op == "seq" and X in drawn.values():  # an alternative that was nothing
-        kids = tuple(kid for kid in kids if kid is not X) or (X,)
+    match node:
+        case nodes.Each():
+            return Copies(tuple(copies)) if any(map(_holes, copies)) else repeated(copies)
+        case nodes.Power() if (count := count_of(kids[1])) in (0, 1):
+            return kids[0] if count else X
+        case nodes.Sequence() if X in drawn.values():  # an alternative that was nothing
+            kids = tuple(kid for kid in kids if kid is not X) or (X,)
     return joined(node, kids)
 
 
 def repeated(copies: Sequence[Node]) -> Node:
     """Copies in sequence."""
     phrases = runs(copies)
-    return chain("seq", phrases) if phrases else X
+    return chain(nodes.Sequence, phrases) if phrases else X
 
 
 def runs(copies: Sequence[Node]) -> list[Node]:
@@ -322,29 +333,30 @@ def runs(copies: Sequence[Node]) -> list[Node]:
             found[-1] = (copy, found[-1][1] + 1)
         else:
             found.append((copy, 1))
-    return [copy if n == 1 else make("power", None, (copy, size(n))) for copy, n in found]
+    return [copy if n == 1 else nodes.Power(copy, size(n)) for copy, n in found]
 
 
 def substitute(node: Node, name: str, value: Node) -> Node:
     """The phrase with a bound name replaced; inner bindings of the same name hide it."""
     if name not in node.names:
         return node
-    if node.op == "word" and not node.kids:
-        return value
-    if node.op == "choice":
-        kids = tuple(substitute(kid, name, value) for kid in node.kids)
-        return make("choice", Rewritten(weights_of(node), domain_of(node)), kids)
-    if node.op in ("let", "tie", "pick") and node.data[0] == name:
-        return make(node.op, node.data, (substitute(node.kids[0], name, value), node.kids[1]))
+    match node:
+        case nodes.Word() if not node.kids:
+            return value
+        case nodes.Choice(kids):
+            return nodes.Choice(tuple(substitute(kid, name, value) for kid in kids), node.weights, domain_of(node))
+        case nodes.Binder(bound) if bound == name:
+            return type(node)(name, substitute(node.value, name, value), node.body)
     return joined(node, tuple(substitute(kid, name, value) for kid in node.kids))
 
 
 def names_width(node: Node) -> bool:
     """Whether the letter D stands outside of an inner scope."""
-    if node.op == "size":
-        return "D" in node.data
-    if node.op == "word" and node.data[0] in words() and words()[node.data[0]].scope:
-        return False
+    match node:
+        case nodes.Size(written):
+            return "D" in written
+        case nodes.Word(name) if name in words() and words()[name].scope:
+            return False
     return any(names_width(kid) for kid in node.kids)
 
 

@@ -26,7 +26,8 @@ from metamixer.language.spaces.path import ChoicePath
 from metamixer.language.spaces.plan import Drawer, Ruled
 from metamixer.language.spaces.productive import unending
 from metamixer.language.spaces.sampling import Drawing
-from metamixer.language.syntax.nodes import Node, walk, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, count_of, name_of, walk, word
 from metamixer.language.syntax.parser import Spans, nearest, parse_node, pointed
 from metamixer.language.syntax.printer import text
 
@@ -393,15 +394,16 @@ class Space:
     def _offence(self, node: Node, contexts: tuple[Any, ...], rule: str) -> Offence:
         """A short phrase that cannot be typed, why, and in which rule it is written."""
         reach = self.reach
-        if node.op == "slot":
-            return self._offence(node.kids[0], contexts, rule)
-        if node.op in ("size", "range", "num"):
-            return Offence(node, f"{text(node)} is a number, no network", rule)
-        if node.op == "choice":
-            found = [self._offence(kid, contexts, rule) for kid in node.kids]
-            return min(found, key=lambda flaw: len(text(flaw.node)))
-        name = node.data[0] if node.op == "word" and not node.kids else ""
-        if name in self._nodes and contexts[0].find(name) is None:
+        match node:
+            case nodes.Slot(_, inside):
+                return self._offence(inside, contexts, rule)
+            case nodes.Size() | nodes.Range() | nodes.Number():
+                return Offence(node, f"{text(node)} is a number, no network", rule)
+            case nodes.Choice(kids):
+                found = [self._offence(kid, contexts, rule) for kid in kids]
+                return min(found, key=lambda flaw: len(text(flaw.node)))
+        name = name_of(node)
+        if name is not None and name in self._nodes and contexts[0].find(name) is None:
             inner = reach.entered(name, contexts)
             if inner is None:
                 why = f"the rule {name} would stand more than max_depth = {self.max_depth} times on one path"
@@ -452,12 +454,12 @@ class Space:
 
     def _check_words(self, rule: str, node: Node, bound: frozenset[str]) -> None:
         known = words()
-        if node.op in ("let", "tie", "pick"):
-            self._check_words(rule, node.kids[0], bound)
-            self._check_words(rule, node.kids[1], bound | {node.data[0]})
+        if isinstance(node, nodes.Binder):
+            self._check_words(rule, node.value, bound)
+            self._check_words(rule, node.body, bound | {node.name})
             return
-        if node.op == "word":
-            name, keys = node.data[0], node.data[1]
+        if isinstance(node, nodes.Word):
+            name = node.name
             named = name in known or (not node.kids and (name in bound or name in self._nodes))
             flags = {flag for w in known.values() for flag in getattr(w, "flags", ())}
             if not named and name not in flags:
@@ -470,21 +472,16 @@ class Space:
                     advice = "rules are applied with >>: y >> f"
                 at = self._spans[rule].get(node, (0, 0))[0]
                 raise SpaceError(pointed(self.rules[rule], at, what), self._where(rule), advice)
-            del keys
         for kid in node.kids:
             self._check_words(rule, kid, bound)
 
 
 def _most(node: Node) -> int:
     """Copies that an ``each`` says by itself."""
-    if node.op != "word" or node.data[0] != "each" or len(node.kids) != 2:
+    if not isinstance(node, nodes.Each):
         return 0
-    counts = [part.data for part in walk(node.kids[1]) if part.op in ("size", "range")]
-    return max((count[1] if isinstance(count, tuple) else int(count) for count in counts if _whole(count)), default=0)
-
-
-def _whole(count: Any) -> bool:
-    return isinstance(count, tuple) or count.isdigit()
+    counts = [part.high if isinstance(part, nodes.Range) else count_of(part) for part in walk(node.count)]
+    return max((count for count in counts if count is not None), default=0)
 
 
 def _is_field(value: Any) -> bool:

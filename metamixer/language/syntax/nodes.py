@@ -1,174 +1,500 @@
-"""Interned syntax nodes: equal phrases are one object.
+"""Syntax nodes, one class for each kind of phrase.
 
-Because of that a node can carry what is known about it (its checked tree, its key, its cost), and every
-walk over sentences that share phrases pays for each phrase once.
+A node is a frozen dataclass and interned: equal phrases are one object, compared by identity. Walkers look at nodes by
+``match``; what serves every kind alike goes by ``kids``. What functions find out about a node is kept by
+``metamixer.language.memo``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
-from weakref import ref
+from typing import Self
+
+from metamixer.language.syntax.interning import Node as Node
+from metamixer.language.syntax.interning import interned, kind
 
 DEEPEST = 100  # levels of nesting in one sentence; the walks over sentences are recursive
+_NO_NAMES: frozenset[str] = frozenset()
 
 
-class Node:
-    """A phrase of the language.
+# -- leaves and words
+
+
+@kind
+class Size(Node):
+    """A size as it is written: ``64``, ``2C``, ``7x7``, ``/2``."""
+
+    text: str
+
+    sign = "size"
+
+    def __new__(cls, text: str) -> Self:
+        return interned(cls, (), text)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return self
+
+    @property
+    def count(self) -> int | None:
+        """Its value as a plain integer; None for several numbers, and for what follows from the input."""
+        return int(self.text) if self.text.isdigit() else None
+
+
+@kind
+class Number(Node):
+    """A number with a point or an exponent, as it is written."""
+
+    text: str
+
+    sign = "number"
+
+    def __new__(cls, text: str) -> Self:
+        return interned(cls, (), text)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return self
+
+
+@kind
+class Word(Node):
+    """``name[scope(in_scope)](arguments)``: a word, or without arguments a rule or a bound name.
 
     Attributes:
-        op: kind of phrase: one of ``word size num seq sum prod cat mem at read power bank group split choice
-            range let tie pick``; while drawing also ``slot taken hole copies``.
-        data: what belongs to the phrase itself (a name, a size's text, signs, weights); hashable.
-        kids: the sub-phrases in text order.
-        open: whether a choice, a ``pick`` or an ``each`` is left inside.
-        names: names of words without arguments used inside; rules and bound names look like words.
-        choices: number of choices written inside, nested ones included.
-        nesting: how many phrases stand inside one another, itself included.
+        name: as it is written.
+        arguments: in text order.
+        keys: the keyword of each argument; None where it has none.
+        scope: the name in square brackets.
+        in_scope: what stands behind that name.
     """
 
-    __slots__ = ("__weakref__", "_memory", "choices", "data", "kids", "names", "nesting", "op", "open")
+    name: str
+    arguments: tuple[Node, ...] = ()
+    keys: tuple[str | None, ...] = ()
+    scope: str | None = None
+    in_scope: tuple[Node, ...] = ()
 
-    op: str
-    data: Any
+    def __new__(
+        cls,
+        name: str,
+        arguments: tuple[Node, ...] = (),
+        keys: tuple[str | None, ...] = (),
+        scope: str | None = None,
+        in_scope: tuple[Node, ...] = (),
+    ) -> Self:
+        keys = keys or (None,) * len(arguments)
+        kids = arguments + in_scope
+        names = _NO_NAMES if kids else frozenset((name,))
+        return interned(cls, kids, name, arguments, keys, scope, in_scope, names=names)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        count = len(self.arguments)
+        return Word(self.name, kids[:count], self.keys, self.scope, kids[count:])
+
+    def renamed(self, name: str) -> Word:
+        """Another word with the same arguments."""
+        return Word(name, self.arguments, self.keys, self.scope, self.in_scope)
+
+
+# -- phrases side by side
+
+
+@kind
+class Chain(Node):
+    """Phrases side by side; one of the same kind in front is part of it (``chain``)."""
+
     kids: tuple[Node, ...]
-    open: bool
-    names: frozenset[str]
-    choices: int
-    nesting: int
-    _memory: dict[Any, Any]  # see metamixer.language.memo
 
-    def __repr__(self) -> str:
-        from metamixer.language.syntax.printer import text
+    def __new__(cls, kids: tuple[Node, ...]) -> Self:
+        return interned(cls, kids, kids)
 
-        return f"<{self.op} {text(self)}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return make, (self.op, self.data, self.kids)
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return type(self)(kids)
 
 
-class Rewritten(NamedTuple):
-    """What belongs to a choice whose alternatives are no longer as they were written (a draw was put in place)."""
+@kind
+class Sequence(Chain):
+    """``a >> b``: b reads what a made."""
 
-    weights: tuple[str | None, ...] | None
-    domain: tuple[int | str, ...]
-
-
-class _Interned(ref["Node"]):
-    """Where an interned node is found, until nothing else holds it."""
-
-    __slots__ = ("key",)
-
-    key: tuple[Any, ...]
+    sign = ">>"
 
 
-def _forget(interned: _Interned) -> None:
-    if _known.get(interned.key) is interned:
-        del _known[interned.key]
+@kind
+class Product(Chain):
+    """``a * b``."""
+
+    sign = "*"
 
 
-_known: dict[tuple[Any, ...], _Interned] = {}
-_no_names: frozenset[str] = frozenset()
-_opening = frozenset(("choice", "range", "taken", "pick"))
-_choosing = frozenset(("choice", "range", "taken"))
+@kind
+class Concatenation(Chain):
+    """``a ++ b``: channels side by side."""
+
+    sign = "++"
 
 
-def make(op: str, data: Any = None, kids: tuple[Node, ...] = ()) -> Node:
-    """The one node with this operator, data and sub-phrases."""
-    key = (op, data, kids)
-    interned = _known.get(key)
-    if interned is not None:
-        known = interned()
-        if known is not None:
-            return known
-    node = Node()
-    node.op, node.data, node.kids, node._memory = op, data, kids, {}
-    is_word = op == "word"
-    names = frozenset((data[0],)) if is_word and not kids else _no_names
-    opened, choices, nesting = op in _opening or (is_word and data[0] == "each"), 0, 0
-    for kid in kids:
-        opened = opened or kid.open
-        choices += kid.choices
-        if kid.nesting > nesting:
-            nesting = kid.nesting
-        if len(kid.names) > len(names):
-            names = kid.names
-    if kids:
-        every = names.union(*[kid.names for kid in kids])
-        if len(every) > len(names):  # else the names of one part are those of all, and are kept once
-            names = every
-    node.names = names
-    node.open, node.nesting = opened, nesting + 1
-    node.choices = choices + 1 if op in _choosing else choices
-    interned = _Interned(node, _forget)
-    interned.key = key
-    first = _known.setdefault(key, interned)
-    if first is not interned:
-        known = first()
-        if known is not None:  # another thread was quicker
-            return known
-        _known[key] = interned
-    return node
+@kind
+class Memory(Chain):
+    """``a & b``: what one read reads, side by side."""
+
+    sign = "&"
+
+
+@kind
+class Read(Chain):
+    """``a -> b -> c``: the stages of a read."""
+
+    sign = "->"
+
+
+@kind
+class Sum(Node):
+    """``a + b - c``: ``signs`` has a sign for each term, the first of them ``+``."""
+
+    signs: str
+    kids: tuple[Node, ...]
+
+    sign = "+"
+
+    def __new__(cls, signs: str, kids: tuple[Node, ...]) -> Self:
+        return interned(cls, kids, signs, kids)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return Sum(self.signs, kids)
+
+
+@kind
+class Split(Node):
+    """``[.25: a | b]``: of each part its share, or None, and its term."""
+
+    parts: tuple[tuple[Node | None, Node], ...]
+
+    sign = "[]"
+
+    def __new__(cls, parts: tuple[tuple[Node | None, Node], ...]) -> Self:
+        return interned(cls, tuple(node for part in parts for node in part if node is not None), parts)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        left = iter(kids)
+        return Split(tuple((None if share is None else next(left), next(left)) for share, _ in self.parts))
+
+
+@kind
+class Group(Node):
+    """``(a | b)``: the union of places."""
+
+    kids: tuple[Node, ...]
+
+    sign = "|"
+
+    def __new__(cls, kids: tuple[Node, ...]) -> Self:
+        return interned(cls, kids, kids)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return Group(kids)
+
+
+# -- a phrase and what stands at it
+
+
+@kind
+class At(Node):
+    """``operand@place``."""
+
+    operand: Node
+    place: Node
+
+    sign = "@"
+
+    def __new__(cls, operand: Node, place: Node) -> Self:
+        return interned(cls, (operand, place), operand, place)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return At(*kids)
+
+
+@kind
+class Repetition(Node):
+    """A phrase as often as ``count`` says, one behind the other."""
+
+    operand: Node
+    count: Node
+
+    def __new__(cls, operand: Node, count: Node) -> Self:
+        return interned(cls, (operand, count), operand, count)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return type(self)(*kids)
+
+
+@kind
+class Power(Repetition):
+    """``e^n``: choices inside are drawn once."""
+
+    sign = "^"
+
+
+@kind
+class Each(Repetition):
+    """``each(e, n)``: choices inside are drawn anew for every copy."""
+
+    sign, opens = "each", True
+
+
+@kind
+class Bank(Node):
+    """``#64``, ``#rep(7,3)``: a learned bank of a size, or by a word."""
+
+    size: Node
+
+    sign = "#"
+
+    def __new__(cls, size: Node) -> Self:
+        return interned(cls, (size,), size)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return Bank(*kids)
+
+
+# -- bound names
+
+
+@kind
+class Binder(Node):
+    """A name for something, in a body: one name a node, later ones may use earlier ones."""
+
+    name: str
+    value: Node
+    body: Node
+
+    def __new__(cls, name: str, value: Node, body: Node) -> Self:
+        return interned(cls, (value, body), name, value, body)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return type(self)(self.name, *kids)
+
+
+@kind
+class Let(Binder):
+    """``let n = e in b``: the value of e."""
+
+    sign = "let"
+
+
+@kind
+class Tie(Binder):
+    """``tie n = e in b``: the weights of e."""
+
+    sign = "tie"
+
+
+@kind
+class Pick(Binder):
+    """``pick n = e in b``: one draw of the choices in e."""
+
+    sign, opens = "pick", True
+
+
+# -- choices
+
+
+@kind
+class Choice(Node):
+    """``{a | b: 2}``.
+
+    Attributes:
+        kids: the alternatives.
+        weights: the prior weight of each as it is written, None where there is none; None where none has one.
+        domain: what the alternatives were called before a draw was put in place in them; None where none was.
+    """
+
+    kids: tuple[Node, ...]
+    weights: tuple[str | None, ...] | None = None
+    domain: tuple[int | str, ...] | None = None
+
+    opens = chooses = True
+
+    def __new__(
+        cls,
+        kids: tuple[Node, ...],
+        weights: tuple[str | None, ...] | None = None,
+        domain: tuple[int | str, ...] | None = None,
+    ) -> Self:
+        return interned(cls, kids, kids, weights, domain)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return Choice(kids, self.weights, self.domain)
+
+
+@kind
+class Range(Node):
+    """``{low..high step step}``."""
+
+    low: int
+    high: int
+    step: int = 1
+
+    opens = chooses = True
+
+    def __new__(cls, low: int, high: int, step: int = 1) -> Self:
+        return interned(cls, (), low, high, step)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return self
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """What can be drawn."""
+        return tuple(range(self.low, self.high + 1, self.step))
+
+
+@kind
+class Taken(Node):
+    """A choice of which one alternative is taken; it keeps its place, for the names of the choices behind it."""
+
+    index: int
+    kids: tuple[Node, ...]
+
+    opens = chooses = True
+
+    def __new__(cls, index: int, kids: tuple[Node, ...]) -> Self:
+        return interned(cls, kids, index, kids)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return Taken(self.index, kids)
+
+    @property
+    def option(self) -> Node:
+        """The alternative that is taken."""
+        return self.kids[self.index]
+
+
+@kind
+class Slot(Node):
+    """An argument of an abbreviation in its expansion: the argument of this number, as it stands in the text."""
+
+    number: int
+    inner: Node
+
+    def __new__(cls, number: int, inner: Node) -> Self:
+        return interned(cls, (inner,), number, inner)
+
+    def with_kids(self, kids: tuple[Node, ...]) -> Node:
+        return Slot(self.number, *kids)
+
+
+# -- writing phrases
+
+
+X = Word("x")
+
+
+def written(
+    name: str,
+    arguments: tuple[Node, ...],
+    keys: tuple[str | None, ...],
+    scope: str | None = None,
+    in_scope: tuple[Node, ...] = (),
+) -> Node:
+    """What the text ``name[scope(in_scope)](arguments)`` is: a word, or a repetition that is written like one."""
+    if name == Each.sign and keys == (None, None) and scope is None:
+        return Each(*arguments)
+    return Word(name, arguments, keys, scope, in_scope)
 
 
 def word(name: str, *args: Node, **keywords: Node) -> Node:
     """The word ``name(args, key=value)``."""
-    keys = (None,) * len(args) + tuple(keywords)
-    return make("word", (name, keys, None, 0), args + tuple(keywords.values()))
+    return written(name, args + tuple(keywords.values()), (None,) * len(args) + tuple(keywords))
 
 
 def size(value: int | str | Iterable[int]) -> Node:
     """A size: an integer, a text such as ``2C``, or one integer an axis."""
-    if isinstance(value, (int, str)):
-        return make("size", str(value))
-    return make("size", "x".join(str(v) for v in value))
+    return Size(str(value) if isinstance(value, (int, str)) else "x".join(str(v) for v in value))
 
 
 def number(value: float) -> Node:
     """A number, printed so that it reads back as a number (with a point or an exponent)."""
     text = repr(float(value)).replace("e-0", "e-").replace("e+0", "e+")
-    return make("num", text[1:] if text.startswith("0.") else text)
+    return Number(text[1:] if text.startswith("0.") else text)
 
 
-X = word("x")
-
-
-def chain(op: str, kids: Iterable[Node]) -> Node:
-    """``seq``, ``prod``, ``cat``, ``mem`` or ``read`` of phrases, flattened; one phrase is itself."""
+def chain(kind: type[Chain], kids: Iterable[Node]) -> Node:
+    """Phrases as a sequence, product, .., flattened; one phrase is itself."""
     flat: list[Node] = []
     for kid in kids:
-        if kid.op == op:
+        if type(kid) is kind:
             flat += kid.kids
         else:
             flat.append(kid)
-    return flat[0] if len(flat) == 1 else make(op, None, tuple(flat))
+    return flat[0] if len(flat) == 1 else kind(tuple(flat))
 
 
 def place(operand: Node, where: Node) -> Node:
     """``operand@where``; a sequence of places is written one after the other, innermost first."""
-    if where.op == "at":
-        return place(place(operand, where.kids[0]), where.kids[1])
-    return make("at", None, (operand, where))
+    if isinstance(where, At):
+        return place(place(operand, where.operand), where.place)
+    return At(operand, where)
 
 
 def total(signs: str, kids: Iterable[Node]) -> Node:
     """A sum with one sign for each term; the first sign is ``+``. A leading sum opens up."""
     terms = list(kids)
-    if terms[0].op == "sum":
-        signs = terms[0].data + signs[1:]
+    if isinstance(terms[0], Sum):
+        signs = terms[0].signs + signs[1:]
         terms = [*terms[0].kids, *terms[1:]]
-    return terms[0] if len(terms) == 1 else make("sum", signs, tuple(terms))
+    return terms[0] if len(terms) == 1 else Sum(signs, tuple(terms))
 
 
 def joined(node: Node, kids: tuple[Node, ...]) -> Node:
     """A phrase like this one with other parts, written without needless parentheses."""
-    if node.op in ("seq", "prod", "cat", "mem", "read"):
-        return chain(node.op, kids)
-    if node.op == "sum":
-        return total(node.data, kids)
-    if node.op == "at":
-        return place(*kids)
-    return make(node.op, node.data, kids)
+    match node:
+        case Chain():
+            return chain(type(node), kids)
+        case Sum(signs):
+            return total(signs, kids)
+        case At():
+            return place(*kids)
+    return node.with_kids(kids)
+
+
+# -- reading phrases
+
+SIGNS = frozenset(
+    kind.sign
+    for kind in (Size, Number, Sequence, Product, Concatenation, Memory, Read, Sum, Split, Group, At, Power, Bank)
+) | {Let.sign, Tie.sign, Pick.sign}  # names of words that only stand behind signs of the grammar
+
+
+def word_name(node: Node) -> str:
+    """Name of the word behind a phrase; nothing behind a choice."""
+    return node.name if isinstance(node, Word) else node.sign
+
+
+def name_of(node: Node) -> str | None:
+    """The name that a phrase is: a word without arguments, a rule or a bound name; None for any other phrase."""
+    return node.name if isinstance(node, Word) and not node.kids else None
+
+
+def label(node: Node) -> str:
+    """A phrase without its sub-phrases: equal for phrases that differ in these alone."""
+    match node:
+        case Word(name, _, keys, scope, in_scope):
+            own: tuple[object, ...] = (name, keys, scope, len(in_scope))
+        case Size(written) | Number(written):
+            own = (node.sign, written)
+        case Sum(signs):
+            own = (node.sign, signs)
+        case Split(parts):
+            own = (node.sign, *(share is not None for share, _ in parts))
+        case Binder(name):
+            own = (node.sign, name)
+        case _:
+            own = (node.sign or repr(node),)
+    return " ".join(map(str, own))
+
+
+def count_of(node: Node) -> int | None:
+    """The plain integer that a phrase is; None for any other phrase."""
+    return node.count if isinstance(node, Size) else None
 
 
 def walk(node: Node) -> Iterator[Node]:

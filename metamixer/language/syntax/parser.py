@@ -15,7 +15,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from metamixer.errors import LanguageError
 from metamixer.language.syntax import nodes
-from metamixer.language.syntax.nodes import Node, chain, make
+from metamixer.language.syntax.nodes import Node, Size, chain
 from metamixer.language.syntax.printer import text
 
 VALUES = 4096  # of one range
@@ -131,7 +131,7 @@ class _Build(Transformer_NonRecursive):
         return kids[0]
 
     def size(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, make("size", str(kids[0])))
+        return self._at(meta, Size(str(kids[0])))
 
     def number(self, meta: Any, kids: list[Any]) -> Node:
         value = float(kids[0])
@@ -152,24 +152,23 @@ class _Build(Transformer_NonRecursive):
         name, scope, args = kids
         scope_name, scope_args = scope or (None, [])
         args = args or []
-        data = (str(name), tuple(key for key, _ in args), scope_name, len(scope_args))
-        return self._at(meta, make("word", data, tuple(node for _, node in args) + tuple(scope_args)))
+        keys, arguments = tuple(key for key, _ in args), tuple(node for _, node in args)
+        return self._at(meta, nodes.written(str(name), arguments, keys, scope_name, tuple(scope_args)))
 
     def bankword(self, meta: Any, kids: list[Any]) -> Node:
         return self.word(meta, [kids[0], None, kids[1]])
 
     def bank(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, make("bank", None, (kids[0],)))
+        return self._at(meta, nodes.Bank(kids[0]))
 
     def group(self, meta: Any, kids: list[Any]) -> Node:
-        return kids[0] if len(kids) == 1 else self._at(meta, make("group", None, tuple(kids)))
+        return kids[0] if len(kids) == 1 else self._at(meta, nodes.Group(tuple(kids)))
 
     def part(self, meta: Any, kids: list[Any]) -> tuple[Node | None, Node]:
         return kids[0], kids[1]
 
     def split(self, meta: Any, kids: list[Any]) -> Node:
-        flat = tuple(node for share, term in kids for node in (share, term) if node is not None)
-        return self._at(meta, make("split", tuple(share is not None for share, _ in kids), flat))
+        return self._at(meta, nodes.Split(tuple(kids)))
 
     def alt(self, meta: Any, kids: list[Any]) -> tuple[Node, Node | None]:
         return kids[0], kids[1] if len(kids) > 1 else None
@@ -193,7 +192,7 @@ class _Build(Transformer_NonRecursive):
                     meta.start_pos,
                     "leave out an alternative that is never to be drawn",
                 )
-        return self._at(meta, make("choice", weights if any(weights) else None, terms))
+        return self._at(meta, nodes.Choice(terms, weights if any(weights) else None))
 
     def range(self, meta: Any, kids: list[Any]) -> Node:
         ends = [str(kid) if kid is not None else "1" for kid in kids]
@@ -218,32 +217,32 @@ class _Build(Transformer_NonRecursive):
                 meta.start_pos,
                 f"write a step: {{{low}..{high} step {wide}}}",
             )
-        return self._at(meta, make("range", (low, high, step)) if low + step <= high else make("size", str(low)))
+        return self._at(meta, nodes.Range(low, high, step) if low + step <= high else Size(str(low)))
 
     def seq(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, chain("seq", kids))
+        return self._at(meta, chain(nodes.Sequence, kids))
 
     def sum(self, meta: Any, kids: list[Any]) -> Node:
         signs = "+" + "".join(str(kid) for kid in kids if isinstance(kid, Token))
         return self._at(meta, nodes.total(signs, [kid for kid in kids if not isinstance(kid, Token)]))
 
     def prod(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, chain("prod", kids))
+        return self._at(meta, chain(nodes.Product, kids))
 
     def cat(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, chain("cat", kids))
+        return self._at(meta, chain(nodes.Concatenation, kids))
 
     def mem(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, chain("mem", kids))
+        return self._at(meta, chain(nodes.Memory, kids))
 
     def read(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, chain("read", kids))
+        return self._at(meta, chain(nodes.Read, kids))
 
     def at(self, meta: Any, kids: list[Any]) -> Node:
         return self._at(meta, nodes.place(*kids))
 
     def power(self, meta: Any, kids: list[Any]) -> Node:
-        return self._at(meta, make("power", None, tuple(kids)))
+        return self._at(meta, nodes.Power(*kids))
 
     def bind(self, meta: Any, kids: list[Any]) -> tuple[str, Node, int]:
         if kids[0] == "x":
@@ -251,11 +250,12 @@ class _Build(Transformer_NonRecursive):
         return str(kids[0]), kids[1], meta.start_pos
 
     def binder(self, meta: Any, kids: list[Any]) -> Node:
-        op, *binds, body = kids
+        sign, *binds, body = kids
+        binder = next(kind for kind in (nodes.Let, nodes.Tie, nodes.Pick) if kind.sign == sign)
         node = body
         # one binder a node: later bindings may use earlier ones
         for name, value, _ in reversed(binds):
-            node = self._at(meta, make(str(op), (name,), (value, node)))
+            node = self._at(meta, binder(name, value, node))
         return node
 
 

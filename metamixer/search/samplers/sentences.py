@@ -194,15 +194,18 @@ def _rules(choices: tuple[tuple[str, int | str], ...]) -> Mapping[Any, float]:
 
 def tree_of(node: Node) -> Tree:
     """A sentence as labelled tree: phrases and their parts, repetitions written out up to some copies."""
-    if node.op == "power" and node.kids[1].op == "size" and node.kids[1].data.isdigit():
-        copy = tree_of(node.kids[0])
-        parts_of_copy = copy[1] if copy[0] == "seq" else (copy,)
-        return ("seq", parts_of_copy * min(COPIES, int(node.kids[1].data)))
+    from metamixer.language.syntax.nodes import Power, Sequence, count_of, label
+
+    sequence = Sequence.sign
+    if isinstance(node, Power) and (count := count_of(node.count)) is not None:
+        copy = tree_of(node.operand)
+        parts_of_copy = copy[1] if copy[0] == sequence else (copy,)
+        return (sequence, parts_of_copy * min(COPIES, count))
     parts: list[Tree] = []
     for kid in node.kids:
         tree = tree_of(kid)
-        if kid.op == "power" and node.op == "seq" and tree[0] == "seq":
+        if isinstance(kid, Power) and isinstance(node, Sequence) and tree[0] == sequence:
             parts += tree[1]
         else:
             parts.append(tree)
-    return (f"{node.op} {node.data}" if node.data is not None else node.op, tuple(parts))
+    return (label(node), tuple(parts))
