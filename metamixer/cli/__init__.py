@@ -6,11 +6,25 @@ command ran and the answer is bad, 2 the input is wrong (one message, no traceba
 
 from __future__ import annotations
 
-from metamixer.cli import catalog, dashboard, data, diff, report, search, show, simulate, space, table, task, words
+from metamixer.cli import (
+    catalog,
+    dashboard,
+    data,
+    diff,
+    report,
+    retrain,
+    search,
+    show,
+    simulate,
+    space,
+    table,
+    task,
+    words,
+)
 from metamixer.cli.program import app, order
 
 # --help lists them in this order: the way of somebody who begins.
-_COMMANDS = (search, data, dashboard, report, show, space, task, catalog, words, diff, simulate, table)
+_COMMANDS = (search, data, dashboard, report, show, retrain, space, task, catalog, words, diff, simulate, table)
 order(module.__name__.rpartition(".")[2] for module in _COMMANDS)
 
 
