@@ -14,6 +14,7 @@ from metamixer.cost.count import counts
 from metamixer.dashboards.columns import status
 from metamixer.dashboards.insight import roles
 from metamixer.dashboards.understanding import atlas as atlases
+from metamixer.dashboards.understanding import lineage
 from metamixer.errors import LanguageError
 from metamixer.explore import attributes
 from metamixer.language import parse
@@ -29,13 +30,21 @@ DEEPEST = 400  # lines of the tree that are sent
 CURVE = ("epoch", "train_accuracy", "validation_accuracy", "train_loss", "validation_loss")
 
 
-def described(trials: Sequence[Trial], settings: Mapping[str, Any], drawn: bool = True) -> dict[str, Any]:
+def described(
+    trials: Sequence[Trial],
+    settings: Mapping[str, Any],
+    drawn: bool = True,
+    parents: Sequence[Trial] = (),
+    children: Sequence[int] = (),
+) -> dict[str, Any]:
     """One trial with its replicates as plain values.
 
     Args:
         trials: The trial, then its replicates.
         settings: Of the record, see `metamixer.record.settings`.
         drawn: Whether to draw it and to work out its types and costs; it takes some tenths of a second.
+        parents: Those of its parents that the record holds.
+        children: Numbers of the trials that name it as a parent.
     """
     trial = trials[0]
     found = {
@@ -51,7 +60,9 @@ def described(trials: Sequence[Trial], settings: Mapping[str, Any], drawn: bool 
         "cost": trial.cost,
         "seeds": [seed(one) for one in trials],
         "source": trial.source,
-        "parents": list(getattr(trial, "parents", None) or ()),
+        "origin": lineage.origin(vars(trial)),
+        "parents": [descent(parent, trial, settings["task"]) for parent in parents],
+        "children": list(children),
         "duplicate_of": trial.duplicate_of,
         "original": trial.replicate_of,
         "attempts": trial.attempts,
@@ -64,6 +75,16 @@ def described(trials: Sequence[Trial], settings: Mapping[str, Any], drawn: bool 
     if drawn and trial.sentence:
         found |= built(trial.sentence, settings["task"])
     return found
+
+
+def descent(parent: Trial, child: Trial, task: Mapping[str, Any]) -> dict[str, Any]:
+    """A parent's number, and what differs from it; None where one of the two cannot be read."""
+    channels, grid = int(task["channels"]), tuple(task["grid"])
+    try:
+        difference = lineage.structural_difference(vars(parent), vars(child), channels, grid)
+    except LanguageError:
+        difference = None
+    return {"number": parent.number, "difference": difference}
 
 
 def seed(trial: Trial) -> dict[str, Any]:
@@ -182,6 +203,8 @@ def commands(trial: Trial, settings: Mapping[str, Any]) -> dict[str, str]:
         "seed": trial.seed,
         "threads": (settings.get("search") or {}).get("threads", 1),
     }
+    if trial.recipe:
+        job["training"] = {**job["training"], **trial.recipe}
     if trial.batch is not None:
         job["training"] = {**job["training"], "batch_size": trial.batch}
     evaluate = str((settings.get("search") or {}).get("evaluate") or "metamixer.training.evaluate:evaluate")

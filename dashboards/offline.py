@@ -83,7 +83,14 @@ def embedded(view: View) -> dict[str, Any]:
     architectures = {}
     for one in list(told)[:TOLD]:
         trials = feed.some(view.place, view.seeds_of(one))
-        architectures[str(one)] = described(trials, view.attributes["settings"], drawn=one in set(drawn))
+        parents, children = view.kin_of(one)
+        architectures[str(one)] = described(
+            trials,
+            view.attributes["settings"],
+            drawn=one in set(drawn),
+            parents=feed.some(view.place, parents) if one in set(drawn) else (),
+            children=children,
+        )
     return {
         "run": view.name,
         "data": data,

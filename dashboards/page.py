@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 from metamixer.report.svg import STYLE
@@ -33,6 +34,7 @@ def index() -> str:
     """The page as the server sends it: its modules are asked for at once, not each when another one names it."""
     modules = sorted(name for name in names() if name.endswith(".js"))
     links = "".join(f'<link rel="modulepreload" href="/static/{name}">\n' for name in modules)
+    links += f'<meta name="plotly" content="/plotly.js?v={version("plotly")}">\n'
     return (STATIC / "index.html").read_text(encoding="utf-8").replace("</head>", f"{links}</head>")
 
 

@@ -83,11 +83,14 @@ class Runs:
         numbers = view.seeds_of(number)
         trials = feed.some(view.place, numbers)
         # A trial that runs changes; one that has ended stays as it is but for its replicates.
-        mark = (name, view.generation, number, sum(len(t.curve) + t.finished for t in trials))
+        parents, children = view.kin_of(number)
+        mark = (name, view.generation, number, len(children) + sum(len(t.curve) + t.finished for t in trials))
         with self._lock:
             known = self._described.get(mark)
         if known is None:
-            known = described(trials, view.attributes["settings"])
+            known = described(
+                trials, view.attributes["settings"], parents=feed.some(view.place, parents), children=children
+            )
             with self._lock:
                 self._described[mark] = known
                 while len(self._described) > KEPT:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,6 +21,9 @@ from metamixer.dashboards.published import compared
 from metamixer.dashboards.runs import Runs
 from metamixer.dashboards.safety import Guard
 from metamixer.errors import UserError
+
+# That a space cannot be read is an answer to what is asked there, not a missing page: browsers log those as errors.
+WORKED_OUT = ("/why/{number}", "/effects", "/words", "/space")
 
 
 def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -39,7 +44,11 @@ def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None
         return Response(found[0], media_type=found[1]) if found else _missing("no such file")
 
     def plotly(request: Request) -> Response:
-        return Response(page.plotly(), media_type="text/javascript")
+        # Its address names its version, so that it can be kept for ever.
+        headers = {"Cache-Control": "private, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
+        if "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(page.plotly(), media_type="text/javascript", headers=headers)
+        return Response(_packed_plotly(), media_type="text/javascript", headers=headers | {"Content-Encoding": "gzip"})
 
     def listed(request: Request) -> Response:
         return _json({"place": runs.place, "runs": runs.summaries()})
@@ -103,19 +112,27 @@ def application(runs: Runs, address: str = "127.0.0.1", token: str | None = None
         "/atlas/{name}": mixer,
     }
     return Starlette(
-        routes=[Route(path, _told(answer), methods=["GET"]) for path, answer in routes.items()],
+        routes=[
+            Route(path, _told(answer, 200 if path in WORKED_OUT else 404), methods=["GET"])
+            for path, answer in routes.items()
+        ],
         middleware=[Middleware(Guard, address=address, token=token)],
     )
 
 
-def _told(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """The user's errors as JSON, with status 404: the page says them in their own words."""
+@cache
+def _packed_plotly() -> bytes:
+    return gzip.compress(page.plotly().encode(), compresslevel=6)
+
+
+def _told(answer: Callable[[Request], Response], code: int) -> Callable[[Request], Response]:
+    """The user's errors as JSON: the page says them in their own words."""
 
     def endpoint(request: Request) -> Response:
         try:
             return answer(request)
         except UserError as error:
-            return _json({"error": error.message, "place": error.place, "advice": error.advice}, 404)
+            return _json({"error": error.message, "place": error.place, "advice": error.advice}, code)
 
     return endpoint
 

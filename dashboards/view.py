@@ -49,6 +49,8 @@ class View:
         self._texts: list[tuple[str, str | None, str | None, str | None]] = []  # sentence, name, reason, key
         self._choices: list[dict[str, int | str]] = []
         self._reasons: Counter[tuple[str, str]] = Counter()
+        self._parents: dict[int, tuple[int, ...]] = {}
+        self._children: dict[int, list[int]] = {}
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -96,6 +98,10 @@ class View:
             self._revisions[at] = self.revision
             self._texts[at] = (trial.sentence, trial.name or trial.source, _reason(trial), trial.key)
             self._choices[at] = {str(name): value for name, value in trial.choices.items()}
+            if at not in self._parents and trial.parents:
+                self._parents[at] = trial.parents
+                for parent in dict.fromkeys(trial.parents):
+                    self._children.setdefault(parent, []).append(at)
             if self._texts[at][2] is not None:
                 self._reasons[status(trial), self._texts[at][2] or ""] += 1
         found = means(self._table[: self._n])
@@ -160,6 +166,12 @@ class View:
                 self._table["kind"][: self._n] == KINDS.index("replicate")
             )
             return [number, *again.nonzero()[0].tolist()]
+
+    def kin_of(self, number: int) -> tuple[list[int], list[int]]:
+        """A trial's parents, those that the record holds, and its children."""
+        with self._lock:
+            parents = [one for one in dict.fromkeys(self._parents.get(number, ())) if 0 <= one < self._n]
+            return parents, list(self._children.get(number, ()))
 
     def _columns(self, rows: NDArray[np.int32]) -> dict[str, Any]:
         found = {name: column(self._table[name][rows]) for name, _ in FIELDS}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before torch is imported: the suite runs two processes on two cores.
@@ -18,6 +19,16 @@ from hypothesis import settings
 # A shared machine is sometimes slow: time is bounded by the number of examples. CI draws the same examples every time.
 settings.register_profile("metamixer", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("metamixer")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _memory() -> Iterator[None]:
+    """What a file of tests leaves behind is given back: exported programs, above all, are kept by torch."""
+    yield
+    dynamo = sys.modules.get("torch._dynamo")
+    if dynamo is not None:
+        dynamo.reset()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

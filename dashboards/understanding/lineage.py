@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metamixer.dashboards.understanding.otherwise import slot
-from metamixer.dashboards.understanding.trained import COSTS, Context
+from metamixer.dashboards.understanding.trained import COSTS
 from metamixer.explore.diff import Pair, Stage, diff
 from metamixer.language import parse
 
@@ -29,13 +29,16 @@ OPERATIONS = {
 DEEPEST = 50  # generations
 
 
-def structural_difference(parent: Mapping[str, Any], child: Mapping[str, Any], context: Context) -> dict[str, Any]:
+def structural_difference(
+    parent: Mapping[str, Any], child: Mapping[str, Any], channels: int, grid: tuple[int, ...]
+) -> dict[str, Any]:
     """What differs between two architectures, as stages and as choices.
 
     Args:
         parent: with ``sentence`` and, where it has a derivation, ``choices``.
         child: likewise.
-        context: the study's input; sentences and costs are compared without the head.
+        channels: of the study's input; sentences and costs are compared without the head.
+        grid: of the study's input.
 
     Returns:
         ``same``: whether they are one architecture. ``stages``: rows of the outermost sequence side by side, each with
@@ -48,7 +51,7 @@ def structural_difference(parent: Mapping[str, Any], child: Mapping[str, Any], c
     Raises:
         LanguageError: one of them does not fit the input.
     """
-    found = diff(parse(parent["sentence"]), parse(child["sentence"]), context.channels, context.grid)
+    found = diff(parse(parent["sentence"]), parse(child["sentence"]), channels, grid)
     before, after = parent.get("choices") or {}, child.get("choices") or {}
     return {
         "same": found.same,

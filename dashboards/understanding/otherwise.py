@@ -11,7 +11,7 @@ import math
 import random
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metamixer.cost import cost
@@ -20,6 +20,7 @@ from metamixer.errors import LanguageError
 from metamixer.language import Sentence
 from metamixer.language.spaces.choice import Choice
 from metamixer.language.spaces.path import ChoicePath
+from metamixer.record.trial import RECIPE
 
 COMPLETIONS = 8  # derivations of one alternative, where it opens choices of its own
 
@@ -84,8 +85,8 @@ def slot(name: str) -> str:
     >>> slot("network[2]/block~2/mixer#1")
     'mixer#1'
     """
-    path = ChoicePath.parse(name)
-    return f"{path.rules[-1]}#{path.number}"
+    path = ChoicePath.find(name)
+    return name if path is None else f"{path.rules[-1]}#{path.number}"  # choices of the recipe have no path
 
 
 def taken(one: Architecture, context: Context) -> list[Taken]:
@@ -126,6 +127,7 @@ def changed(
 ) -> tuple[Derived, ...]:
     """What a derivation makes with one choice taken otherwise; empty where nothing of it fits together."""
     found: dict[str, Derived] = {}
+    recipe = {met: taken for met, taken in choices.items() if met.startswith(RECIPE)}
     for number in range(completions):
         rng = random.Random(zlib.crc32(f"{sorted(choices.items(), key=str)} {name} {value} {number}".encode()))
         open_ones = 0
@@ -141,7 +143,7 @@ def changed(
 
         derived = _derived(choose, context, rng)
         if derived is not None:
-            found.setdefault(derived.key, derived)
+            found.setdefault(derived.key, replace(derived, choices={**derived.choices, **recipe}))
         if not open_ones:
             break
     return tuple(found.values())

@@ -12,10 +12,10 @@ from metamixer.cli.program import Json, Runs, command, parse_grid
 
 @command(
     epilog="Examples: metamixer diff ffnet_digits 'patch(2,48) >> res(dw(7) >> norm >> ffn(4))^4 >> norm'; "
-    "metamixer diff digits:12 vit_digits"
+    "metamixer diff digits#12 vit_digits"
 )
 def diff(
-    a: Annotated[str, typer.Argument(metavar="A", help="A sentence, a name of the catalogue, or RUN:TRIAL.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A sentence, a name of the catalogue, or RUN#TRIAL.")],
     b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
     channels: Annotated[
         int | None, typer.Option(metavar="C", min=1, help="The input's channels; the run's or catalogue's, or 64.")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metamixer.cli.program import Channels, Grid, Json, Runs, command, parse_grid
+from metamixer.cli.program import Json, Runs, command, parse_grid
 from metamixer.errors import UserError
 
 
@@ -42,15 +42,22 @@ def _run_and_trial(subject: str, trial: int | None, runs: Path) -> tuple[str | N
 
 @command(
     epilog="Examples: metamixer show 'att(lin,lin,lin)@h(4) >> lin' --channels 64 --grid 8x8; "
-    "metamixer show digits; metamixer show digits 17"
+    "metamixer show convnext_t; metamixer show digits#17"
 )
 def show(
-    subject: Annotated[str, typer.Argument(metavar="SENTENCE|RUN", help="A sentence, or a run; digits#17 is a trial.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="SENTENCE|RUN", help="A sentence, a name of the catalogue, or a run; digits#17 is a trial."
+        ),
+    ],
     trial: Annotated[
         int | None, typer.Argument(metavar="TRIAL", help="Its number; without it the front is listed.")
     ] = None,
-    channels: Channels = 64,
-    grid: Grid = "8x8",
+    channels: Annotated[
+        int | None, typer.Option(metavar="C", min=1, help="The input's channels; the catalogue's, or 64.")
+    ] = None,
+    grid: Annotated[str | None, typer.Option(metavar="HxW", help="The input's grid; the catalogue's, or 8x8.")] = None,
     runs: Runs = Path("runs"),
     context: Annotated[
         list[str] | None,
@@ -59,7 +66,7 @@ def show(
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the drawing to this file.")] = None,
     as_json: Json = False,
 ) -> int | None:
-    """Show a sentence, or a trial of a run: its tree, types, costs and drawing. A trial brings its own input size.
+    """Show a sentence, a published system, or a trial of a run: its tree, types, costs and drawing.
 
     A run without a trial is shown by its front.
     """
@@ -67,12 +74,21 @@ def show(
 
     run, number = _run_and_trial(subject, trial, runs)
     if run is None:
-        size, inputs = parse_grid(grid), [_context(one) for one in context or ()]
+        size, inputs = None if grid is None else parse_grid(grid), [_context(one) for one in context or ()]
+        from metamixer import catalog
         from metamixer.cli.output.show import show
         from metamixer.language import Field
 
         fields = {name: Field(axes, width) for name, width, axes in inputs}
-        return show(sentence=subject, channels=channels, grid=size, svg=svg, as_json=as_json, context=fields)
+        entry = catalog.find(subject)
+        return show(
+            sentence=subject if entry is None else str(entry.network),
+            channels=channels or (64 if entry is None else entry.channels),
+            grid=size or ((8, 8) if entry is None else entry.grid),
+            svg=svg,
+            as_json=as_json,
+            context=fields,
+        )
 
     record = resources.record(run, runs)
     from metamixer.cli.output.front import show_run

@@ -4,7 +4,7 @@
 
 The key is a digest of what the images depend on: the `[data]` table, and names, sizes and times of the files behind it.
 Files that were only touched make another cache with the same fingerprint; files with other content another fingerprint,
-which a record refuses. An older cache stays where it is, since a search may be reading it.
+which a record refuses. An older cache stays where it is, since a search may be reading it; see `pruning`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def prepare(
                 str(folder),
                 "see that its folder can be written and its disk is not full, or name another: cache = .. in [data]",
             ) from error
+    with suppress(OSError):  # when it was last asked for, for `pruning`
+        os.utime(folder / ABOUT)
     return load(folder, section)
 
 

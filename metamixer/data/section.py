@@ -61,7 +61,7 @@ class DataSection(BaseModel):
     ] = 0.1
     size: Annotated[
         tuple[Pixels, Pixels] | None,
-        BeforeValidator(_size),
+        BeforeValidator(_size, json_schema_input_type=int | tuple[int, int] | None),
         Field(description="height and width, or one number; left out: all images have one size already"),
     ] = None
     resize: Annotated[

@@ -85,7 +85,7 @@ def _trial(trials: list[Trial], which: str, run: str) -> Trial:
 def _weights(trials: list[Trial], trial: Trial, run: str) -> str:
     """Those of the trial retrained; else its own; else those of another seed of it."""
     others = [other for other in trials if other.replicate_of == trial.number]
-    retrained = [other for other in others if other.kind == "retrained"]
+    retrained = [other for other in trials if other.retrains == trial.number]
     for one in (*retrained, trial, *others):
         if one.weights is not None:
             return one.weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,11 +23,12 @@ def efficient(points: ArrayLike) -> list[int]:
 
 @dataclass(frozen=True)
 class Point:
-    """One architecture with all its seeds; its `kind` is `searched` or `baseline`.
+    """One architecture, under one recipe, with all its seeds; its `kind` is `searched` or `baseline`.
 
     `number` is the trial that trained it first; `accuracy` the mean over its seeds; `error` the standard error of that
     mean (None for one seed). `on_front` says that no searched architecture dominates it, for searched ones alone;
-    `verdict` is for baselines: `dominated`, `not dominated` or `undecided` (within one standard error).
+    `verdict` is for baselines: `dominated`, `not dominated` or `undecided` (within one standard error); `recipe` what
+    was chosen for keys of `[training]`, where these are searched.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Point:
     seeds: int
     on_front: bool = False
     verdict: str | None = None
+    recipe: dict[str, int | str] = field(default_factory=dict)
 
     @property
     def flops(self) -> int:
@@ -100,6 +102,7 @@ def summary(trials: Iterable[Trial]) -> list[Point]:
             seeds=len(seeds[trial.number]),
             on_front=trial.number in front,
             verdict=verdict(trial) if trial.kind == "baseline" else None,
+            recipe=trial.recipe,
         )
         for trial in firsts
     ]

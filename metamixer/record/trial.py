@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from metamixer.record import checked
 
+RECIPE = "training."  # how names of choices begin that are of the recipe, not of the architecture
 FORMAT = 2  # the names of the fields of a trial, and of the kinds
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "running"}
 
@@ -69,6 +72,16 @@ class Trial:
     recipe: dict[str, Any] | None = None
 
     @property
+    def identity(self) -> str | None:
+        """Equal for equal architectures under equal recipes; the key alone where no recipe was chosen."""
+        return identity(self.key, self.choices)
+
+    @property
+    def recipe(self) -> dict[str, int | str]:
+        """What was chosen for the recipe, by key of `[training]`; empty where none is searched."""
+        return {name.removeprefix(RECIPE): value for name, value in self.choices.items() if name.startswith(RECIPE)}
+
+    @property
     def flops(self) -> int:
         """Floating-point operations for one input: 2 x multiply-accumulates."""
         return 2 * self.cost["macs"] if self.cost else 0
@@ -92,6 +105,12 @@ class Trial:
     def searched(self) -> bool:
         """Whether it is the first training of an architecture of the search, here or in an earlier study."""
         return self.kind in ("searched", "imported")
+
+
+def identity(key: str | None, choices: Mapping[str, int | str]) -> str | None:
+    """A key, and what was chosen for the recipe."""
+    recipe = {name: value for name, value in choices.items() if name.startswith(RECIPE)}
+    return key if key is None or not recipe else f"{key} {json.dumps(recipe, sort_keys=True)}"
 
 
 FIELDS = tuple(name for name in Trial.__dataclass_fields__ if name not in ("number", "state"))

@@ -10,13 +10,23 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from metamixer import resources
@@ -26,6 +36,7 @@ from metamixer.record import location as storages
 from metamixer.search import budget as budgets
 from metamixer.search.overrides import apply
 from metamixer.search.samplers import registry
+from metamixer.training import searched
 from metamixer.training.recipe import Recipe
 
 Keep = Literal["front", "all", "none"]
@@ -71,7 +82,7 @@ class StudySection(_Section):
             description="seeds of each baseline, of each member of the front, and of each that the model holds for one",
         ),
     ] = 3
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED, description="everything random follows from it")] = 0
     keep: Annotated[Keep, Field(description="whose weights are kept")] = "front"
     storage: Annotated[
         str | None, Field(description="a database's URL, ${VARIABLES} filled in; default: study.db in the run's folder")
@@ -96,8 +107,10 @@ class StudySection(_Section):
 class Limits(_Section):
     """Bounds for one input, of the whole network with the task's head; without one there is none."""
 
-    macs: Annotated[int | None, Field(gt=0, le=MAX_COST)] = None
-    params: Annotated[int | None, Field(gt=0, le=MAX_COST)] = None
+    macs: Annotated[int | None, Field(gt=0, le=MAX_COST, description="multiply-accumulates; FLOPs are twice that")] = (
+        None
+    )
+    params: Annotated[int | None, Field(gt=0, le=MAX_COST, description="trained parameters")] = None
 
 
 class SearchSection(_Section):
@@ -134,7 +147,12 @@ class SearchSection(_Section):
         ),
     ] = 120.0
     memory_limit: Annotated[
-        float | None, Field(gt=0, description="megabytes of a worker's process; a trial that makes it larger is ended")
+        float | None,
+        Field(
+            gt=0,
+            description="megabytes that a worker's process holds and does not share; "
+            "a trial that makes it larger is ended",
+        ),
     ] = None
     retry_out_of_memory: Annotated[
         int,
@@ -153,7 +171,7 @@ class SearchSection(_Section):
         "metamixer.training.reference:reference_accuracies"
     )
 
-    @field_validator("initial_points", mode="before")
+    @field_validator("initial_points", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -220,6 +238,18 @@ class StudyConfig(_Section):
     search: SearchSection = SearchSection()
     pruning: Pruning = Pruning()
     baselines: Baselines = Baselines()
+    _searched: dict[str, tuple[int | str, ...]] = PrivateAttr(default_factory=dict)
+
+    @property
+    def searched(self) -> Mapping[str, tuple[int | str, ...]]:
+        """Keys of `[training]` that are chosen for each trial, and their alternatives; `training` has the first."""
+        return self._searched
+
+    @model_serializer(mode="wrap")
+    def _with_alternatives(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = handler(self)
+        document["training"] |= {key: searched.written(values) for key, values in self._searched.items()}
+        return document
 
     @property
     def budget(self) -> budgets.Budget:
@@ -285,10 +315,30 @@ def parse(document: dict[str, Any], overrides: Sequence[str] = (), text: str = "
     _require_one_task(document, text, file)
     if isinstance(document.get("data"), dict):
         document["data"] = rooted(document["data"], Path.cwd())
+    alternatives = _alternatives(document, given, text, file)
     try:
-        return StudyConfig.model_validate(document)
+        config = StudyConfig.model_validate(document)
     except ValidationError as error:
         raise _refusal(error, given, text, file) from None
+    config._searched.update(alternatives)
+    return config
+
+
+def _alternatives(
+    document: dict[str, Any], given: dict[tuple[str, ...], str], text: str, file: str
+) -> dict[str, tuple[int | str, ...]]:
+    """Takes the choices out of `[training]`, where the first alternative of each is left."""
+    training = document.get("training")
+    if not isinstance(training, dict):
+        return {}
+    try:
+        found = searched.domains(training)
+    except searched.RecipeError as error:
+        key = next((key for key in training if f"training.{key}" in str(error)), "")
+        place = next((f"--set {given[p]}" for p in given if p == ("training", key)), None)
+        raise StudyError(str(error), place or _where(("training", key), text, file), error.advice) from None
+    training |= {key: values[0] for key, values in found.items()}
+    return found
 
 
 def to_toml(config: StudyConfig) -> str:

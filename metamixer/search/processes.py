@@ -1,4 +1,4 @@
-"""Processes of this host: whether one lives, when it started, how much memory it holds."""
+"""Processes of this host: whether one lives, when it started, how much memory it holds for itself."""
 
 from __future__ import annotations
 
@@ -59,5 +59,12 @@ def processor(pid: int) -> float | None:
 
 
 def memory() -> int:
-    """Bytes that this process holds in memory."""
-    return int(psutil.Process().memory_info().rss)
+    """Bytes that this process holds in memory and shares with no other: neither files that are mapped nor libraries.
+
+    All workers of a machine map one copy of decoded images, so their pages are not what any of them takes.
+    """
+    process = psutil.Process()
+    used = process.memory_info()
+    if hasattr(used, "shared"):  # Linux: pages of files and of shared memory
+        return int(used.rss - used.shared)
+    return int(process.memory_full_info().uss)

@@ -166,7 +166,9 @@ class Study:
         begun = self._recorded() if search.initial_points or study.warm_start else []
         imported = warm_start.find(config, prepared.fingerprints, baselines, self.path, begun)
         proposed = initial_points.proposed(begun)
-        starts = initial_points.find(search.initial_points, space, task, config.limits, self.path.parent, proposed)
+        starts = initial_points.find(
+            search.initial_points, space, task, config.limits, self.path.parent, proposed, searched=config.searched
+        )
         with ExitStack() as stack:
             interrupt = stack.enter_context(Interrupt().listening())
             store = TrialStore(self._storage(), prepared.settings, prepared.fingerprints, view.say, interrupt.wait)
@@ -175,7 +177,7 @@ class Study:
             if retry_failed:
                 _reopen(store, view)
             self._write_configuration(config)
-            warm_start.take_over(store, imported, space, task)
+            warm_start.take_over(store, imported, space, task, config.searched)
             if imported:
                 view.say(f"{sum(trial.searched for trial in imported)} architectures are known from {study.warm_start}")
             proposer = Proposer(
@@ -187,6 +189,7 @@ class Study:
                 study.seed,
                 reference=tuple(prepared.settings["reference_point"]),
                 per_second=config.budget.unit == "hours",
+                searched=config.searched,
             )
             stack.enter_context(view)
             feed = callbacks.Feed(shown, view.say)

@@ -113,6 +113,12 @@ def study(table: Table, overrides: Sequence[str] = ()) -> StudyConfig:
         "baselines": {"names": []},
     }
     config = configuration.parse(document, overrides, file=f"table {table.name}")
+    if config.searched:
+        raise StudyError(
+            f"a table has one recipe, so training.{next(iter(config.searched))} cannot be searched on it",
+            f"training.{next(iter(config.searched))}",
+            "write one value, or leave it out",
+        )
     if config.training.epochs != table.epochs:
         raise StudyError(
             f"the table has trainings of {table.epochs} epochs, not of {config.training.epochs}",

@@ -26,6 +26,7 @@ from typing import Any
 from metamixer import files, record
 from metamixer.errors import RecordError
 from metamixer.record import Trial
+from metamixer.record.trial import RECIPE
 from metamixer.tasks import Task
 
 FORMAT = 1
@@ -177,6 +178,13 @@ def from_run(path: str | Path) -> Table:
     """
     settings = record.settings(path)
     rows = record.read(path)
+    recipes = {name for row in rows for name in row.choices if name.startswith(RECIPE)}
+    if recipes:
+        raise RecordError(
+            f"its recipe was searched ({', '.join(sorted(recipes))}), and a table has one recipe",
+            str(path),
+            "record a table from a study whose [training] has no alternatives",
+        )
     seeds, epochs = settings["study"].get("seeds", 1), settings["training"]["epochs"]
     more: dict[int | None, list[Trial]] = {}
     for row in rows:

@@ -67,8 +67,9 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
         "time limit" or "exception: ..."; `accuracy` and `loss` on validation after its last epoch (None if failed);
         `test`, accuracy, loss and images of the test part of a `final` training, which are its `accuracy` and `loss`
         (its rows have NaN for validation), else None; `curve`, the rows so far; `seconds` and `cpu_seconds` (of this
-        process: about what the trial takes on an idle machine); `device`; `versions`; `traceback` (of an exception or lack of memory, else None). On one machine, on
-        the CPU with one thread, the same job gives the same numbers bit for bit.
+        process: about what the trial takes on an idle machine); `device`; `versions`; `traceback` (of
+        an exception or lack of memory, else None). On one machine, on the CPU with one thread, the same job gives the
+        same numbers bit for bit.
     """
     start, processor = time.monotonic(), time.process_time()
     curve: list[Row] = []

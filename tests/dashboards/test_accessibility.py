@@ -13,8 +13,9 @@ import pytest
 from .conftest import Served, Tab
 
 pytestmark = pytest.mark.browser
-# Not why and space: the recorded space of the tests names a rule that it lacks, which those views say.
-VIEWS = ("front", "front&lower=axes", "runs", "architecture&arch=1", "compare&compare=[0,1]", "details")
+# Not space, and of why the message: the recorded space of the tests names a rule that it lacks.
+VIEWS = ("front", "front&lower=axes", "runs", "architecture&arch=1", "compare&compare=[0,1]", "details", "atlas")
+MESSAGES = ("why&arch=1",)
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", [*VIEWS, *MESSAGES])
 def test_no_violation(open_tab: Callable[..., Tab], served: Served, axe: str, view: str, scheme: str) -> None:
     opened = open_tab(f"{served.address}/#run=again&view={view}", color_scheme=scheme)
     opened.ready()

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
+from metamixer.dashboards.runs import Runs
+
 from .conftest import HOSTILE, Served, Tab, record, searched, serve
 
 pytestmark = pytest.mark.browser
@@ -353,3 +355,44 @@ def test_the_theme_follows_the_system_and_nothing_is_cut_off(open_tab: Open, ser
     phone.ready()
     phone.drawn()
     assert phone.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_parents_and_children_of_an_architecture_are_told_and_walked(open_tab: Open, tmp_path: Path) -> None:
+    store = record(tmp_path / "kin")
+    parent = searched(store, "patch(2,32) >> res(norm >> ffn(2)) >> norm", 1_111, 0.8, origin="prior", choices={"a": 1})
+    child = searched(
+        store,
+        "patch(2,32) >> res(norm >> ffn(3)) >> norm",
+        1_222,
+        0.9,
+        origin="mutation",
+        parents=(parent.number,),
+        choices={"a": 2},
+    )
+    store.close()
+    detail = Runs(tmp_path).architecture("kin", str(child.number))
+    assert detail is not None
+    assert detail["origin"]["text"] == f"a mutation of trial {parent.number}"
+    (told,) = detail["parents"]
+    assert told["number"] == parent.number
+    assert [stage["verdict"] for stage in told["difference"]["stages"]] == ["same", "changed", "same"]
+    server = serve(tmp_path)
+    try:
+        opened = open_tab(f"{server.address}/#view=architecture&arch={child.number}")
+        opened.ready()
+        opened.page.wait_for_selector(".parent td:has-text('res(norm >> ffn(2))')")
+        assert "most similar" not in opened.page.inner_text(".architecture-view")
+        opened.page.click(".parent button.link")
+        opened.page.wait_for_selector(f".children button:has-text('trial {child.number}')")
+        assert opened.page.inner_text("h1") == f"Trial {parent.number}"
+        opened.page.click(".children button.link")
+        opened.page.wait_for_selector(".parent")
+        opened.page.close()
+    finally:
+        server.stop()
+
+
+def test_a_space_that_cannot_be_read_is_a_message_and_no_failed_request(open_tab: Open, served: Served) -> None:
+    opened = open_tab(f"{served.address}/#run=again&view=space")
+    opened.ready()
+    opened.page.wait_for_selector(".space-view .failure")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import tomllib
@@ -15,6 +16,7 @@ from pictures import make_folder, pixels
 from PIL import Image
 
 from metamixer import record, tasks
+from metamixer.data.pruning import prune
 from metamixer.errors import StudyError
 from metamixer.search import configuration
 from metamixer.search.study import Study
@@ -295,10 +297,15 @@ def test_the_command_reports_and_draws(look, file):
     assert [int(row.mean((0, 1)).argmax()) for row in rows] == [0, 1, 2]
 
 
-def test_the_commands_cache_is_the_searchs(look, search):
-    told = json.loads(look("--json").stdout)
+def test_the_commands_cache_is_the_searchs_and_stays_when_another_study_prunes(look, search):
     study, _ = search()
-    assert record.settings(study.path)["task"]["stored"] == told["cache"]
+    of_a_run = Path(record.settings(study.path)["task"]["stored"])
+    for path in (*of_a_run.iterdir(), of_a_run):
+        os.utime(path, (1e9, 1e9))
+    done = look("--set", "data.seed=1", "--prune")
+    assert done.stderr.endswith("0 caches deleted, 0.0 MB\n"), done.stderr
+    told = json.loads(look("--json").stdout)
+    assert of_a_run == Path(told["cache"])
 
 
 def test_broken_files_and_duplicates_across_parts_are_told_and_answered_with_1(look, file, flowers):
@@ -317,6 +324,24 @@ def test_broken_files_and_duplicates_across_parts_are_told_and_answered_with_1(l
     text = " ".join(done.stdout.split())
     assert "broken files: 1" in text
     assert "5 across parts, 0 within one; 1 of them with different classes" in text
+
+
+def test_caches_that_nothing_needs_are_pruned_once_they_are_old(prepared, flowers):
+    needed, old, recent = (prepared(train=f"folder:{flowers}", seed=seed).folder for seed in range(3))
+    root = old.parent
+    users, unfinished = root / "of-the-users", root / ".0123.unfinished"
+    users.mkdir()
+    unfinished.mkdir()
+    for path in (unfinished, *(path for folder in (needed, old) for path in (*folder.iterdir(), folder))):
+        os.utime(path, (1e9, 1e9))
+    assert [name for name, _ in prune(root, [needed])] == [unfinished.name, old.name]
+    assert {path for path in root.iterdir() if path.is_dir()} == {needed, recent, users}
+
+
+def test_a_cache_that_other_folders_may_use_is_not_pruned(look):
+    done = look("--set", "data.cache=elsewhere", "--prune")
+    assert done.returncode == 2
+    assert "runs of other folders may use it" in done.stderr
 
 
 def test_a_study_of_a_task_has_no_images_to_look_at(metamixer, tmp_path):

@@ -114,17 +114,17 @@ def test_a_trial_beside_another_and_beside_a_catalogue_entry(
     from metamixer.record.run import load
 
     channels, grid = load(run_folder).input
-    assert diff(f"{run_folder}:0", f"{run_folder}:1", None, None, Path("runs"), as_json=True) == 0
+    assert diff(f"{run_folder}#0", f"{run_folder}#1", None, None, Path("runs"), as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     rows = load(run_folder).trials
-    assert (found["a"], found["input"]) == (f"{run_folder}:0", {"channels": channels, "grid": list(grid)})
+    assert (found["a"], found["input"]) == (f"{run_folder}#0", {"channels": channels, "grid": list(grid)})
     assert found["keys"] == [mm.parse(rows[i].sentence).key(channels, grid) for i in (0, 1)]
     monkeypatch.chdir(run_folder.parent)
-    assert diff("vit_digits", f"{run_folder.name}:0", None, None, Path(), as_json=True) == 0
+    assert diff("vit_digits", f"{run_folder.name}#0", None, None, Path(), as_json=True) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["input"]["grid"] == list(grid)
     with pytest.raises(RecordError, match="the run has no trial 9999"):
-        diff("x", f"{run_folder}:9999", None, None, Path("runs"), as_json=False)
+        diff("x", f"{run_folder}#9999", None, None, Path("runs"), as_json=False)
 
 
 def test_report_writes_the_page(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -101,8 +102,9 @@ def test_a_whole_study(load: Load, file: Path) -> None:
     assert set(settings["fingerprints"]) == {"format", "task", "space", "words", "training"}
     again = Study.load(study.path / "resolved.toml")
     assert again.config == study.config
-    assert "12/12 searched" in lines[-1]
-    assert len(lines) == sum(row.kind != "rejected" for row in rows)
+    progress = [line for line in lines if not line.startswith("reference classifiers")]
+    assert "12/12 searched" in progress[-1]
+    assert len(progress) == sum(row.kind != "rejected" for row in rows)
 
 
 def test_running_again_changes_nothing_and_a_raised_budget_continues(load: Load) -> None:
@@ -407,6 +409,19 @@ def test_reference_accuracies_that_fail_are_told_and_tried_again(load: Load) -> 
     assert record.settings(study.path)["references"] == {}
     load(*short, 'search.references="toys:references"').run("inline")
     assert record.settings(study.path)["references"] == {"constant on digits-hard": 0.1}
+
+
+def test_references_say_that_they_begin_how_long_they_take_and_what_they_are(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("metamixer.search.execution.references.TELL_SECONDS", 0.0)
+    said: list[str] = []
+    study = load("search.references=toys:references", "study.budget=1", "study.confirm=1")
+    study.run("inline", view=Lines(said.append))
+    lines = [line for line in said if line.startswith("reference classifiers")]
+    assert lines[0] == "reference classifiers are fitted beside the search, in a process of their own"
+    assert re.fullmatch(r"reference classifiers: \d+ s so far", lines[1])
+    assert re.fullmatch(r"reference classifiers after \d+ s: constant on digits-hard 0.1000", lines[-1])
 
 
 def test_references_that_warn_a_lot_come_to_their_end(load: Load) -> None:

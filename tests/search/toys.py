@@ -19,6 +19,12 @@ Job = dict[str, Any]
 Report = Callable[[dict[str, Any]], bool | None]
 
 
+def tuned(job: Job, report: Report) -> dict[str, Any]:
+    """As `fast`, and a learning rate of 3e-3 is worth a tenth more than any other."""
+    result = fast(job, report)
+    return {**result, "accuracy": result["accuracy"] - (0.0 if job["training"]["learning_rate"] == 3e-3 else 0.1)}
+
+
 def fast(job: Job, report: Report) -> dict[str, Any]:
     """Longer sentences are better, a little noise for each seed; epochs take TOY_SECONDS each."""
     start = time.monotonic()

@@ -15,7 +15,7 @@ async function ask(path, parameters) {
   } catch {
     throw Object.assign(new Error(text.trim() || `The dashboard answers ${answer.status}.`), { code: answer.status });
   }
-  if (!answer.ok) throw Object.assign(new Error(value.error), { place: value.place, advice: value.advice, code: answer.status });
+  if (!answer.ok || value.error) throw Object.assign(new Error(value.error), { place: value.place, advice: value.advice, code: answer.status });
   return value;
 }
 

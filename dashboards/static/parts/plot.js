@@ -2,6 +2,7 @@
 // WebGL traces need eval, which the page's content security policy forbids, and an own hit test is faster.
 
 import { MEASURES, HIDDEN } from "../data/columns.js";
+import { plotlyLoaded } from "../data/plotly.js";
 import { announce, css, h } from "./dom.js";
 import { drawMarks, frontRows, paints, placeRows } from "./marks.js";
 import { canvasPen, svgPen } from "./pen.js";
@@ -53,7 +54,7 @@ export class FrontPlot {
     if (this.down) { this.late = true; return; }
     const { state } = given;
     const ranges = state.zoom ?? this.fitting(false);
-    this.drawing = (this.drawing ?? Promise.resolve()).then(() => Plotly.react(this.chart, [{ x: [], y: [], mode: "markers", type: "scatter" }], this.layout(ranges), CONFIG)).then(() => {
+    this.drawing = (this.drawing ?? plotlyLoaded()).then(() => Plotly.react(this.chart, [{ x: [], y: [], mode: "markers", type: "scatter" }], this.layout(ranges), CONFIG)).then(() => {
       if (!this.started) this.listen();
       this.paint();
     });

@@ -2,8 +2,10 @@
 
 import { setState, state } from "../data/url.js";
 import { badges, commandOf, curvesOf, derivationTable, differences, drawingOf, figures, roleLegend, seedsTable, sentenceOf, stagesTable, takeHome, titleOf, typesTable, wordsTable } from "../parts/architecture.js";
-import { failure, h, note, put, simpleTable } from "../parts/dom.js";
+import { exact, failure, h, note, put, simpleTable } from "../parts/dom.js";
 import { toggled } from "./front.js";
+
+const CHILDREN = 12; // children that are listed
 
 export class ArchitectureView {
   constructor(app) {
@@ -61,16 +63,18 @@ export class ArchitectureView {
   }
 
   origin(columns, detail) {
-    const link = (row) => h("button", { type: "button", class: "link", onclick: () => setState({ arch: row }, { push: true }) }, `trial ${row}`);
-    const lines = [];
+    const link = (row, title = `trial ${row}`) => h("button", { type: "button", class: "link", onclick: () => setState({ arch: row, pin: row }, { push: true }) }, title);
+    const lines = [], { origin, children } = detail, named = origin.parents.filter((row) => !detail.parents.some((parent) => parent.number === row));
     if (detail.kind === "baseline") lines.push(h("p", {}, `A baseline: ${detail.name ?? "unnamed"} of the catalogue, trained under this study's recipe.`));
     else if (detail.kind === "imported") lines.push(h("p", {}, `Trained by an earlier run: ${detail.source ?? "not recorded"}.`));
     else if (detail.name) lines.push(h("p", {}, `An initial point that the study names: ${detail.name}.`));
-    else lines.push(h("p", {}, `Proposed by the sampler ${columns.study?.search?.sampler ?? "of the study"}${detail.source ? `, ${detail.source}` : ""}.`));
+    else lines.push(h("p", {}, `Proposed by the sampler ${columns.study?.search?.sampler ?? "of the study"}: ${origin.text}.`));
     if (detail.duplicate_of !== null) lines.push(h("p", {}, "The same architecture as ", link(detail.duplicate_of), "."));
     if (detail.original !== null) lines.push(h("p", {}, "Another seed of ", link(detail.original), "."));
-    for (const parent of detail.parents) lines.push(h("div", {}, h("p", {}, "Made from ", link(parent), "; it differs in:"), this.unlike(columns, detail, parent)));
-    if (!detail.parents.length && detail.kind === "searched") lines.push(note("The record names no parents for it."), this.nearest(columns, detail));
+    for (const { number, difference } of detail.parents) lines.push(h("section", { class: "parent" }, h("h3", {}, link(number, `← parent: trial ${number}`)), difference ? descended(number, detail.number, difference) : this.unlike(columns, detail, number)));
+    if (named.length) lines.push(note(`Parents ${named.join(", ")}: their differences are not inside this page.`));
+    if (children.length) lines.push(h("p", { class: "children" }, `${children.length === 1 ? "Its child" : `Its ${children.length} children`}: `, children.slice(0, CHILDREN).map((row) => [link(row, `trial ${row} →`), " "]), children.length > CHILDREN ? `and ${children.length - CHILDREN} more` : null));
+    if (!origin.parents.length && detail.kind === "searched" && !detail.name) lines.push(this.nearest(columns, detail));
     return lines;
   }
 
@@ -97,4 +101,15 @@ export class ArchitectureView {
     if (best === null) return null;
     return h("details", {}, h("summary", {}, `The most similar trial before it is trial ${best}`), this.unlike(columns, detail, best));
   }
+}
+
+// What a parent and its child do not share: stages, choices and costs.
+function descended(parent, child, { same, stages, choices, costs }) {
+  if (same) return note("The same architecture, drawn another way.");
+  const rows = stages.filter((stage) => stage.verdict !== "same").map((stage) => [stage.verdict, stage.parent?.text ?? "–", stage.child?.text ?? "–"]);
+  const changed = [...choices.changed.map((one) => [one.name, String(one.from), String(one.to)]), ...choices.dropped.map((one) => [one.name, String(one.value), "absent"]), ...choices.added.map((one) => [one.name, "absent", String(one.value)])];
+  const heads = [`trial ${parent}`, `trial ${child}`].map((title) => [title, "code"]);
+  return [rows.length ? simpleTable([["stage", "words"], ...heads], rows, "Stages that differ from the parent") : null,
+    changed.length ? simpleTable([["choice", "code"], ...heads], changed, "Choices that differ from the parent") : null,
+    note(["macs", "params"].map((name) => `${{ macs: "MACs", params: "parameters" }[name]} ${exact(costs[0][name])} → ${exact(costs[1][name])}`).join(", "))];
 }

@@ -1,5 +1,6 @@
 // All runs: how far each is, what went wrong, and the fronts of those that are ticked over each other.
 
+import { plotlyLoaded } from "../data/plotly.js";
 import { frontOf } from "../data/columns.js";
 import { setState, state } from "../data/url.js";
 import { css, decimal, failure, h, lasting, put, s, several } from "../parts/dom.js";
@@ -89,6 +90,7 @@ export class RunsView {
     const ticks = tickValues(range, true, (this.chart.clientWidth || 900) / 60), line = css("--line");
     const layout = { height: 380, margin: { l: 58, r: 14, t: 8, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") }, spikedistance: 0, hovermode: "closest",
       xaxis: { type: "log", range, tickangle: 0, title: { text: "FLOPs of one input (2 × MACs)" }, tickvals: ticks, ticktext: ticks.map((value) => (value >= 1e9 ? `${value / 1e9}G` : value >= 1e6 ? `${value / 1e6}M` : `${value / 1e3}k`)), gridcolor: line }, yaxis: { title: { text: "validation accuracy" }, gridcolor: line, zeroline: false }, legend: { x: 0.99, xanchor: "right", y: 0.02, yanchor: "bottom", bgcolor: css("--paper") }, showlegend: true, uirevision: "runs" };
+    await plotlyLoaded();
     await Plotly.react(this.chart, traces, layout, { showSendToCloud: false, displayModeBar: false, responsive: true });
     this.started = true;
   }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +14,7 @@ from metamixer.explore.diff import Difference, Pair, Stage
 from metamixer.explore.diff import diff as compare
 from metamixer.language import Sentence, parse
 
+Recipe = Mapping[str, int | str]
 SIGNS = {"same": "=", "changed": "~", "only in A": "<", "only in B": ">"}
 WIDTH = 56  # characters of a stage that are printed
 TEXT = 14  # and the columns that it has at least
@@ -25,12 +27,13 @@ def diff(
     grid: tuple[int, ...] | None,
     as_json: bool,
     titles: tuple[str, str] | None = None,
+    recipes: tuple[Recipe, Recipe] = ({}, {}),
 ) -> int:
     """Prints two architectures, each a sentence or a name of the catalogue, side by side.
 
     Without an input that of the first catalogue name is taken, else 64 channels on 8x8. Two names are compared with
     their heads, as their published numbers count them; beside a sentence a name stands for what precedes its head.
-    ``titles`` are printed for the two, if not they themselves.
+    ``titles`` are printed for the two, if not they themselves; ``recipes`` are what was chosen for keys of [training].
 
     Raises:
         LanguageError: one of them is no sentence, or does not fit the input.
@@ -43,9 +46,19 @@ def diff(
     found = compare(first, second, channels, grid)
     a, b = titles or (a, b)
     if as_json:
-        print(json.dumps({"a": a, "b": b, "input": {"channels": channels, "grid": list(grid)}, **described(found)}))
+        print(
+            json.dumps(
+                {
+                    "a": a,
+                    "b": b,
+                    "input": {"channels": channels, "grid": list(grid)},
+                    **described(found),
+                    "recipes": recipes,
+                }
+            )
+        )
     else:
-        _print(a, b, f"{'x'.join(map(str, grid))} tokens x {channels}", found)
+        _print(a, b, f"{'x'.join(map(str, grid))} tokens x {channels}", found, recipes)
     return 0
 
 
@@ -93,7 +106,7 @@ def attribute_table(*columns: tuple[str, Attributes]) -> Any:
     return table
 
 
-def _print(a: str, b: str, where: str, found: Difference) -> None:
+def _print(a: str, b: str, where: str, found: Difference, recipes: tuple[Recipe, Recipe]) -> None:
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -131,6 +144,12 @@ def _print(a: str, b: str, where: str, found: Difference) -> None:
     print_table(console, by_stage)
     print_table(console, totals)
     console.print(attribute_table(*zip("AB", found.attributes, strict=True)))
+    if keys := tuple(dict.fromkeys([*recipes[0], *recipes[1]])):
+        table = Table("key of [training]", "A", "B", box=box.SIMPLE_HEAD, title="recipe", title_justify="left")
+        for key in keys:
+            values = [str(recipe.get(key, "")) for recipe in recipes]
+            table.add_row(key, *map(escape, values), style="bold" if values[0] != values[1] else None)
+        console.print(table)
     if found.same:
         console.print(f"one architecture: both have the key {found.keys[0]}")
 

@@ -21,14 +21,16 @@ SENTENCE = 20  # columns that a sentence has at least
 
 
 def print_front(console: Console, title: str, members: Sequence[Point]) -> None:
-    """Prints members of a front, one row each."""
+    """Prints members of a front, one row each, with a column for each key of the recipe that was searched."""
     from rich.markup import escape
 
+    recipe = tuple(dict.fromkeys(key for point in members for key in point.recipe))
+
     def table(figure: Figure) -> Table:
-        made = _table(f"{escape(title)}: validation accuracy against FLOPs (2 x MACs) of one input")
+        made = _table(f"{escape(title)}: validation accuracy against FLOPs (2 x MACs) of one input", recipe)
         made.add_column("sentence", overflow="fold", min_width=SENTENCE)
         for point in members:
-            made.add_row(*_cells(point, figure), escape(point.sentence))
+            made.add_row(*_cells(point, figure, recipe), escape(point.sentence))
         return made
 
     print_table(console, table)
@@ -54,23 +56,24 @@ def accuracy(point: Point) -> str:
     return f"{point.accuracy:.4f}" + (f" ± {point.error:.4f}" if point.error is not None else "")
 
 
-def _table(title: str) -> Table:
+def _table(title: str, recipe: Sequence[str] = ()) -> Table:
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, box=box.SIMPLE_HEAD)
-    for column in ("trial", "accuracy", "seeds", "MFLOPs", "parameters"):
+    for column in ("trial", "accuracy", "seeds", "MFLOPs", "parameters", *recipe):
         table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
-def _cells(point: Point, figure: Figure) -> tuple[str, str, str, str, str]:
+def _cells(point: Point, figure: Figure, recipe: Sequence[str] = ()) -> tuple[str, ...]:
     return (
         str(point.number),
         accuracy(point),
         str(point.seeds),
         f"{point.flops / 1e6:,.3f}",
         figure(point.cost["params"]),
+        *(str(point.recipe.get(key, "")) for key in recipe),
     )
 
 

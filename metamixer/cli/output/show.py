@@ -22,6 +22,7 @@ from metamixer.language import Sentence, parse
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field, Given, Score
 from metamixer.language.syntax.nodes import X
+from metamixer.record.trial import RECIPE
 from metamixer.report.costs import MASKED, stages
 from metamixer.report.lines import lines
 from metamixer.report.picture import shorten
@@ -135,8 +136,11 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
     for name in ("seed", "device", "worker", "seconds", "epochs", "key", "weights"):
         value = getattr(row, name)
         if value is not None:
-            console.print(f"{name}: {value}", markup=False, soft_wrap=True)
-    _print_pairs(console, "derivation", ("choice", "value"), [(name, str(v)) for name, v in row.choices.items()])
+            shown = f"{value:.1f}" if name == "seconds" else value
+            console.print(f"{name}: {shown}", markup=False, soft_wrap=True)
+    _print_pairs(console, "recipe", ("key", "value"), [(key, str(value)) for key, value in row.recipe.items()])
+    architecture = {name: value for name, value in row.choices.items() if not name.startswith(RECIPE)}
+    _print_pairs(console, "derivation", ("choice", "value"), [(name, str(v)) for name, v in architecture.items()])
     if tree is not None:
         _print_network(console, tree, counted)
     _print_pairs(
@@ -153,7 +157,7 @@ def show_trial(record: Path, trial: int, svg: Path | None, as_json: bool) -> int
 
 
 def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, runs: Path, as_json: bool) -> int:
-    """Two architectures side by side: each a sentence, a name of the catalogue, or a trial of a run as ``RUN:TRIAL``.
+    """Two architectures side by side: each a sentence, a name of the catalogue, or a trial of a run as ``RUN#TRIAL``.
 
     Raises:
         LanguageError: one of them is no sentence, or does not fit the input.
@@ -161,18 +165,21 @@ def diff(a: str, b: str, channels: int | None, grid: tuple[int, ...] | None, run
     """
     from metamixer.cli.output.diff import diff
 
-    sentences = []
+    sentences: list[str] = []
+    recipes: list[dict[str, int | str]] = []
     for text in (a, b):
-        found = re.fullmatch(r"([\w./-]+):(\d+)", text)
+        found = re.fullmatch(r"([\w./-]+)#(\d+)", text)
         if found is None:
             sentences.append(text)
+            recipes.append({})
             continue
         run, row = _trial(resources.record(found[1], runs), int(found[2]))
         if not row.sentence:
             raise RecordError(f"trial {row.number} has no sentence", place=text, advice=row.reason)
         channels, grid = channels or run.input[0], grid or run.input[1]
         sentences.append(row.sentence)
-    return diff(sentences[0], sentences[1], channels, grid, as_json, titles=(a, b))
+        recipes.append(row.recipe)
+    return diff(sentences[0], sentences[1], channels, grid, as_json, titles=(a, b), recipes=(recipes[0], recipes[1]))
 
 
 def _trial(record: Path, number: int) -> tuple[Run, Trial]:

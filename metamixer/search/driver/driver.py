@@ -28,6 +28,7 @@ from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer
 from metamixer.search.pruning.successive_halving import SuccessiveHalving
 from metamixer.search.storage.checkpoints import Weights
+from metamixer.training import searched
 
 CHECKPOINT_SECONDS = 60.0  # least time between two checkpoints of one trial: short trainings write none
 
@@ -119,7 +120,7 @@ class Driver:
         return self.folder / "checkpoints" / f"{number}.pt"
 
     def _recipe(self, trial: Trial) -> dict[str, Any]:
-        recipe = self.config.training.model_dump(mode="json")
+        recipe = searched.recipe(self.config.training, trial.choices).model_dump(mode="json")
         return recipe if trial.batch is None else {**recipe, "batch_size": trial.batch}
 
     @property

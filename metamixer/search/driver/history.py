@@ -33,7 +33,8 @@ class History:
 
     Attributes:
         state: Aggregates of the trials.
-        known: Numbers of the architectures that were trained or are being trained, by key.
+        known: Numbers of the architectures that were trained or are being trained, by key, and by recipe where that is
+            searched.
     """
 
     def __init__(self, store: Store, proposer: Proposer) -> None:
@@ -59,7 +60,7 @@ class History:
         """
         trial = self._store.trials[number]
         if (trial.searched or trial.kind == "baseline") and trial.key:
-            self.known[trial.key] = number
+            self.known[trial.identity or ""] = number
         if not trial.finished:
             trial = self._take_up(trial)
         self.state.put(trial)
@@ -83,7 +84,7 @@ class History:
         if parameters is not None:
             self._proposer.observe(trial, parameters)
         if not trial.finished and trial.replicate_of is None:
-            self.known[trial.key or ""] = trial.number
+            self.known[trial.identity or ""] = trial.number
         return trial
 
     def rewrite(self, trial: Trial) -> None:

@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 from metamixer.record import Trial, front
+from metamixer.record.trial import RECIPE, identity
 from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver.history import History
 from metamixer.search.driver.timing import Timing
@@ -54,6 +55,7 @@ class Schedule:
         self._proposer = proposer
         self._timing = timing
         self._say = say
+        self._first_recipe = {RECIPE + key: values[0] for key, values in config.searched.items()}
         self._retries: deque[int] = deque()
         self._missing_seeds: list[tuple[int, int]] = []
         self._recommended: list[int] | None = None
@@ -69,11 +71,12 @@ class Schedule:
 
     def _without_searched(self, baselines: Mapping[str, Costed]) -> dict[str, Costed]:
         kept = {}
-        initial = {start.costed.key: start.name for start in self._starts}
+        initial = {identity(start.costed.key, start.choices): start.name for start in self._starts}
         for name, costed in baselines.items():
-            number = self._history.known.get(costed.key)
-            if number is None and costed.key in initial:
-                self._say(f"baseline {name} is the initial point {initial[costed.key]}; it is trained once, as that")
+            same = identity(costed.key, self._first_recipe)
+            number = self._history.known.get(same or "")
+            if number is None and same in initial:
+                self._say(f"baseline {name} is the initial point {initial[same]}; it is trained once, as that")
             elif number is not None and self._history.trials[number].searched:
                 self._say(f"baseline {name} is the searched architecture {number}; it is not trained again")
             else:
@@ -122,7 +125,7 @@ class Schedule:
     def _next_baseline(self) -> Trial | None:
         for name, costed in self.baselines.items():
             if name not in self._history.state.baselines:
-                return self._add(costed, kind="baseline", name=name)
+                return self._add(costed, kind="baseline", name=name, choices=self._first_recipe)
         return None
 
     def _next_seed(self) -> Trial | None:
@@ -207,7 +210,13 @@ class Schedule:
         trial = self._history.trials[number]
         costed = Costed(trial.sentence, trial.key or "", trial.cost or {})
         return self._add(
-            costed, kind="replicate", replicate_of=number, seed_index=seed_index, name=trial.name, batch=trial.batch
+            costed,
+            kind="replicate",
+            replicate_of=number,
+            seed_index=seed_index,
+            name=trial.name,
+            batch=trial.batch,
+            choices={RECIPE + key: value for key, value in trial.recipe.items()},
         )
 
     def _add(

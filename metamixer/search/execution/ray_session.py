@@ -7,7 +7,6 @@ whatever the environment says.
 from __future__ import annotations
 
 import fcntl
-import importlib
 import logging
 import os
 import secrets
@@ -40,8 +39,6 @@ _ENVIRONMENT = {
     # Every trial has a thread of its own in its worker; glibc gives threads heaps that are never given back.
     "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "2"),
 }
-
-_AUTHENTICATION = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @dataclass(frozen=True)
@@ -82,17 +79,16 @@ def joined(local: Local | None, address: str | None, interrupt: Interrupt) -> It
     # Sockets lie below this folder, and their paths may have 107 characters.
     with folder("/tmp" if Path("/tmp").is_dir() else None) as files:
         guard = None
-        with _token(files, own=local is not None):
-            try:
-                _start(ray, local, address, files)
-                handlers.restore()
-                guard = Guard(address, interrupt)
-                yield ray, files
-            finally:
-                shut_down(ray, guard)
-                if guard is not None:
-                    guard.end()
-                handlers.restore()
+        try:
+            _start(ray, local, address, files)
+            handlers.restore()
+            guard = Guard(address, interrupt)
+            yield ray, files
+        finally:
+            shut_down(ray, guard)
+            if guard is not None:
+                guard.end()
+            handlers.restore()
 
 
 def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> None:
@@ -101,6 +97,7 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
         if local is None:
             ray.init(address=address, runtime_env={"env_vars": _ENVIRONMENT}, **quiet)
         else:
+            _keep_token_private()
             ray.init(
                 address="local",
                 num_cpus=local.cpus,
@@ -121,36 +118,24 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
         ) from error
 
 
-@contextmanager
-def _token(files: Path, own: bool) -> Iterator[None]:
-    """A token for a Ray of this search alone: other users of the machine cannot send it work.
+def _keep_token_private() -> None:
+    """Give the token that Ray asks its processes for to this user alone.
 
-    Ray would keep one for all in the home folder, readable by everybody. What the user says by `RAY_AUTH_MODE` holds;
-    versions of Ray without tokens take no notice.
-
-    Args:
-        files: A folder of this user alone.
-        own: Whether Ray is started here; a cluster has its own token.
+    Ray keeps it in the home folder from its first start on, readable by everybody; with it other users of the machine
+    could send a search work. Versions of Ray without tokens take no notice.
     """
-    before = {name: os.environ.get(name) for name in _AUTHENTICATION}
-    if own and before["RAY_AUTH_MODE"] is None:
-        path = files / "token"
+    if any(name in os.environ for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")):
+        return  # the user's own arrangement
+    path = Path.home() / ".ray" / "auth_token"
+    try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        if path.exists():
+            path.chmod(0o600)
+            return
         with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-        os.environ.pop("RAY_AUTH_TOKEN", None)
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path)}
-    try:
-        raylet: Any = importlib.import_module("ray._raylet")
-        if hasattr(raylet, "AuthenticationTokenLoader"):  # what an earlier Ray of this process was told
-            raylet.Config.initialize("")
-            raylet.AuthenticationTokenLoader.instance().reset_cache()
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    except OSError:  # no home that can be written, or somebody else's file: Ray says what it needs
+        return
 
 
 def _look_for(address: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ from metamixer.search.execution.evaluator import resolve
 if TYPE_CHECKING:
     from metamixer.search.storage.trial_store import TrialStore
     from metamixer.tasks import Task
+
+
+TELL_SECONDS = 60.0  # between two lines on how long they take
 
 
 class Computation:
@@ -72,25 +76,40 @@ class References:
         task: What is classified. Data of a `[data]` section are given to a function of the user's as `stored:FOLDER`,
             and not at all to the classifiers that ship, which take minutes on images.
         store: The record.
-        say: Is told when the function fails.
+        say: Is told when they begin, every minute while they run, what they are, and when the function fails.
     """
 
     def __init__(self, function: str, task: Task, store: TrialStore, say: Callable[[str], None]) -> None:
         self._function, self._store, self._say = function, store, say
+        self._first = ""  # is told with the first look, when the search has begun
         if task.stored is not None and function == SearchSection.model_fields["references"].default:
-            say("reference classifiers are not fitted to data of [data]: they would take minutes on images")
+            self._first = "reference classifiers are not fitted to data of [data]: they would take minutes on images"
             function = ""
         name = task.name if task.stored is None else f"stored:{task.stored}"
-        self._computation = Computation(function, name) if function and not store.references else None
+        self._start = self._told = time.monotonic()
+        self._computation = None
+        if function and not store.references:
+            self._first = "reference classifiers are fitted beside the search, in a process of their own"
+            self._computation = Computation(function, name)
 
     def poll(self) -> bool:
         """Write them if they have come; returns whether nothing more is to come."""
+        if self._first:
+            self._say(self._first)
+            self._first = ""
         if self._computation is not None and self._computation.ended:
             computation, self._computation = self._computation, None
             try:
-                self._store.set_references(computation.result())
+                found = computation.result()
             except RuntimeError as error:
                 self._say(f"no reference accuracies: {self._function} failed: {error}")
+                return True
+            self._store.set_references(found)
+            accuracies = ", ".join(f"{name} {accuracy:.4f}" for name, accuracy in found.items()) or "none"
+            self._say(f"reference classifiers after {time.monotonic() - self._start:.0f} s: {accuracies}")
+        elif self._computation is not None and time.monotonic() - self._told >= TELL_SECONDS:
+            self._told = time.monotonic()
+            self._say(f"reference classifiers: {self._told - self._start:.0f} s so far")
         return self._computation is None
 
     def cancel(self) -> None:

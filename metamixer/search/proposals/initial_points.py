@@ -7,14 +7,15 @@ known to models, mutations and crossovers, and one that is known already is refu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from metamixer import record, resources
 from metamixer.errors import LanguageError, StudyError, UserError
 from metamixer.record import Trial
+from metamixer.record.trial import RECIPE
 from metamixer.search.configuration import Limits
 from metamixer.search.proposals.proposer import Costed, costed, over
 
@@ -56,6 +57,7 @@ def find(
     runs: Path,
     there: Collection[str] = (),
     price: Callable[[Sentence, Task], Costed] = costed,
+    searched: Mapping[str, Sequence[int | str]] | None = None,
 ) -> list[InitialPoint]:
     """The initial points that a run has not proposed yet, in order.
 
@@ -67,14 +69,17 @@ def find(
         runs: Where other runs are looked for.
         there: Names of those that were proposed already.
         price: Key and cost of a drawn sentence.
+        searched: Keys of the recipe that are chosen, and their alternatives: initial points have the first of each.
 
     Raises:
         StudyError: There is no such entry or trial, or its sentence does not fit the task, is over a limit, or is none
             of the space's.
     """
-    return [
+    recipe = {RECIPE + key: values[0] for key, values in (searched or {}).items()}
+    points = [
         _initial_point(name, space, task, limits, runs, price) for name in dict.fromkeys(names) if name not in there
     ]
+    return [replace(point, choices=point.choices | recipe) for point in points]
 
 
 def _initial_point(

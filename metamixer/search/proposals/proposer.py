@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from metamixer.errors import LanguageError
 from metamixer.record import Trial
+from metamixer.record.trial import RECIPE, identity
 from metamixer.search.configuration import Limits
 from metamixer.search.samplers import registry
 from metamixer.search.samplers.optuna_samplers import distribution
@@ -86,6 +87,15 @@ def over(cost: Mapping[str, int], limits: Limits) -> str | None:
     return None
 
 
+def recipe_choices(searched: Mapping[str, Sequence[Value]]) -> dict[str, Choice]:
+    """Choices of a recipe by name: its alternatives are as probable as one another."""
+    from metamixer.language.spaces.choice import Choice
+
+    return {
+        RECIPE + key: Choice(tuple(values), tuple(values), (1.0,) * len(values)) for key, values in searched.items()
+    }
+
+
 @dataclass(frozen=True)
 class TaskSpace:
     """A space on a task, under limits; see `metamixer.search.samplers.protocol.SampleSpace`.
@@ -95,12 +105,14 @@ class TaskSpace:
         task: Gives the shapes and the head.
         limits: What is refused.
         price: Key and cost of a drawn sentence; a simulation looks them up.
+        recipe: Choices of the recipe, by name; they are answered after those of the sentence.
     """
 
     space: Space
     task: Task
     limits: Limits
     price: Callable[[Sentence, Task], Costed] = costed
+    recipe: Mapping[str, Choice] = field(default_factory=dict)
 
     def sample(self, choose: Choose) -> Sample:
         """The architecture whose choices `choose` answers, priced."""
@@ -120,8 +132,10 @@ class TaskSpace:
             priced = self.price(sentence, self.task)
         except LanguageError as error:
             return Sample(choices, domains, sentence, reason=f"ill-typed: {error.message}")
+        choices |= {name: answer(name, choice) for name, choice in self.recipe.items()}
         reason = over(priced.cost, self.limits)
-        return Sample(choices, domains, sentence, priced.sentence, priced.key, priced.cost, reason)
+        key = identity(priced.key, choices)
+        return Sample(choices, domains, sentence, priced.sentence, key, priced.cost, reason, priced.key)
 
 
 class Proposer:
@@ -139,6 +153,7 @@ class Proposer:
         repeats: An architecture that is known is not refused.
         parts: Of the sampler `known-cost`.
         per_second: The sampler goes by what is gained in a second, not in a training.
+        searched: Keys of the recipe that are chosen, and their alternatives.
 
     Attributes:
         space: The space as samplers see it.
@@ -158,8 +173,9 @@ class Proposer:
         repeats: bool = False,
         parts: Parts | None = None,
         per_second: bool = False,
+        searched: Mapping[str, Sequence[Value]] | None = None,
     ) -> None:
-        self.space = TaskSpace(space, task, limits, price)
+        self.space = TaskSpace(space, task, limits, price, recipe_choices(searched or {}))
         self.seed = seed
         self.repeats = repeats
         setup = Setup(seed, startup, reference, per_second, repeats, parts or Parts())
@@ -176,7 +192,8 @@ class Proposer:
 
         Args:
             number: The number that it would have.
-            known: Keys of architectures that were trained or are being trained, with their trials.
+            known: Identities of architectures, with their recipes where those are searched, that were trained or are
+                being trained, with their trials.
             prior: Leave the sampler out.
             given: A derivation that is proposed, whatever the sampler would.
         """
@@ -199,8 +216,8 @@ class Proposer:
         return Suggestion(self.space.sample(lambda name, choice: given[name]), INITIAL_POINT)
 
     def _proposal(self, suggestion: Suggestion, sample: Sample, known: Mapping[str, int]) -> Proposal:
-        priced = None if sample.key is None else Costed(sample.text, sample.key, dict(sample.cost))
-        duplicate = None if priced is None or self.repeats else known.get(priced.key)
+        priced = None if sample.key is None else Costed(sample.text, sample.network or sample.key, dict(sample.cost))
+        duplicate = None if sample.key is None or self.repeats else known.get(sample.key)
         choices = dict(sample.choices)
         domains = {name: distribution(sample.domains[name]) for name in choices}
         return Proposal(

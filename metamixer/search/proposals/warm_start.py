@@ -18,7 +18,7 @@ from metamixer.errors import LanguageError, StudyError
 from metamixer.record import Trial
 from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.proposals.proposer import Costed, over
+from metamixer.search.proposals.proposer import Costed, over, recipe_choices
 from metamixer.search.samplers.optuna_samplers import distribution
 from metamixer.search.storage.trial_store import Parameters, TrialStore
 
@@ -43,7 +43,7 @@ def find(
     path: Path,
     begun: Sequence[Trial],
 ) -> list[Trial]:
-    """The rows to take over from `study.warm_start`, in order; none when this study's search has begun with them.
+    """The trials to take over from `study.warm_start`, in order; none when this study's search has begun with them.
 
     Stopped trials come with what they have; failed ones do not come and may be tried again; what is over a limit of
     this study stays behind.
@@ -53,7 +53,7 @@ def find(
         fingerprints: Its fingerprints.
         baselines: Its baselines.
         path: Its run's folder; the earlier run is looked for beside it.
-        begun: The rows that its record has.
+        begun: The trials that its record has.
 
     Raises:
         ResourceError: There is no such run.
@@ -64,8 +64,8 @@ def find(
     name = config.study.warm_start
     if name is None:
         return []
-    if any(row.source is None for row in begun):
-        if any(row.source for row in begun):
+    if any(trial.source is None for trial in begun):
+        if any(trial.source for trial in begun):
             return []
         raise StudyError(
             "this study's search has begun without what it should start from",
@@ -75,11 +75,11 @@ def find(
     file = resources.record(name, path.parent)
     _guard(record.settings(file), config, fingerprints, name)
     found: dict[int, Trial] = {}
-    for row in record.read(file):
-        if _wanted(row, config, baselines, found):
-            kind = "imported" if row.searched else row.kind
-            found[row.number] = replace(row, kind=kind, source=f"{name}#{row.number}", weights=None, clock=None)
-    if not any(row.kind == "imported" for row in found.values()):
+    for trial in record.read(file):
+        if _wanted(trial, config, baselines, found):
+            kind = "imported" if trial.searched else trial.kind
+            found[trial.number] = replace(trial, kind=kind, source=f"{name}#{trial.number}", weights=None, clock=None)
+    if not any(trial.kind == "imported" for trial in found.values()):
         raise StudyError(
             "the earlier study has no finished architecture",
             f"study.warm_start = {name}",
@@ -88,18 +88,25 @@ def find(
     return list(found.values())
 
 
-def take_over(store: TrialStore, rows: Sequence[Trial], space: Space, task: Task) -> None:
+def take_over(
+    store: TrialStore,
+    trials: Sequence[Trial],
+    space: Space,
+    task: Task,
+    searched: Mapping[str, Sequence[int | str]] | None = None,
+) -> None:
     """Write what `find` found into a record whose search has not begun; what is there already stays as it is."""
-    there = {row.source: row.number for row in store.trials}
+    there = {trial.source: trial.number for trial in store.trials}
     places: dict[int, int] = {}
-    for row in rows:
-        if row.source not in there:
-            parameters = _parameters(space, task, row) if row.kind == "imported" else None
-            of = None if row.replicate_of is None else places[row.replicate_of]
+    for trial in trials:
+        if trial.source not in there:
+            imported = trial.kind == "imported"
+            parameters = _parameters(space, task, trial, recipe_choices(searched or {})) if imported else None
+            of = None if trial.replicate_of is None else places[trial.replicate_of]
             # Parents that failed there, or are over a limit here, did not come.
-            parents = tuple(places[number] for number in row.parents if number in places)
-            there[row.source] = store.add(replace(row, replicate_of=of, parents=parents), parameters).number
-        places[row.number] = there[row.source]
+            parents = tuple(places[number] for number in trial.parents if number in places)
+            there[trial.source] = store.add(replace(trial, replicate_of=of, parents=parents), parameters).number
+        places[trial.number] = there[trial.source]
 
 
 def _guard(settings: Mapping[str, Any], config: StudyConfig, fingerprints: Mapping[str, str], name: str) -> None:
@@ -126,30 +133,31 @@ def _recipe(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _wanted(row: Trial, config: StudyConfig, baselines: Mapping[str, Costed], found: Mapping[int, Trial]) -> bool:
-    if row.kind == "replicate":
-        return row.state == "complete" and row.replicate_of in found
-    if row.kind == "baseline":
-        known = baselines.get(row.name or "")
-        return row.state == "complete" and known is not None and known.key == row.key
-    finished = row.searched and (row.state == "complete" or row.stopped)
-    return finished and row.cost is not None and over(row.cost, config.limits) is None
+def _wanted(trial: Trial, config: StudyConfig, baselines: Mapping[str, Costed], found: Mapping[int, Trial]) -> bool:
+    if trial.kind == "replicate":
+        return trial.state == "complete" and trial.replicate_of in found
+    if trial.kind == "baseline":
+        known = baselines.get(trial.name or "")
+        return trial.state == "complete" and known is not None and known.key == trial.key
+    finished = trial.searched and (trial.state == "complete" or trial.stopped)
+    return finished and trial.cost is not None and over(trial.cost, config.limits) is None
 
 
-def _parameters(space: Space, task: Task, row: Trial) -> Parameters | None:
+def _parameters(space: Space, task: Task, trial: Trial, recipe: Mapping[str, Choice]) -> Parameters | None:
     """A derivation as this study's space would have it; None where the space does not derive the sentence so."""
     domains = {}
 
     def choose(name: str, choice: Choice) -> Value:
-        if row.choices.get(name) not in choice.viable:
+        if trial.choices.get(name) not in choice.viable:
             raise LookupError(name)
         domains[name] = distribution(choice)
-        return row.choices[name]
+        return trial.choices[name]
 
     try:
         drawn = space.draw(random.Random(0), channels=task.channels, grid=task.grid, choose=choose)
+        choices = {**drawn.choices, **{name: choose(name, choice) for name, choice in recipe.items()}}
     except (LookupError, LanguageError):
         return None
-    if str(drawn.sentence) != row.sentence:
+    if str(drawn.sentence) != trial.sentence:
         return None
-    return Parameters(dict(drawn.choices), {name: domains[name] for name in drawn.choices})
+    return Parameters(choices, {name: domains[name] for name in choices})

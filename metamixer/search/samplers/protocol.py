@@ -87,9 +87,10 @@ class Sample:
         domains: the choices as they were met, by name.
         sentence: the architecture; None if these choices make none that fits.
         text: the sentence as the record will have it.
-        key: equal for equal architectures, as the task's whole network; None if it is ill-typed.
+        key: equal for equal architectures, as the task's whole network, under equal recipes; None if it is ill-typed.
         cost: macs, params, elementwise and activations of the whole network, for one input.
         reason: why it may not be trained: ill-typed, or over a limit; None if it may.
+        network: the key of the architecture alone; it is `key` where no recipe is searched.
     """
 
     choices: Mapping[str, Value]
@@ -99,6 +100,7 @@ class Sample:
     key: str | None = None
     cost: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
+    network: str | None = None
 
 
 class SampleSpace(Protocol):
@@ -150,7 +152,7 @@ class Sampler(Protocol):
         Args:
             number: of the trial that it would be.
             space: what is searched.
-            known: architectures that are trained or being trained, their trials' numbers by key.
+            known: what is trained or being trained, their trials' numbers by key (see `Sample`).
             rng: source of randomness, seeded by the study's seed and the number.
         """
 

@@ -71,15 +71,15 @@ class SentenceSampler:
         elif (trial.searched or trial.kind == "baseline") and trial.key is not None:
             before = self._firsts.get(trial.number)
             self._firsts[trial.number] = (self._of_trial(trial) if before is None else before[0], trial)
-            self._keys.add(trial.key)
+            self._keys.add(trial.identity or "")
 
     def _of_trial(self, trial: Trial) -> Candidate:
         """The candidate that was proposed here a moment ago, or else one from the record."""
         proposed, self._proposed = self._proposed, None
-        if proposed is not None and proposed.key == trial.key and str(proposed.sample.sentence) == trial.sentence:
+        if proposed is not None and proposed.key == trial.identity and str(proposed.sample.sentence) == trial.sentence:
             return replace(proposed, number=trial.number, sample=None)
         node = self._parse(trial.sentence)
-        candidate = self.candidate(node, trial.choices, trial.key or "", trial.cost or {})
+        candidate = self.candidate(node, trial.choices, trial.identity or "", trial.cost or {})
         return replace(candidate, origin=trial.origin or PRIOR, parents=trial.parents, number=trial.number)
 
     def propose(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import json
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -61,8 +62,14 @@ def fingerprints(config: StudyConfig, space: Space, task: Task) -> dict[str, str
         "task": task.fingerprint,
         "space": space.fingerprint,
         "words": _words(),
-        "training": _hex(config.training.model_dump_json()),
+        "training": _hex(_recipe(config)),
     }
+
+
+def _recipe(config: StudyConfig) -> str:
+    """The recipe as text; with the alternatives of what is searched, where something is."""
+    text = config.training.model_dump_json()
+    return text if not config.searched else text + json.dumps(dict(config.searched), sort_keys=True)
 
 
 def compare(store: TrialStore, settings: dict[str, Any], found: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from metamixer.cost import cost
 from metamixer.dashboards.understanding.lineage import ancestors, children, origin, structural_difference
 
+INPUT = (1, (8, 8))
 PARENT = {
     "sentence": "patch(2,32) >> res(norm >> att(lin,lin,lin)@h(4) >> lin) >> res(norm >> ffn(2)) >> norm",
     "choices": {"net/block/mixer#1": "attention", "net/block/mixer/attention#1": 4, "net#1": 32},
@@ -28,8 +29,8 @@ TRIALS = {
 }
 
 
-def test_stages_and_choices_that_changed_are_told_apart_from_those_that_stayed(study):
-    found = structural_difference(PARENT, CHILD, study.context)
+def test_stages_and_choices_that_changed_are_told_apart_from_those_that_stayed():
+    found = structural_difference(PARENT, CHILD, *INPUT)
     assert [row["verdict"] for row in found["stages"]] == ["same", "changed", "same", "same"]
     assert found["stages"][1]["child"]["text"] == "res(norm >> dw(3))"
     assert found["choices"] == {
@@ -42,15 +43,15 @@ def test_stages_and_choices_that_changed_are_told_apart_from_those_that_stayed(s
     json.dumps(found, allow_nan=False)
 
 
-def test_stages_that_only_one_has_are_added_or_dropped(study):
+def test_stages_that_only_one_has_are_added_or_dropped():
     longer = {"sentence": CHILD["sentence"] + " >> lin"}
-    assert structural_difference(CHILD, longer, study.context)["stages"][-1]["verdict"] == "added"
-    assert structural_difference(longer, CHILD, study.context)["stages"][-1]["verdict"] == "dropped"
+    assert structural_difference(CHILD, longer, *INPUT)["stages"][-1]["verdict"] == "added"
+    assert structural_difference(longer, CHILD, *INPUT)["stages"][-1]["verdict"] == "dropped"
 
 
-def test_an_architecture_does_not_differ_from_itself_however_it_is_spelled(study):
+def test_an_architecture_does_not_differ_from_itself_however_it_is_spelled():
     spelled = {"sentence": PARENT["sentence"].replace("att(lin,lin,lin)", "(dot(lin,lin) -> softmax -> mm(lin))")}
-    found = structural_difference(PARENT, spelled, study.context)
+    found = structural_difference(PARENT, spelled, *INPUT)
     assert found["same"]
     assert {row["verdict"] for row in found["stages"]} == {"same"}
 

@@ -125,25 +125,34 @@ def test_only_folders_whose_process_is_proven_dead_are_deleted(
     assert not own.exists()
 
 
-@needs_ray
-def test_a_local_ray_has_a_token_of_its_own_that_no_other_user_can_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("there", [False, True])
+def test_the_token_of_a_local_ray_is_read_by_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     from metamixer.search.execution import ray_session
-    from metamixer.search.execution.interrupt import Interrupt
 
-    raylet = pytest.importorskip("ray._raylet")
-    if not hasattr(raylet, "AuthenticationTokenLoader"):
-        pytest.skip("this version of Ray has no tokens")
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         monkeypatch.delenv(name, raising=False)
-    with ray_session.joined(ray_session.Local(cpus=1, gpus=0), None, Interrupt()) as (ray, files):
-        assert stat.S_IMODE((files / "token").stat().st_mode) == 0o600
-        assert raylet.get_authentication_mode() == raylet.AuthenticationMode.TOKEN
-        assert ray.get(ray.remote(os.getenv).remote("RAY_AUTH_TOKEN_PATH")) == str(files / "token")
-    assert "RAY_AUTH_TOKEN_PATH" not in os.environ
-    assert not list(tmp_path.iterdir())  # Ray itself would keep a token there, readable by everybody
+    token = tmp_path / ".ray" / "auth_token"
+    if there:
+        token.parent.mkdir()
+        token.write_text("0" * 64)
+    ray_session._keep_token_private()
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(token.read_text()) == 64
+    if not there:
+        assert stat.S_IMODE(token.parent.stat().st_mode) == 0o700
+    before = token.read_text()
+    ray_session._keep_token_private()
+    assert token.read_text() == before
+
+
+@needs_ray
+def test_ray_asks_for_its_token() -> None:
+    """What is kept private is what Ray looks for: where it moves, this says so."""
+    setup = pytest.importorskip("ray._private.authentication.authentication_token_setup")
+    assert setup._get_default_token_path() == Path.home() / ".ray" / "auth_token"
 
 
 @needs_ray

@@ -5,8 +5,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import toys
 
@@ -134,6 +136,26 @@ for number in (0, 1, 0):
 
 def test_code_can_be_traced_after_trials_as_debuggers_and_coverage_do() -> None:
     subprocess.run([sys.executable, "-c", TRACED], check=True, timeout=60)
+
+
+MAPPED = """
+import sys
+import numpy as np
+from metamixer.search import processes
+
+before = processes.memory()
+images = np.load(sys.argv[1], mmap_mode="r")
+assert images.sum() == images.size
+mapped = processes.memory() - before
+held = bytearray(b"x") * images.size
+taken = processes.memory() - before - mapped
+assert mapped < images.size / 4 < images.size * 0.9 < taken, (mapped, taken, images.size)
+"""
+
+
+def test_images_that_are_mapped_are_no_memory_of_a_worker(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.ones(64 * MEGABYTE, np.uint8))
+    subprocess.run([sys.executable, "-c", MAPPED, str(tmp_path / "images.npy")], check=True, timeout=60)
 
 
 def test_without_a_limit_nothing_looks() -> None:
