@@ -133,7 +133,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "cost": ("a dict of integers with macs and params", _cost),
     "curve": ("a list of epochs", _curve),
     "test": ("a dict of numbers with accuracy, loss and images", _test),
-    "recipe": ("a dict", _optional(lambda value: isinstance(value, dict))),
+    "training": ("a dict", _optional(lambda value: isinstance(value, dict))),
     "seed_index": ("an integer", _integer),
     "parents": ("a list of integers", lambda value: isinstance(value, (list, tuple)) and all(map(_integer, value))),
     "attempts": ("an integer", _integer),

@@ -64,7 +64,7 @@ def summary(trials: Iterable[Trial]) -> list[Retrained]:
     complete = [trial for trial in trials if trial.kind == "retrained" and trial.state == "complete" and trial.test]
     seeds: dict[int, dict[int, Trial]] = defaultdict(dict)
     for trial in complete:
-        if trial.retrains is not None and trial.recipe == complete[-1].recipe:
+        if trial.retrains is not None and trial.training == complete[-1].training:
             seeds[trial.retrains][trial.seed_index] = trial
     validation = {point.number: point.accuracy for point in front.summary(trials)}
     found = []

@@ -22,7 +22,8 @@ class Trial:
     `replicate`, `retrained`, or `imported` (trained by the study this one started from; `source` says its run and
     number there).
     A trial that is `retrained` trained the trial `retrains` again, on training and validation part together and by
-    `recipe`; it has no `accuracy`, but `test`: `accuracy`, `loss` and `images` of the test part.
+    `training` (with what the search chose for the recipe of `retrains`); it has no `accuracy`, but `test`: `accuracy`,
+    `loss` and `images` of the test part.
     `state` is `complete`, `pruned`, `failed` or `running`. A `searched` trial that is `pruned` was stopped early: its
     fidelity is `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params,
     elementwise, activations for one input. `replicate_of` is the number of the trial that a replicate repeats with
@@ -69,7 +70,7 @@ class Trial:
     parents: tuple[int, ...] = ()
     retrains: int | None = None
     test: dict[str, float] | None = None
-    recipe: dict[str, Any] | None = None
+    training: dict[str, Any] | None = None
 
     @property
     def identity(self) -> str | None:

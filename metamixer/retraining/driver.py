@@ -22,6 +22,7 @@ from metamixer.search.driver.history import Store
 from metamixer.search.driver.jobs import Job, NoJob
 from metamixer.search.seeds import derived
 from metamixer.tasks import Task
+from metamixer.training import searched
 
 FOLDER = "retrained"
 
@@ -67,11 +68,11 @@ class Retraining:
         self.config, self.task, self.say = config, task, say
         self.ended: list[Trial] = []
         self._store, self._folder, self._seeds = store, folder, seeds
-        self.recipe = config.training.model_dump(mode="json")
+        self.training = config.training.model_dump(mode="json")
         finished = {
             (trial.retrains, trial.seed_index)
             for trial in store.trials
-            if trial.kind == "retrained" and trial.state == "complete" and trial.recipe == self.recipe
+            if trial.kind == "retrained" and trial.state == "complete" and trial.training == self.training
         }
         wanted = [(trial, seed_index) for seed_index in range(seeds) for trial in trials]
         self._trainings = [_Training(*pair) for pair in wanted if (pair[0].number, pair[1]) not in finished]
@@ -98,7 +99,7 @@ class Retraining:
             "number": number,
             "sentence": training.of.sentence,
             "task": self.task.document(),
-            "training": self.recipe,
+            "training": self._recipe(training.of),
             "seed": self._seed(training),
             "threads": search.threads,
             "device": "cuda" if search.gpus else "cpu",
@@ -148,7 +149,7 @@ class Retraining:
             retrains=first.number,
             seed_index=training.seed_index,
             seed=self._seed(training),
-            recipe=self.recipe,
+            training=self.training,
             test={name: test[name] for name in ("accuracy", "loss", "images")} if complete and test else None,
             curve=curve,
             epochs=len(curve),
@@ -185,6 +186,11 @@ class Retraining:
             self.say(f"trial {training.of.number}: {reason}; it is trained once more")
             return
         self.finished(number, {"state": "failed", "reason": reason})
+
+    def _recipe(self, of: Trial) -> dict[str, Any]:
+        """That of the retraining, with what the search chose for this trial's, and the batch that fits in memory."""
+        recipe = searched.recipe(self.config.training, of.choices).model_dump(mode="json")
+        return recipe if of.batch is None else {**recipe, "batch_size": min(of.batch, recipe["batch_size"])}
 
     def _name(self, training: _Training) -> str:
         return f"{training.of.number}-{training.seed_index}"

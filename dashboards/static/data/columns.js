@@ -2,7 +2,7 @@
 
 const ARRAYS = { float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array };
 export const STATUS = ["complete", "running", "stopped", "failed", "refused"];
-export const KIND = ["searched", "baseline", "replicate", "imported", "rejected"];
+export const KIND = ["searched", "baseline", "replicate", "imported", "rejected", "retrained"];
 export const VERDICT = ["", "dominated", "undecided", "not dominated"];
 
 // What a row is to a reader; the chips, the marks and the table speak of these.
