@@ -123,7 +123,7 @@ export class Columns {
     this.group = new Uint8Array(this.n);
     for (let row = 0; row < this.n; row++) {
       let group = HIDDEN;
-      if (kind[row] !== 2) {
+      if (kind[row] !== 2 && kind[row] !== 5) {
         if (status[row] === 4 || kind[row] === 4) group = REFUSED;
         else if (status[row] === 1) group = RUNNING;
         else if (status[row] === 2) group = STOPPED;
