@@ -6,6 +6,7 @@ checkpoint, and a search that goes on later finds nothing running.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections import deque
@@ -193,7 +194,9 @@ class Retraining:
         return recipe if of.batch is None else {**recipe, "batch_size": min(of.batch, recipe["batch_size"])}
 
     def _name(self, training: _Training) -> str:
-        return f"{training.of.number}-{training.seed_index}"
+        # The recipe is in it: another one must not overwrite weights that the record names.
+        recipe = derived(json.dumps(self.training, sort_keys=True), bits=32)
+        return f"{training.of.number}-{training.seed_index}-{recipe:08x}"
 
     def _seed(self, training: _Training) -> int:
         return derived(self.config.study.seed, FOLDER, training.of.number, training.seed_index)

@@ -66,9 +66,13 @@ def test_a_front_is_retrained_measured_loaded_and_not_mistaken_for_a_search(run:
     with torch.inference_mode():
         right = net(torch.tensor(test.x).movedim(-1, 1)).argmax(1).numpy() == test.y
     assert right.mean() == (new[0].test or {})["accuracy"]
-    # Again: nothing is left. With another recipe: all of it.
+    # Again: nothing is left. By another recipe it is trained anew, beside what is there.
     retrain("small", seeds=2, training={"epochs": 2}, dispatcher="inline")
     assert len(record.read(run)) == len(after)
+    retrain("small", seeds=1, training={"epochs": 1}, dispatcher="inline")
+    other = record.read(run)[-1]
+    assert {trial.weights for trial in new}.isdisjoint({other.weights})
+    assert mm.load(f"small#{other.retrains}").pretrained_cfg["file"].endswith(str(other.weights))
 
 
 def test_a_search_goes_on_as_if_nothing_had_been_retrained(run: Path) -> None:
