@@ -27,7 +27,7 @@ def weights_file(address: str | Path, runs: str | Path = "runs") -> Path:
     Args:
         address: `RUN#41`, `RUN#best` (the most accurate of the front), `RUN#knee` (the one farthest above the straight
             line between the ends of the front, accuracy over the logarithm of FLOPs), a folder with
-            `model.safetensors`, or a file.
+            `model.safetensors`, or a file. A trial that was retrained means its retrained weights.
         runs: The folder that holds runs named without theirs.
 
     Raises:
@@ -83,12 +83,19 @@ def _trial(trials: list[Trial], which: str, run: str) -> Trial:
 
 
 def _weights(trials: list[Trial], trial: Trial, run: str) -> str:
-    """Its own; else those of another seed of it."""
-    for one in (trial, *(other for other in trials if other.replicate_of == trial.number)):
+    """Those of the trial retrained; else its own; else those of another seed of it."""
+    others = [other for other in trials if other.replicate_of == trial.number]
+    retrained = [other for other in trials if other.retrains == trial.number and other.state == "complete"]
+    # Of the recipe used last the first seed: the best on the test part would be chosen by the test part.
+    retrained = sorted(
+        (one for one in retrained if one.training == retrained[-1].training), key=lambda one: one.seed_index
+    )
+    for one in (*retrained, trial, *others):
         if one.weights is not None:
             return one.weights
     raise RecordError(
         f"the weights of trial {trial.number} were not kept",
         run,
-        "weights are kept of the front and of baselines, or as study.keep says (none, front, all)",
+        "weights are kept of the front and of baselines, or as study.keep says (none, front, all); "
+        f"metamixer retrain '{run}#{trial.number}' trains it and keeps them",
     )
