@@ -27,7 +27,8 @@ lint: $(DEV) ## ruff (rules and format) and mypy
 	$(BIN)/mypy
 
 fuzz: $(DEV) ## 100,000 texts through parser, checker, costs, keys and spaces; METAMIXER_FUZZ_SEED=1 for others
-	METAMIXER_FUZZ_INPUTS=100000 $(BIN)/python -m pytest -q -n 0 tests/properties/test_fuzz.py $(ARGS)
+	METAMIXER_FUZZ_INPUTS=100000 METAMIXER_SENTENCES=512 $(BIN)/python -m pytest -q -n 0 \
+		tests/properties/test_fuzz.py tests/properties/test_sentences.py $(ARGS)
 
 bench: $(DEV) ## every benchmark with its bar
 	@failed=0; for file in benchmarks/*.py; do \

@@ -12,7 +12,7 @@ from metamixer.record import Trial
 from metamixer.record.front import efficient
 
 STATUSES = ("complete", "running", "stopped", "failed", "refused")
-KINDS = ("searched", "baseline", "replicate", "imported", "rejected")
+KINDS = ("searched", "baseline", "replicate", "imported", "rejected", "retrained")
 VERDICTS = ("", "dominated", "undecided", "not dominated")
 COSTS = ("macs", "params", "elementwise", "activations")
 FIELDS = [

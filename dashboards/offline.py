@@ -70,7 +70,7 @@ def embedded(view: View) -> dict[str, Any]:
     data["texts"] = view.texts()
     table, means = view.table()
     number = table["number"]
-    replicate = table["kind"] == KINDS.index("replicate")
+    replicate = np.isin(table["kind"], [KINDS.index("replicate"), KINDS.index("retrained")])
     front = number[means["front"] == 1]
     baselines = number[(table["kind"] == KINDS.index("baseline")) & ~replicate]
     # Of the others the best: what a reader looks at next.

@@ -13,6 +13,7 @@ from metamixer.cli import (
     diff,
     export,
     report,
+    retrain,
     search,
     show,
     simulate,
@@ -25,7 +26,23 @@ from metamixer.cli import (
 from metamixer.cli.program import app, order
 
 # --help lists them in this order: the way of somebody who begins.
-_COMMANDS = (search, data, dashboard, report, show, export, study, space, task, catalog, words, diff, simulate, table)
+_COMMANDS = (
+    search,
+    data,
+    dashboard,
+    report,
+    show,
+    retrain,
+    export,
+    study,
+    space,
+    task,
+    catalog,
+    words,
+    diff,
+    simulate,
+    table,
+)
 order(module.__name__.rpartition(".")[2] for module in _COMMANDS)
 
 

@@ -131,6 +131,7 @@ def _read(t: Typed, env: Env, views: Views, depth: int) -> Read:
             inner = last.settings["score"]
             stack = tuple(inner.parts[0].place or ()) if not inner.as_field else ()
             place = _placed(stack, views, last.x) if not inner.as_field else "slots"
+        tokens = tokens and place not in ("itself", "slots")
     else:
         place = _placed(stack, views, first.x)
         tokens = place not in ("channels", "itself")

@@ -85,7 +85,11 @@ def _trial(trials: list[Trial], which: str, run: str) -> Trial:
 def _weights(trials: list[Trial], trial: Trial, run: str) -> str:
     """Those of the trial retrained; else its own; else those of another seed of it."""
     others = [other for other in trials if other.replicate_of == trial.number]
-    retrained = [other for other in others if other.kind == "retrained"]
+    retrained = [other for other in trials if other.retrains == trial.number and other.state == "complete"]
+    # Of the recipe used last the first seed: the best on the test part would be chosen by the test part.
+    retrained = sorted(
+        (one for one in retrained if one.training == retrained[-1].training), key=lambda one: one.seed_index
+    )
     for one in (*retrained, trial, *others):
         if one.weights is not None:
             return one.weights

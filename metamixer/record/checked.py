@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-KINDS = ("searched", "rejected", "baseline", "replicate", "imported")
+KINDS = ("searched", "rejected", "baseline", "replicate", "imported", "retrained")
 
 
 def parsed(text: str | None, what: str) -> Any:
@@ -36,6 +36,11 @@ def trial(number: int, document: Any) -> dict[str, Any]:
     first = document.get("replicate_of")
     if first is not None and not 0 <= first < number:
         raise ValueError(f"trial {number} repeats trial {first}, which is not before it")
+    again = document.get("retrains")
+    if again is not None and not 0 <= again < number:
+        raise ValueError(f"trial {number} retrains trial {again}, which is not before it")
+    if document["kind"] == "retrained" and again is None:
+        raise ValueError(f"trial {number} is retrained, and does not say of which trial")
     return document
 
 
@@ -102,6 +107,10 @@ def _cost(value: Any) -> bool:
     return value is None or (_dict_of(_integer)(value) and {"macs", "params"} <= value.keys())
 
 
+def _test(value: Any) -> bool:
+    return value is None or (_dict_of(_number)(value) and {"accuracy", "loss", "images"} <= value.keys())
+
+
 def _inside(value: Any) -> bool:
     """A path that cannot lead out of the record's folder, on any system."""
     return value is None or (
@@ -123,6 +132,8 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "choices": ("a dict of numbers and text", _dict_of(lambda value: _integer(value) or _text(value))),
     "cost": ("a dict of integers with macs and params", _cost),
     "curve": ("a list of epochs", _curve),
+    "test": ("a dict of numbers with accuracy, loss and images", _test),
+    "training": ("a dict", _optional(lambda value: isinstance(value, dict))),
     "seed_index": ("an integer", _integer),
     "parents": ("a list of integers", lambda value: isinstance(value, (list, tuple)) and all(map(_integer, value))),
     "attempts": ("an integer", _integer),
@@ -131,7 +142,9 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(
         ("reason", "key", "name", "source", "origin", "worker", "device", "traceback"), ("text", _optional(_text))
     ),
-    **dict.fromkeys(("seed", "replicate_of", "batch", "duplicate_of", "epochs"), ("an integer", _optional(_integer))),
+    **dict.fromkeys(
+        ("seed", "replicate_of", "retrains", "batch", "duplicate_of", "epochs"), ("an integer", _optional(_integer))
+    ),
     **dict.fromkeys(
         ("accuracy", "loss", "seconds", "cpu_seconds", "started", "clock"), ("a number", _optional(_number))
     ),

@@ -19,7 +19,11 @@ class Trial:
     """One trial of the record.
 
     `kind` is `searched` (counts against the budget), `rejected` (a proposal refused before training), `baseline`,
-    `replicate`, or `imported` (trained by the study this one started from; `source` says its run and number there).
+    `replicate`, `retrained`, or `imported` (trained by the study this one started from; `source` says its run and
+    number there).
+    A trial that is `retrained` trained the trial `retrains` again, on training and validation part together and by
+    `training` (with what the search chose for the recipe of `retrains`); it has no `accuracy`, but `test`: `accuracy`,
+    `loss` and `images` of the test part.
     `state` is `complete`, `pruned`, `failed` or `running`. A `searched` trial that is `pruned` was stopped early: its
     fidelity is `epochs`, what it had reached is in its `curve`, and its `accuracy` is None. `cost` holds macs, params,
     elementwise, activations for one input. `replicate_of` is the number of the trial that a replicate repeats with
@@ -64,6 +68,9 @@ class Trial:
     epochs: int | None = None
     origin: str | None = None
     parents: tuple[int, ...] = ()
+    retrains: int | None = None
+    test: dict[str, float] | None = None
+    training: dict[str, Any] | None = None
 
     @property
     def identity(self) -> str | None:
@@ -82,8 +89,9 @@ class Trial:
 
     @property
     def values(self) -> list[float] | None:
-        """What Optuna is told: accuracy and FLOPs, of a complete trial alone."""
-        return [self.accuracy, float(self.flops)] if self.state == "complete" and self.accuracy is not None else None
+        """What Optuna is told: accuracy (of one that is retrained, on the test part) and FLOPs, if complete."""
+        accuracy = self.test["accuracy"] if self.test is not None else self.accuracy
+        return [accuracy, float(self.flops)] if self.state == "complete" and accuracy is not None else None
 
     @property
     def finished(self) -> bool:

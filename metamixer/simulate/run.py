@@ -19,7 +19,8 @@ from metamixer.language import Sentence
 from metamixer.record import Trial
 from metamixer.search import configuration
 from metamixer.search.configuration import StudyConfig
-from metamixer.search.driver.driver import Driver, NoJob
+from metamixer.search.driver.driver import Driver
+from metamixer.search.driver.jobs import NoJob
 from metamixer.search.proposals import initial_points
 from metamixer.search.proposals.initial_points import InitialPoint
 from metamixer.search.proposals.proposer import Costed, Proposer

@@ -22,6 +22,7 @@ from torch import nn
 
 from metamixer.tasks import Task, of
 from metamixer.training import checkpoint, weights
+from metamixer.training.final import tested, whole
 from metamixer.training.loop import Checkpoint, Failed, Limits, Row, train
 from metamixer.training.recipe import Recipe
 
@@ -48,7 +49,9 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
             optional `threads` (1), `device` ("cpu"), `time_limit` (seconds from the call, looked at before every batch:
             on the CPU processor seconds of each of its threads, which other processes do not shorten, elsewhere those
             of the clock on the wall; None for none),
-            `weights` (where to write them; None for nowhere), `checkpoint` (None, or {"path",
+            `weights` (where to write them; None for nowhere), `final` (False; True to train on training and validation
+            part together, take batch-norm statistics anew, and then be measured on the test part, once),
+            `checkpoint` (None, or {"path",
             "seconds"}: after an epoch, but not more often than every so many seconds, all that is needed to continue is
             written there; a job that finds it continues, with the numbers it would have had; gone when it ends). Other
             keys are left alone.
@@ -62,21 +65,24 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     Returns:
         `state` "finished", "stopped" (before the last epoch) or "failed"; `reason` None, "nan", "out of memory",
         "time limit" or "exception: ..."; `accuracy` and `loss` on validation after its last epoch (None if failed);
-        `curve`, the rows so far; `seconds` and `cpu_seconds` (of this process: about what the trial takes on an idle
-        machine); `device`; `versions`; `traceback` (of an exception or lack of memory, else None). On one machine, on
-        the CPU with one thread, the same job gives the same numbers bit for bit.
+        `test`, accuracy, loss and images of the test part of a `final` training, which are its `accuracy` and `loss`
+        (its rows have NaN for validation), else None; `curve`, the rows so far; `seconds` and `cpu_seconds` (of this
+        process: about what the trial takes on an idle machine); `device`; `versions`; `traceback` (of
+        an exception or lack of memory, else None). On one machine, on the CPU with one thread, the same job gives the
+        same numbers bit for bit.
     """
     start, processor = time.monotonic(), time.process_time()
     curve: list[Row] = []
     reason = trace = None
     stop, stopped = None, False
+    test: dict[str, float] | None = None
     with _isolated(int(job["seed"]), int(job.get("threads", 1))):
         training = _training(job, builder, start, processor)
         while True:
             try:
                 row = training.send(stop)
             except StopIteration as end:
-                stopped = end.value
+                stopped, test = end.value
                 break
             except Failed as failure:
                 reason = str(failure)
@@ -95,8 +101,9 @@ def evaluate(job: dict[str, Any], report: Callable[[Row], bool | None], builder:
     return {
         "state": "failed" if reason is not None else "stopped" if stopped else "finished",
         "reason": reason,
-        "accuracy": curve[-1]["validation_accuracy"] if reason is None else None,
-        "loss": curve[-1]["validation_loss"] if reason is None else None,
+        "accuracy": None if reason is not None else test["accuracy"] if test else curve[-1]["validation_accuracy"],
+        "loss": None if reason is not None else test["loss"] if test else curve[-1]["validation_loss"],
+        "test": test,
         "curve": curve,
         "seconds": time.monotonic() - start,
         "cpu_seconds": time.process_time() - processor,
@@ -147,14 +154,21 @@ def versions() -> dict[str, str]:
 
 def _training(
     job: dict[str, Any], builder: Builder, start: float, processor: float
-) -> Generator[Row, bool | None, bool]:
-    """Trains and yields one row an epoch, then writes the weights; returns whether it was stopped early."""
+) -> Generator[Row, bool | None, tuple[bool, dict[str, float] | None]]:
+    """Trains and yields one row an epoch, then writes the weights.
+
+    Returns:
+        Whether it was stopped early, and what a final training has on the test part.
+    """
     task, recipe, device = of(job["task"]), Recipe(**job["training"]), torch.device(job.get("device", "cpu"))
     limits = _limits(job, device, start, processor)
     net = builder(job["sentence"], task)
     keep = _checkpoint(job, task, recipe)
     accuracy = 0.0
-    rows = train(net, task, recipe, int(job["seed"]), device, limits, keep)
+    is_final = bool(job.get("final"))
+    rows = train(
+        net, whole(task) if is_final else task, recipe, int(job["seed"]), device, limits, keep, validated=not is_final
+    )
     stop: bool | None = None
     while True:
         try:
@@ -164,13 +178,17 @@ def _training(
             break
         accuracy = row["validation_accuracy"]
         stop = yield row
+    test = None
+    if is_final and not stopped:
+        test = tested(net, task, recipe, int(job["seed"]), device, limits)
+        accuracy = test["accuracy"]
     if job.get("weights") and not stopped:
         about = described(task, job["sentence"], builder is network) | {
             "seed": str(job["seed"]),
             "accuracy": repr(accuracy),
         }
         weights.save(net, job["weights"], about)
-    return stopped
+    return stopped, test
 
 
 def _limits(job: dict[str, Any], device: torch.device, start: float, processor: float) -> Limits:

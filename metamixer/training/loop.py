@@ -106,11 +106,13 @@ def train(
     device: torch.device,
     limits: Limits,
     keep: Checkpoint | None = None,
+    validated: bool = True,
 ) -> Generator[Row, bool | None, bool]:
     """Train a network and yield one row an epoch, as `metamixer.training.evaluate` describes it.
 
     Sent True before the last epoch, it returns True at once: stopped. It returns False after the last epoch, when the
-    network has the weights that were validated last. Epochs of a checkpoint are yielded again, and not trained again.
+    network has the weights that were validated last. Rows have NaN for validation
+    where it is not `validated`. Epochs of a checkpoint are yielded again, and not trained again.
 
     Raises:
         Failed: The time is over, or a loss was not finite.
@@ -149,8 +151,10 @@ def train(
         checkpoint.restore_chance(found)
     for epoch in range(len(curve) + 1, recipe.epochs + 1):
         train_loss, train_accuracy = _epoch(learning, task, recipe, train_part, seed, epoch, batch, limits)
-        with learning.average.applied() if learning.average else nullcontext():
-            validation_loss, validation_accuracy = _validate(net, validation_part, task, recipe, limits)
+        validation_loss = validation_accuracy = math.nan
+        if validated:
+            with learning.average.applied() if learning.average else nullcontext():
+                validation_loss, validation_accuracy = measured(net, validation_part, task, recipe, limits)
         curve.append(
             {
                 "epoch": epoch,
@@ -246,7 +250,7 @@ def _loss(net: nn.Module, x: Tensor, targets: Targets, task: Task, recipe: Recip
 
 
 @torch.inference_mode()
-def _validate(net: nn.Module, source: Source, task: Task, recipe: Recipe, limits: Limits) -> tuple[float, float]:
+def measured(net: nn.Module, source: Source, task: Task, recipe: Recipe, limits: Limits) -> tuple[float, float]:
     """Cross-entropy (nats) and accuracy, without augmentation or smoothing."""
     net.eval()
     losses = []

@@ -66,12 +66,13 @@ def sources(task: Task, device: str) -> tuple[Source, Source]:
     """
     arrays = task.data()
     return (
-        _source(task, arrays.x_train, arrays.y_train, torch.device(device)),
-        _source(task, arrays.x_val, arrays.y_val, torch.device(device)),
+        part_of(task, arrays.x_train, arrays.y_train, torch.device(device)),
+        part_of(task, arrays.x_val, arrays.y_val, torch.device(device)),
     )
 
 
-def _source(task: Task, x: np.ndarray, y: np.ndarray, device: torch.device) -> Source:
+def part_of(task: Task, x: np.ndarray, y: np.ndarray, device: torch.device) -> Source:
+    """One part of a task for a device, see `sources`."""
     scale, shift = _affine(task, x.dtype == np.uint8)
     fits = x.nbytes <= _room(task, device)
     with warnings.catch_warnings():

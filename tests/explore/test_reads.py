@@ -62,6 +62,12 @@ def test_a_gate_comes_before_the_reads_of_the_network_that_makes_it():
     ]
 
 
+def test_a_gate_by_a_projection_mixes_no_tokens():
+    """Found by the property below."""
+    found = reads(parse("ffn(2)@grid(2) >> lin -> tanh -> had(x)").typed(8, (4, 4)))
+    assert [(read.place, read.tokens) for read in found] == [("slots", False), ("itself", False)]
+
+
 def test_pointwise_stages_are_activations_and_what_compares_slots_normalises():
     (read,) = reads(parse("(dot(lin,lin) -> rel -> exp -> l1 -> mm(lin))@N(3)@h(2)").typed(32, (8, 8)))
     assert (read.activation, read.normaliser) == (("rel", "exp"), "l1")

@@ -2,7 +2,7 @@
 
 const ARRAYS = { float32: Float32Array, float64: Float64Array, int32: Int32Array, uint8: Uint8Array };
 export const STATUS = ["complete", "running", "stopped", "failed", "refused"];
-export const KIND = ["searched", "baseline", "replicate", "imported", "rejected"];
+export const KIND = ["searched", "baseline", "replicate", "imported", "rejected", "retrained"];
 export const VERDICT = ["", "dominated", "undecided", "not dominated"];
 
 // What a row is to a reader; the chips, the marks and the table speak of these.
@@ -123,7 +123,7 @@ export class Columns {
     this.group = new Uint8Array(this.n);
     for (let row = 0; row < this.n; row++) {
       let group = HIDDEN;
-      if (kind[row] !== 2) {
+      if (kind[row] !== 2 && kind[row] !== 5) {
         if (status[row] === 4 || kind[row] === 4) group = REFUSED;
         else if (status[row] === 1) group = RUNNING;
         else if (status[row] === 2) group = STOPPED;

@@ -33,11 +33,21 @@ export function cellValue(columns, name, row) {
 }
 
 export function sortedRows(columns, rows, name, descending) {
+  const sign = descending ? -1 : 1;
+  if (!TEXTS[name] || name === "group") {
+    // Numbers by row in one array: a map of boxed values is slower at 100,000 rows.
+    const values = new Float64Array(columns.n).fill(NaN);
+    for (const row of rows) values[row] = cellValue(columns, name, row) ?? NaN;
+    return Array.from(Int32Array.from(rows).sort((a, b) => {
+      const x = values[a], y = values[b], lacks = Number.isNaN(x) - Number.isNaN(y);
+      return lacks || (Number.isNaN(x) ? 0 : sign * (x - y)) || a - b;
+    }));
+  }
   const values = new Map(rows.map((row) => [row, cellValue(columns, name, row)]));
   return rows.sort((a, b) => {
     const x = values.get(a), y = values.get(b);
     if (x === null || y === null) return (x === null) - (y === null) || a - b;
-    return (descending ? -1 : 1) * compareValues(x, y) || a - b;
+    return sign * compareValues(x, y) || a - b;
   });
 }
 

@@ -93,12 +93,15 @@ def show_run(record: Path, called: str, as_json: bool) -> int:
     """
     from rich.console import Console
 
+    from metamixer.cli.output.retrained import document, print_retrained
+    from metamixer.record.retrained import summary
     from metamixer.record.run import load
 
     run = load(record)
     if as_json:
         members = [{**asdict(point), "flops": point.flops} for point in run.front]
-        print(json.dumps({"run": run.name, "trials": len(run.trials), "front": members}))
+        tested = document(summary(run.trials))
+        print(json.dumps({"run": run.name, "trials": len(run.trials), "front": members, **tested}))
         return 0 if run.front else 1
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
@@ -109,6 +112,7 @@ def show_run(record: Path, called: str, as_json: bool) -> int:
         console.print(f"no architecture of {run.name} has finished training", markup=False, soft_wrap=True)
     if run.baselines:
         print_baselines(console, run.baselines)
+    print_retrained(console, run.trials)
     if run.trials:
         one = run.front[0].number if run.front else run.trials[-1].number
         counted = f"{len(run.trials)} trials, 0 to {run.trials[-1].number}"

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from metamixer.search.configuration import StudyConfig
 from metamixer.search.driver import results
 from metamixer.search.driver.failures import Failures
 from metamixer.search.driver.history import History, Store
+from metamixer.search.driver.jobs import Job, NoJob
 from metamixer.search.driver.progress import Progress, measure
 from metamixer.search.driver.running import RunningTrials
 from metamixer.search.driver.schedule import Schedule
@@ -30,16 +30,7 @@ from metamixer.search.pruning.successive_halving import SuccessiveHalving
 from metamixer.search.storage.checkpoints import Weights
 from metamixer.training import searched
 
-Job = dict[str, Any]
-
 CHECKPOINT_SECONDS = 60.0  # least time between two checkpoints of one trial: short trainings write none
-
-
-class NoJob(Enum):
-    """Why there is no job."""
-
-    WAITING = "trials are running whose results decide what is next"
-    COMPLETE = "the study is complete"
 
 
 class Driver:

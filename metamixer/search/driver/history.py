@@ -64,7 +64,8 @@ class History:
         if not trial.finished:
             trial = self._take_up(trial)
         self.state.put(trial)
-        self._proposer.observe(trial, self._store.parameters(number))
+        if trial.kind != "retrained":  # the test part is nothing that a search may learn from
+            self._proposer.observe(trial, self._store.parameters(number))
         return trial
 
     def _take_up(self, trial: Trial) -> Trial:

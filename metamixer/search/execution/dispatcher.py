@@ -15,7 +15,7 @@ from metamixer.search.execution import devices
 from metamixer.search.execution.interrupt import Interrupt
 
 if TYPE_CHECKING:
-    from metamixer.search.driver.driver import Driver
+    from metamixer.search.driver.jobs import Jobs
 
 Dispatcher = Literal["ray", "inline"]
 
@@ -78,7 +78,7 @@ def place(asked: Dispatcher | None, search: SearchSection, say: Callable[[str], 
 
 
 def dispatch(
-    placement: Placement, driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Callable[[], None]
+    placement: Placement, driver: Jobs, evaluate: str, interrupt: Interrupt, refresh: Callable[[], None]
 ) -> None:
     """Run the driver's jobs until there are none.
 

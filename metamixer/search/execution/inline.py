@@ -7,12 +7,12 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from metamixer.search.driver.driver import Driver, NoJob
+from metamixer.search.driver.jobs import Jobs, NoJob
 from metamixer.search.execution.evaluator import resolve, run, versions
 from metamixer.search.execution.interrupt import Interrupt
 
 
-def dispatch(driver: Driver, evaluate: str, interrupt: Interrupt, refresh: Callable[[], None]) -> None:
+def dispatch(driver: Jobs, evaluate: str, interrupt: Interrupt, refresh: Callable[[], None]) -> None:
     """Run the driver's jobs until there are none.
 
     A trial's time limit is looked at by `evaluate` alone; a trial that hangs or kills its process takes the search with

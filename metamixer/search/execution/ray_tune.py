@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 
 from metamixer import files
 from metamixer.search import processes
-from metamixer.search.driver.driver import Driver, NoJob
+from metamixer.search.driver.jobs import Jobs, NoJob
 from metamixer.search.execution import ray_worker
 from metamixer.search.execution.interrupt import Interrupt
 from metamixer.search.execution.ray_messages import KEY, Began, Ended, Epoch, Message, Refused
@@ -37,7 +37,7 @@ STARTUP_SECONDS = 300.0
 
 
 def dispatch(
-    driver: Driver,
+    driver: Jobs,
     evaluate: str,
     interrupt: Interrupt,
     refresh: Callable[[], None],
@@ -104,7 +104,7 @@ class Trials:
         remote: Workers may be on other machines.
     """
 
-    def __init__(self, driver: Driver, evaluate: str, remote: bool) -> None:
+    def __init__(self, driver: Jobs, evaluate: str, remote: bool) -> None:
         self.driver = driver
         self.numbers: dict[str, int] = {}
         self.trouble: Exception | None = None

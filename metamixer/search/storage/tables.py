@@ -83,7 +83,7 @@ def insert(
     ]
     written = [(models.TrialUserAttributeModel, "trial", document(trial))]
     written += [(models.TrialUserAttributeModel, key, value) for key, value in figures(trial).items()]
-    if trial.kind in ("baseline", "replicate"):
+    if trial.kind in ("baseline", "replicate", "retrained"):
         notes = {**notes, CONSTRAINT: [1.0]}
     written += [(models.TrialSystemAttributeModel, key, value) for key, value in notes.items()]
     if parameters:
@@ -159,6 +159,8 @@ def figures(trial: Trial) -> dict[str, Any]:
         "MACs": cost.get("macs"),
         "parameters": cost.get("params"),
         "replicate of": trial.replicate_of,
+        "retrains": trial.retrains,
+        "test accuracy": trial.test["accuracy"] if trial.test is not None else None,
         "reason": trial.reason,
     }
     return {name: value for name, value in found.items() if value is not None}
