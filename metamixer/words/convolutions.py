@@ -21,7 +21,8 @@ from metamixer.language.checking.vocabulary import (
     per_axis,
     register,
 )
-from metamixer.language.syntax.nodes import Bank, Node, X, size, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, size, word
 from metamixer.words.banks import frozen, special, trained
 from metamixer.words.combinators import elements
 from metamixer.words.norms import evaluated
@@ -210,7 +211,7 @@ class Conv(Plain):
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         sizes = [size(kernel) for kernel in t.settings["kernels"]]
         bank = word("rep", *sizes) if t.settings["normed"] else sizes[0]
-        return super().written(t, (*kids[:-1], Bank(bank)))
+        return super().written(t, (*kids[:-1], nodes.Bank(bank)))
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         rows, learned = t.settings["sets"] or t.out.channels, not t.settings["fix"]
@@ -248,7 +249,7 @@ class Conv(Plain):
         }
         if a.of_x and a.bias:
             return word("dw", sized(a.kernel), **options)
-        bank = Bank(sized(a.kernel))
+        bank = nodes.Bank(sized(a.kernel))
         first = (X,) if a.of_x else arguments
         return word(self.name, *first, bank, **options, **({"b": size(1)} if a.bias else {}))
 

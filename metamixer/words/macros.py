@@ -53,7 +53,7 @@ class FeedForward(Macro):
         # C is the width of x here, also where the memory reads another source
         slots = f"{ratio}C" if sources[0] is X else ratio * ctx.x.channels
         memory = chain(
-            "read", [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))]
+            Read, [word("dot0", X, bank(slots), b=size(1)), word("gelu"), word("mm", bank(slots), b=size(1))]
         )
         return memory if sources[0] is X else chain(Sequence, [sources[0], memory])
 
@@ -138,7 +138,7 @@ class SqueezeExcite(Macro):
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:
         r = one(settings["r"], "the reduction")
         gate = chain(
-            "seq",
+            Sequence,
             [
                 word("mean"),
                 word("lin", size(f"C/{r}")),

@@ -27,6 +27,7 @@ from metamixer.language.checking.vocabulary import (
     Weight,
     Word,
     aligned,
+    neutral,
     one,
     place_word,
     register,

@@ -25,7 +25,8 @@ from metamixer.explore.attributes import GROWTH, grown
 from metamixer.language import Sentence
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.vocabulary import words
-from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, walk, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import Node, X, chain, joined, name_of, place, size, walk, word, word_name
 from metamixer.testing.checks import deviation, randomise
 
 DATA_DEPENDENT = ("top", "sort", "clus", "rand")  # which tokens are read follows from the input
@@ -53,7 +54,7 @@ def system(request):
 
 
 def data_dependent(sentence: Sentence) -> bool:
-    return any(phrase.op == "word" and phrase.data[0] in DATA_DEPENDENT for phrase in walk(sentence.node))
+    return any(word_name(phrase) in DATA_DEPENDENT for phrase in walk(sentence.node))
 
 
 def same_tokens(sentence: Sentence, channels: int, grid: tuple[int, ...]) -> bool:
@@ -259,22 +260,24 @@ def global_reads(t: Typed) -> Iterator[tuple[Typed, int]]:
 
 def reads_tokens(node: Node) -> bool:
     """Whether a phrase is a read by content; those of banks alone read no token."""
-    first = node.kids[0] if node.op == "read" else node
-    known = first.op == "word" and first.data[0] in ("att", "att0", "dot", "dot0")
-    memory = first.kids[1] if known and len(first.kids) > 1 else X
-    return known and (node.op == "read" or first.data[0].startswith("att")) and memory.op != "bank"
+    match node:
+        case nodes.Word("att" | "att0", sources) | nodes.Read(
+            (nodes.Word("att" | "att0" | "dot" | "dot0", sources), *_)
+        ):
+            return not (len(sources) > 1 and isinstance(sources[1], nodes.Bank))
+    return False
 
 
 def causal_form(node: Node) -> Node:
     """Every read of tokens at @causal, behind the supports that it has."""
     places: list[Node] = []
-    while node.op == "at":
+    while isinstance(node, nodes.At):
         node, where = node.kids
-        if where.data is None or where.data[0] != "rand":  # all tokens, but for training
+        if word_name(where) != "rand":  # all tokens, but for training
             places.insert(0, where)
     inner = joined(node, tuple(causal_form(kid) for kid in node.kids))
     if reads_tokens(node):
-        supports = [i for i, where in enumerate(places) if where.op == "group" or words()[where.data[0]].supports]
+        supports = [i for i, where in enumerate(places) if words()[word_name(where)].supports]
         places.insert(supports[-1] + 1 if supports else 0, word("causal"))
     for where in places:
         inner = place(inner, where)
@@ -304,35 +307,32 @@ def test_a_causal_form(system):
 def crossed_form(node: Node, memory: frozenset[str]) -> Node:
     """Keys and values of every read from ``other``; names in ``memory`` stand for such values already."""
     kids = tuple(crossed_form(kid, memory) for kid in node.kids)
-    if node.op == "let" and node.data[0] in memory:
-        return make("let", node.data, (chain("seq", [word("other"), kids[0]]), kids[1]))
-    wanted = MEMORIES.get(node.data[0], ()) if node.op == "word" else ()
+    if isinstance(node, nodes.Let) and node.name in memory:
+        return nodes.Let(node.name, chain(nodes.Sequence, [word("other"), kids[0]]), kids[1])
+    wanted = MEMORIES.get(word_name(node), ())
     if not wanted:
         return joined(node, kids)
     given = [*kids, *[X] * (max(wanted) + 1 - len(kids))]
-    return word(node.data[0], *(_from_other(kid, memory) if i in wanted else kid for i, kid in enumerate(given)))
+    return word(word_name(node), *(_from_other(kid, memory) if i in wanted else kid for i, kid in enumerate(given)))
 
 
 MEMORIES = {"att": (1, 2), "att0": (1, 2), "dot": (1,), "dot0": (1,), "mm": (0,)}  # which sources are memories
 
 
 def _from_other(node: Node, memory: frozenset[str]) -> Node:
-    if node.op == "mem":
-        return chain("mem", [_from_other(kid, memory) for kid in node.kids])
-    bound = node.op == "word" and not node.kids and node.data[0] in memory
-    return node if node.op == "bank" or bound else chain("seq", [word("other"), node])
+    if isinstance(node, nodes.Memory):
+        return chain(nodes.Memory, [_from_other(kid, memory) for kid in node.kids])
+    if isinstance(node, nodes.Bank) or name_of(node) in memory:
+        return node
+    return chain(nodes.Sequence, [word("other"), node])
 
 
 def bound_memories(node: Node) -> frozenset[str]:
     """Bound names that stand in keys or values, and those that their values are made from."""
-    bindings = {phrase.data[0]: phrase.kids[0] for phrase in walk(node) if phrase.op == "let"}
+    bindings = {phrase.name: phrase.value for phrase in walk(node) if isinstance(phrase, nodes.Let)}
     found: set[str] = set()
     waiting = [
-        phrase.kids[i]
-        for phrase in walk(node)
-        if phrase.op == "word"
-        for i in MEMORIES.get(phrase.data[0], ())
-        if i < len(phrase.kids)
+        phrase.kids[i] for phrase in walk(node) for i in MEMORIES.get(word_name(phrase), ()) if i < len(phrase.kids)
     ]
     while waiting:
         names = (waiting.pop().names & bindings.keys()) - found
@@ -349,7 +349,7 @@ def test_a_cross_form(system):
     crossed = crossed_form(sentence.node, bound_memories(sentence.node))
     axes = [length // 2 if length % 2 == 0 else 1 for length in grid]
     other = chain("seq", [word("pool", size(axes)), word("lin"), word("gelu")])
-    whole = Sentence(make("let", ("other",), (other, crossed)))
+    whole = Sentence(nodes.Let("other", other, crossed))
     assert mm.check(whole, channels, grid) == mm.check(sentence, channels, grid)
     net, x = network(whole, channels, grid), noise(1, *grid, channels)
     before = net(x)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from metamixer.errors import LanguageError
 from metamixer.language import parse
+from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, walk
 from metamixer.language.syntax.parser import parse_node
 
@@ -36,17 +37,17 @@ def test_the_published_sentences_are_all_there():
 @pytest.mark.parametrize(
     ("sentence", "meaning"),
     [
-        ("a >> b >> c", "seq(a,b,c)"),
-        ("a >> (b >> c)", "seq(a,b,c)"),
+        ("a >> b >> c", "sequence(a,b,c)"),
+        ("a >> (b >> c)", "sequence(a,b,c)"),
         ("a -> b@p(3)", "at(read(a,b),p(3))"),
         ("a -> b -> c", "read(a,b,c)"),
-        ("a >> b@p", "seq(a,at(b,p))"),
-        ("x + a >> b", "seq(sum(x,a),b)"),
-        ("x * a ++ b", "prod(x,cat(a,b))"),
-        ("a * b + c", "sum(prod(a,b),c)"),
-        ("a + b * c", "sum(a,prod(b,c))"),
-        ("a ++ b & c", "cat(a,mem(b,c))"),
-        ("a & b@p", "mem(a,at(b,p))"),
+        ("a >> b@p", "sequence(a,at(b,p))"),
+        ("x + a >> b", "sequence(sum(x,a),b)"),
+        ("x * a ++ b", "product(x,concatenation(a,b))"),
+        ("a * b + c", "sum(product(a,b),c)"),
+        ("a + b * c", "sum(a,product(b,c))"),
+        ("a ++ b & c", "concatenation(a,memory(b,c))"),
+        ("a & b@p", "memory(a,at(b,p))"),
         ("a@p@q", "at(at(a,p),q)"),
         ("a - b - c", "sum(a,b,c)"),
         ("a - (b - c)", "sum(a,sum(b,c))"),
@@ -59,14 +60,14 @@ def test_the_published_sentences_are_all_there():
         ("(a^2)^3", "power(power(a,2),3)"),
         ("a^n", "power(a,n)"),
         ("a^{2|3}", "power(a,choice(2,3))"),
-        ("let n = a >> b in n + n", "let(seq(a,b),sum(n,n))"),
-        ("let n = a, m = n in m >> n", "let(a,let(n,seq(m,n)))"),
+        ("let n = a >> b in n + n", "let(sequence(a,b),sum(n,n))"),
+        ("let n = a, m = n in m >> n", "let(a,let(n,sequence(m,n)))"),
         ("x + let n = a in n", None),
-        ("x + (let n = a in n >> b)", "sum(x,let(a,seq(n,b)))"),
+        ("x + (let n = a in n >> b)", "sum(x,let(a,sequence(n,b)))"),
         ("tie n = a in let m = n in pick k = m in k", "tie(a,let(n,pick(m,k)))"),
-        ("[.5: a >> b | c]", "split(.5,seq(a,b),c)"),
-        ("a@(p | q >> r)", "at(a,group(p,seq(q,r)))"),
-        ("{a >> b | c: 3}", "choice(seq(a,b),c)"),
+        ("[.5: a >> b | c]", "split(.5,sequence(a,b),c)"),
+        ("a@(p | q >> r)", "at(a,group(p,sequence(q,r)))"),
+        ("{a >> b | c: 3}", "choice(sequence(a,b),c)"),
         ("{a}", "a"),
         ("{2..6}", "range"),
         ("#{3|5}", "bank(choice(3,5))"),
@@ -82,7 +83,7 @@ def test_the_published_sentences_are_all_there():
         ("f(a=1,b)", "f(1,b)"),
         ("a -b", "sum(a,b)"),
         ("a->b", "read(a,b)"),
-        ("a\n  >>\tb", "seq(a,b)"),
+        ("a\n  >>\tb", "sequence(a,b)"),
     ],
 )
 def test_precedence(sentence, meaning):
@@ -94,13 +95,17 @@ def test_precedence(sentence, meaning):
 
 
 def shape(node: Node) -> str:
-    """A phrase with its operator in front of its parts, signs and keywords left out."""
-    if node.op in ("size", "num"):
-        return node.data
-    name = node.data[0] if node.op == "word" else node.op
-    if node.op == "word" and node.data[2]:
-        return f"{name}({node.data[2] if not node.kids else ','.join(map(shape, node.kids))})"
-    return f"{name}({','.join(map(shape, node.kids))})" if node.kids else name
+    """A phrase with its kind in front of its parts, signs and keywords left out."""
+    match node:
+        case nodes.Size(written) | nodes.Number(written):
+            return written
+        case nodes.Word(name, (), scope=str(scope)):
+            return f"{name}({','.join(map(shape, node.in_scope)) or scope})"
+        case nodes.Word(kind):
+            pass
+        case _:
+            kind = type(node).__name__.lower()
+    return f"{kind}({','.join(map(shape, node.kids))})" if node.kids else kind
 
 
 @pytest.mark.parametrize(
@@ -227,4 +232,4 @@ def test_equal_phrases_are_one_object():
     node = parse("res(norm >> lin) >> gelu >> res(norm >> lin)").node
     assert node.kids[0] is node.kids[2]
     assert parse("res(norm >> lin)").node is node.kids[0]
-    assert [phrase.op for phrase in walk(node)][:2] == ["seq", "word"]
+    assert [type(phrase) for phrase in walk(node)][:2] == [nodes.Sequence, nodes.Word]

@@ -13,7 +13,8 @@ from metamixer.errors import LanguageError
 from metamixer.language import Sentence, Space, check, parse
 from metamixer.language.spaces.choice import Choice
 from metamixer.language.spaces.sampling import substitute
-from metamixer.language.syntax.nodes import X, chain, joined, size, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import X, chain, count_of, joined, size, word
 from metamixer.language.syntax.printer import text
 
 # rules, channels, grid, max_depth, number of derivations counted by hand or None
@@ -147,28 +148,27 @@ def spelled(node, rules, opened, max_depth):
     def inside(kid, opened=opened):
         return spelled(kid, rules, opened, max_depth)
 
-    name = node.data[0] if node.op == "word" else ""
-    if node.op == "range":
-        low, high, step = node.data
-        yield from map(size, range(low, high + 1, step))
-    elif node.op == "choice":
-        yield from itertools.chain.from_iterable(map(inside, node.kids))
-    elif name in rules and not node.kids:
-        opened = {**opened, name: opened.get(name, 0) + 1}
-        if opened[name] <= max_depth:
-            yield from (scoped(body) for body in inside(rules[name], opened))
-    elif node.op == "pick":
-        for value in inside(node.kids[0]):
-            yield from inside(substitute(node.kids[1], node.data[0], scoped(value)))
-    elif node.op == "power" or name == "each":
-        for count in inside(node.kids[1]):
-            copies = int(count.data)
-            once = ((body,) * copies for body in inside(node.kids[0]))
-            for bodies in itertools.product(inside(node.kids[0]), repeat=copies) if name else once:
-                yield chain("seq", bodies) if bodies else X
-    else:
-        for kids in itertools.product(*(list(inside(kid)) for kid in node.kids)):
-            yield joined(node, kids)
+    match node:
+        case nodes.Range(low, high, step):
+            yield from map(size, range(low, high + 1, step))
+        case nodes.Choice(kids):
+            yield from itertools.chain.from_iterable(map(inside, kids))
+        case nodes.Word(name, ()) if name in rules:
+            opened = {**opened, name: opened.get(name, 0) + 1}
+            if opened[name] <= max_depth:
+                yield from (scoped(body) for body in inside(rules[name], opened))
+        case nodes.Pick(name, value, body):
+            for drawn in inside(value):
+                yield from inside(substitute(body, name, scoped(drawn)))
+        case nodes.Repetition(operand, count):
+            for copies in map(count_of, inside(count)):
+                once = ((body,) * copies for body in inside(operand))
+                anew = itertools.product(inside(operand), repeat=copies)
+                for bodies in anew if isinstance(node, nodes.Each) else once:
+                    yield chain(nodes.Sequence, bodies) if bodies else X
+        case _:
+            for kids in itertools.product(*(list(inside(kid)) for kid in node.kids)):
+                yield joined(node, kids)
 
 
 def scoped(node):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import random
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,20 @@ import torch
 import metamixer as mm
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, Space, parse
-from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, walk, word
+from metamixer.language.syntax import nodes
+from metamixer.language.syntax.nodes import (
+    Node,
+    X,
+    chain,
+    count_of,
+    joined,
+    name_of,
+    place,
+    size,
+    walk,
+    word,
+    word_name,
+)
 from metamixer.language.syntax.printer import text
 from metamixer.testing.checks import deviation, fill_by_shape
 
@@ -61,91 +74,80 @@ def everywhere(change: Rewrite) -> Rewrite:
 
 def scoped(node: Node) -> bool:
     """Whether a phrase has a letter that depends on its scope, or names that would be caught."""
-    return any(n.op == "size" and "D" in n.data for n in walk(node)) or any(
-        n.op == "word" and n.data[0] == "up" for n in walk(node)
-    )
+    return any((isinstance(n, nodes.Size) and "D" in n.text) or word_name(n) == "up" for n in walk(node))
 
 
 @everywhere
 def other_order(node: Node, rng: random.Random) -> Node:
-    if node.op == "prod" or (node.op == "sum" and set(node.data) == {"+"}):
-        kids = rng.sample(node.kids, len(node.kids))
-        if node.op == "sum":
-            return make("sum", node.data, tuple(kids))
-        return chain("prod", kids)
+    match node:
+        case nodes.Product(kids):
+            return chain(nodes.Product, rng.sample(kids, len(kids)))
+        case nodes.Sum(signs, kids) if set(signs) == {"+"}:
+            return nodes.Sum(signs, tuple(rng.sample(kids, len(kids))))
     return node
 
 
 @everywhere
 def other_grouping(node: Node, rng: random.Random) -> Node:
-    if node.op in ("seq", "prod", "cat") and len(node.kids) > 2:
-        cut = rng.randrange(1, len(node.kids) - 1)
+    if isinstance(node, nodes.Sequence | nodes.Product | nodes.Concatenation) and len(node.kids) > 2:
+        group, cut = type(node), rng.randrange(1, len(node.kids) - 1)
         if rng.random() < 0.5:
-            return make(node.op, None, (make(node.op, None, node.kids[: cut + 1]), *node.kids[cut + 1 :]))
-        return make(node.op, None, (*node.kids[:cut], make(node.op, None, node.kids[cut:])))
+            return group((group(node.kids[: cut + 1]), *node.kids[cut + 1 :]))
+        return group((*node.kids[:cut], group(node.kids[cut:])))
     return node
 
 
 @everywhere
 def neutral_parts(node: Node, rng: random.Random) -> Node:
-    if node.op in ("seq", "read") and rng.random() < 0.5:
+    if isinstance(node, nodes.Sequence | nodes.Read) and rng.random() < 0.5:
         at = rng.randrange(1, len(node.kids))
-        return make(node.op, None, (*node.kids[:at], word("id"), *node.kids[at:]))
-    if node.op == "seq" and rng.random() < 0.5:
-        return chain("seq", [X, *node.kids, X])
-    if node.op == "read" and rng.random() < 0.5:
+        return type(node)((*node.kids[:at], word("id"), *node.kids[at:]))
+    if isinstance(node, nodes.Sequence) and rng.random() < 0.5:
+        return chain(nodes.Sequence, [X, *node.kids, X])
+    if isinstance(node, nodes.Read) and rng.random() < 0.5:
         return place(node, word("all"))
     return node
 
 
 @everywhere
 def written_out(node: Node, rng: random.Random) -> Node:
-    name = node.data[0] if node.op == "word" else ""
-    if name == "att":
-        q, k, v = (*node.kids, *[X] * (3 - len(node.kids)))
-        return chain("read", [word("dot", q, k), word("softmax"), word("mm", v)])
-    if name == "dw" and node.data[1] == (None,):
-        return word("conv", X, make("bank", None, node.kids), b=size(1))
-    if name in ("patch", "down") and node.data[1] == (None, None):
-        return word("fconv", *node.kids, s=node.kids[0])
-    if name == "res" and not scoped(node):
-        return make("sum", "++", rng.choice([(X, node.kids[0]), (node.kids[0], X)]))
-    if node.op == "power" and node.kids[1].data.isdigit() and int(node.kids[1].data) > 0:
-        return chain("seq", [node.kids[0]] * int(node.kids[1].data))
+    match node:
+        case nodes.Word("att", kids):
+            q, k, v = (*kids, *[X] * (3 - len(kids)))
+            return chain(nodes.Read, [word("dot", q, k), word("softmax"), word("mm", v)])
+        case nodes.Word("dw", (kernel,), (None,)):
+            return word("conv", X, nodes.Bank(kernel), b=size(1))
+        case nodes.Word("patch" | "down", (step, channels), (None, None)):
+            return word("fconv", step, channels, s=step)
+        case nodes.Word("res", (other,)) if not scoped(node):
+            return nodes.Sum("++", rng.choice([(X, other), (other, X)]))
+        case nodes.Power(operand, count) if count_of(count):
+            return chain(nodes.Sequence, [operand] * count_of(count))
     return node
 
 
 @everywhere
 def abbreviated(node: Node, rng: random.Random) -> Node:
-    if node.op == "sum" and node.data == "++" and X in node.kids and not scoped(node):
-        (other,) = [kid for kid in node.kids if kid is not X] or [X]
-        return word("res", other)
-    if (
-        node.op == "read"
-        and [kid.data[0] for kid in node.kids] == ["dot", "softmax", "mm"]
-        and not node.kids[1].data[2]
-    ):
-        return word("att", *(*node.kids[0].kids, *[X] * (2 - len(node.kids[0].kids))), *node.kids[2].kids)
-    if (
-        node.op == "seq"
-        and len(node.kids) % 2 == 0
-        and node.kids[: len(node.kids) // 2] == node.kids[len(node.kids) // 2 :]
-    ):
-        return make("power", None, (chain("seq", node.kids[: len(node.kids) // 2]), size(2)))
+    match node:
+        case nodes.Sum("++", kids) if X in kids and not scoped(node):
+            (other,) = [kid for kid in kids if kid is not X] or [X]
+            return word("res", other)
+        case nodes.Read((nodes.Word("dot", q_and_k), nodes.Word("softmax", scope=None), nodes.Word("mm", v))):
+            return word("att", *q_and_k, *[X] * (2 - len(q_and_k)), *v)
+        case nodes.Sequence(kids) if kids[: len(kids) // 2] == kids[len(kids) // 2 :]:
+            return nodes.Power(chain(nodes.Sequence, kids[: len(kids) // 2]), size(2))
     return node
 
 
 def other_names(node: Node, rng: random.Random) -> Node:
-    bound = sorted({n.data[0] for n in walk(node) if n.op in ("let", "tie")})
+    bound = sorted({n.name for n in walk(node) if isinstance(n, nodes.Let | nodes.Tie)})
     fresh = dict(zip(bound, rng.sample([f"name_{i}" for i in range(99)], len(bound)), strict=True))
 
     def rename(node: Node) -> Node:
         kids = tuple(rename(kid) for kid in node.kids)
-        if node.op in ("let", "tie"):
-            return make(node.op, (fresh[node.data[0]],), kids)
-        if node.op == "word" and not kids and node.data[0] in fresh:
-            return word(fresh[node.data[0]])
-        return joined(node, kids)
+        if isinstance(node, nodes.Let | nodes.Tie):
+            return type(node)(fresh[node.name], *kids)
+        return word(fresh[name_of(node)]) if name_of(node) in fresh else joined(node, kids)
 
     return rename(node)
 
@@ -153,8 +155,8 @@ def other_names(node: Node, rng: random.Random) -> Node:
 def bound_whole(node: Node, rng: random.Random) -> Node:
     """The whole behind a name that is used once, or a name that is not used."""
     if rng.random() < 0.5:
-        return make("let", ("unused",), (word("lin"), node))
-    return node if scoped(node) else make(rng.choice(["let", "tie"]), ("whole",), (node, word("whole")))
+        return nodes.Let("unused", word("lin"), node)
+    return node if scoped(node) else rng.choice([nodes.Let, nodes.Tie])("whole", node, word("whole"))
 
 
 RESPELLINGS = (
@@ -189,7 +191,7 @@ def test_respelled_sentences_keep_their_key(space):
 
 SWAPS = {
     "gelu": "relu", "relu": "gelu", "silu": "tanh", "softmax": "sig", "norm": "aff", "bn": "norm", "lin": "norm",
-    "win": "grid", "grid": "win", "dot": "dot0", "dot0": "dot", "let": "tie", "x": "gelu",
+    "win": "grid", "grid": "win", "dot": "dot0", "dot0": "dot", "x": "gelu",
 }  # fmt: skip
 
 
@@ -200,33 +202,27 @@ def changed(node: Node, rng: random.Random) -> Node:
 
     def change(node: Node) -> Node:
         kids, how = node.kids, rng.randrange(6)
-        if how == 0 and len(kids) > 1 and node.op not in ("let", "tie", "at", "power"):
+        if how == 0 and len(kids) > 1 and not isinstance(node, nodes.Binder | nodes.At | nodes.Power):
             i, j = rng.sample(range(len(kids)), 2)
             order = list(kids)
             order[i], order[j] = order[j], order[i]
-            return make(node.op, node.data, tuple(order))
-        if how == 1 and node.op in ("seq", "prod", "cat") and len(kids) > 2:
+            return node.with_kids(tuple(order))
+        if how == 1 and isinstance(node, nodes.Sequence | nodes.Product | nodes.Concatenation) and len(kids) > 2:
             gone = rng.randrange(len(kids))
-            return chain(node.op, [kid for i, kid in enumerate(kids) if i != gone])
-        if how == 2 and node.op == "word":
-            name = SWAPS.get(node.data[0])
-            return node if name is None else make("word", (name, *node.data[1:]), kids)
-        if how == 3 and node.op == "size" and node.data.isdigit():
-            return size(int(node.data) + rng.choice([-1, 1, 2]))
-        if how == 4 and node.op == "sum":
-            signs = "".join(rng.choice("+-") for _ in kids[1:])
-            return make("sum", "+" + signs, kids)
-        if how == 5 and node.op not in ("size", "bank", "num"):
-            doubled = rng.choice(["sum", "prod", "seq"])
+            return chain(type(node), [kid for i, kid in enumerate(kids) if i != gone])
+        if how == 2 and isinstance(node, nodes.Word):
+            return node.renamed(SWAPS.get(node.name, node.name))
+        if how == 3 and count_of(node) is not None:
+            return size(count_of(node) + rng.choice([-1, 1, 2]))
+        if how == 4 and isinstance(node, nodes.Sum):
+            return nodes.Sum("+" + "".join(rng.choice("+-") for _ in kids[1:]), kids)
+        if how == 5 and not isinstance(node, nodes.Size | nodes.Bank | nodes.Number):
+            double = rng.choice([partial(nodes.Sum, "++"), nodes.Product, nodes.Sequence])
             return rng.choice(
                 [
-                    make(doubled, "++" if doubled == "sum" else None, (node, node)),
-                    make(
-                        rng.choice(["let", "tie"]),
-                        ("twice",),
-                        (node, make(doubled, "++" if doubled == "sum" else None, (word("twice"),) * 2)),
-                    ),
-                    make("at", None, (node, word("h", size(2)))),
+                    double((node, node)),
+                    rng.choice([nodes.Let, nodes.Tie])("twice", node, double((word("twice"), word("twice")))),
+                    nodes.At(node, word("h", size(2))),
                 ]
             )
         return node
@@ -238,7 +234,7 @@ def changed(node: Node, rng: random.Random) -> Node:
         if node is target and not done:
             done = True
             return change(node)
-        return make(node.op, node.data, tuple(rebuilt(kid) for kid in node.kids))
+        return node.with_kids(tuple(rebuilt(kid) for kid in node.kids))
 
     return rebuilt(node)
 

@@ -74,8 +74,8 @@ class Plain(Word):
                     if key in free_sizes:
                         free_sizes.remove(key)
                 else:
-                    known = [*self.keywords, *self.options]
-                    raise Mismatch(f"{name} has no keyword {key}=", f"it takes {', '.join(known) or 'none'}", arg)
+                    keywords = ", ".join([*self.keywords, *self.options]) or "none"
+                    raise Mismatch(f"{name} has no keyword {key}=", f"it takes {keywords}", arg)
             elif (flag := name_of(arg)) in self.flags and flag is not None:
                 slots.append(("flag", flag))
             elif kind_of(arg, ctx) == "size":

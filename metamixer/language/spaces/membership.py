@@ -344,7 +344,7 @@ class Derivation:
         counts, once = self._counts(pattern.count, names, depth), isinstance(pattern, nodes.Power)
         most = max((len(row.parts) + 1 if n is None else n for n, _, _ in counts), default=0)
         done: dict[tuple[int, Bound], tuple[Taking, ...]] = {(at, ()): ()}
-        nodes = [part.node for part in row.parts]
+        written = [part.node for part in row.parts]
         for number in range(most + 1):
             for (place, bound), copies in done.items():
                 for count, more, taking in counts:
@@ -357,7 +357,7 @@ class Derivation:
             for (place, bound), copies in done.items():
                 if once and number:
                     length = (place - at) // number
-                    if nodes[place : place + length] == nodes[at : at + length]:
+                    if written[place : place + length] == written[at : at + length]:
                         following[place + length, bound] = copies
                     continue
                 for fit in self._from(pattern.operand, row, place, _with(names, bound), depth):

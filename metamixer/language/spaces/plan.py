@@ -266,8 +266,9 @@ class Drawer:
             case nodes.Pick(name, value, body) | nodes.Tie(name, value, body):
                 if isinstance(node, nodes.Pick) or not reach.settled(value, first):
                     deciding = usage(body, name)
-                    shared = isinstance(deciding, bool)
-                    return self._shared(node, goal) if shared else self._deciding(node, goal, deciding)
+                    if isinstance(deciding, bool):
+                        return self._shared(node, goal)
+                    return self._deciding(node, goal, deciding)
             case nodes.At(operand) if first.kind != "place" and not reach.closed(operand, first):
                 return self._at(node, goal)
         return Parted(self.state(node, goal, [(contexts, ()) for contexts in worlds]))

@@ -426,8 +426,8 @@ class Space:
             ends = reach.outcomes(kid, inner)
             if not ends:
                 flaw = self._offence(kid, inner, rule)
-                inside = isinstance(step[0].kid, int)
-                return flaw if inside else flaw._replace(node=node)  # an expansion stands nowhere in the text
+                in_text = isinstance(step[0].kid, int)
+                return flaw if in_text else flaw._replace(node=node)  # an expansion stands nowhere in the text
             done = (*done, next(iter(ends)))
 
     def _where(self, rule: str) -> str:
