@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.inference import SIGNS, kind_of
+from metamixer.language.checking.protocols import Projection
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch
 from metamixer.language.checking.vocabulary import Plain, Word, words
 from metamixer.language.syntax.nodes import Node, X
@@ -184,4 +185,6 @@ def _word(node: Node, names: Names) -> Word | None:
 def _projects(node: Node) -> bool:
     """Whether a phrase is the input, or one projection of it."""
     word = words().get(node.data[0]) if node.op == "word" else None
-    return node is X or (word is not None and word.projection and not any(kid.op == "word" for kid in node.kids))
+    return node is X or (
+        word is not None and isinstance(word, Projection) and not any(kid.op == "word" for kid in node.kids)
+    )

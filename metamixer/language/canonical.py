@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, Neutral, PerHead, Rebinding, Respelled, Standalone
 from metamixer.language.checking.types import Given, Mismatch, Score, inputs
-from metamixer.language.checking.vocabulary import Macro, place_word, words, written_supports
+from metamixer.language.checking.vocabulary import Form, Macro, place_word, words, written_supports
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.syntax.nodes import Node, X, chain, joined, make, place, size, total, walk, word
 from metamixer.language.syntax.printer import part_text, text
@@ -44,7 +45,7 @@ def canonical_node(t: Typed) -> Node:
 
 def _text(t: Typed) -> str:
     """The canonical form as text. That of a chain is written from those of its parts, which sentences share."""
-    if not t.word.chained:
+    if t.word.form is not Form.CHAIN:
         return text(canonical_node(t))
     parts: list[str] = []
     for kid in t.kids:
@@ -119,20 +120,29 @@ class _Walk:
             return word(binding.name)
         if isinstance(t.word, Macro):
             return self.form(t.kids[0], heads, x, env, staged)
-        own = (t.context.heads, t.context.summed) if not staged and t.word.headed(t) else heads
+        own = (
+            (t.context.heads, t.context.summed)
+            if not staged and isinstance(t.word, PerHead) and t.word.headed(t)
+            else heads
+        )
+        rebinds = isinstance(t.word, Rebinding) and t.word.rebinds(t)
         forms = []
         for i, kid in enumerate(t.kids):
             if how == "place" and i:  # what the place chooses by stands outside, at one head
                 forms.append(self.form(kid, ONE, x, env))
                 continue
-            forms.append(self.form(kid, own, object() if t.word.rebinds(t) else x, env, how == "read"))
+            forms.append(self.form(kid, own, object() if rebinds else x, env, how == "read"))
             if how in ("chain", "repeat") and forms[-1] is not X:
                 x = object()
         node = t.word.written(t, tuple(forms))
         if staged:
             return node
         support = t.context.place
-        if support and (how == "read" or t.word.content) and not any(place_word(p).chooses(p) for p in support):
+        if (
+            support
+            and (how == "read" or isinstance(t.word, Match))
+            and not any(place_word(p).chooses(p) for p in support)
+        ):
             written = written_supports(support)
             node = node if written is ALL else place(node, written)
         return place(node, word("hsum" if own[1] else "h", size(own[0]))) if own != heads else node
@@ -141,7 +151,7 @@ class _Walk:
         """A value that is used once, or costs nothing, is put in place where x is the x of the binding."""
         name, value, body = t.settings["name"], t.kids[0], t.kids[1]
         bound = self.form(value, heads, x, env)
-        inline = not value.word.stays and (_uses(body, name) == 1 or not _costs(value))
+        inline = not isinstance(value.word, Standalone) and (_uses(body, name) == 1 or not _costs(value))
         binding = _Binding(value, x, env, self._name(bound), inline)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
         return make("let", (binding.name,), (bound, inner)) if _free(inner, binding.name) else inner
@@ -308,7 +318,7 @@ def _spelled(node: Node) -> Node:
         return make("sum", flat.data, tuple(sorted(flat.kids, key=text))) if "-" not in flat.data else flat
     node = joined(node, kids)
     known = words().get(node.data[0]) if node.op == "word" else None
-    if known is None or node.data[0] == "x" or node.open:
+    if not isinstance(known, Respelled) or node.open:
         return node
     try:
         other = known.symbolic(node)
@@ -318,4 +328,4 @@ def _spelled(node: Node) -> Node:
 
 
 def _neutral(node: Node) -> bool:
-    return node.op == "word" and not node.kids and node.data[0] in words() and words()[node.data[0]].neutral
+    return node.op == "word" and not node.kids and isinstance(words().get(node.data[0]), Neutral)

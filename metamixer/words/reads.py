@@ -14,11 +14,20 @@ from typing import Any
 
 from metamixer.language.checking.affine import Affine, Tensors, held
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import (
+    AffineMap,
+    Combinator,
+    Contracting,
+    EnvironmentReader,
+    Evaluate,
+    Match,
+    PerHead,
+)
 from metamixer.language.checking.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
 from metamixer.language.checking.vocabulary import (
     Demand,
     Done,
-    Evaluate,
+    Form,
     KindOf,
     Plain,
     Span,
@@ -41,10 +50,10 @@ from metamixer.words.supports import CHOSEN, Stack
 
 
 @register
-class Read(Word):
+class Read(Word, Combinator, PerHead):
     """``interaction -> activation .. -> aggregation``: the stages of one read."""
 
-    name, kinds, form = "->", ("term", "stage"), "read"
+    name, kinds, form = "->", ("term", "stage"), Form.READ
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
@@ -60,7 +69,7 @@ class Read(Word):
         return Demand(len(done) - len(added), stage)
 
     def headed(self, t: Typed) -> bool:
-        return any(kid.word.headed(kid) for kid in t.kids)
+        return any(isinstance(kid.word, PerHead) and kid.word.headed(kid) for kid in t.kids)
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         stages: list[Node] = []
@@ -69,7 +78,7 @@ class Read(Word):
                 continue
             before = stages[-1].data[0] if stages and stages[-1].op == "word" else ""
             known = words().get(kid.data[0]) if kid.op == "word" else None  # a bound name is no word
-            if known is not None and before in known.behind:
+            if isinstance(known, Contracting) and before in known.behind:
                 stages[-1] = make("word", (known.behind[before], *kid.data[1:]), kid.kids)
             else:
                 stages.append(kid)
@@ -234,10 +243,10 @@ def coded_by(kind: Type) -> SpecialBank | None:
 
 
 @register
-class Union(Word):
+class Union(Word, Combinator):
     """``a & b``: memories side by side, for one read; a part may carry its own support: ``k@N(3) & p``."""
 
-    name, form = "&", "memory"
+    name, form = "&", Form.MEMORY
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if len(done) < len(node.kids):
@@ -258,13 +267,12 @@ class Union(Word):
         return values
 
 
-class ContentScore(Plain):
+class ContentScore(Plain, Match, PerHead, EnvironmentReader, AffineMap):
     """``<q, k>`` for every token and slot; the base of ``dot`` (scaled) and ``dot0`` (not scaled)."""
 
     sources = roles = ("q", "k")
     keywords = {"b": (0,)}
     reads = True
-    content = True
     scaled = False
     counted = "tokens * slots * C"
 
@@ -309,9 +317,6 @@ class ContentScore(Plain):
         if k.channels != q.channels:
             raise Mismatch(f"query and keys differ in width: {q.channels} and {k.channels}")
         return slots_of(q, k, place)
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         width, score, q = t.settings["width"], t.out, t.inputs[0]

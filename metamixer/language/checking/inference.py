@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from metamixer.language.checking.protocols import Concluding
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Place, Type, field_of
-from metamixer.language.checking.vocabulary import Demand, Macro, PlaceWord, Plain, Word, words
+from metamixer.language.checking.vocabulary import Demand, Form, Macro, PlaceWord, Plain, Word, words
 from metamixer.language.syntax.nodes import Node, X, walk
 from metamixer.language.syntax.parser import nearest
 from metamixer.language.syntax.printer import text
@@ -185,7 +186,7 @@ def _check(node: Node, ctx: Context) -> Any:
     kids: list[Typed] = []
     behind: list[Typed] = []
     step = word.step(node, ctx, (), kind_of)
-    if word.chained and isinstance(step, Demand):
+    if word.form is Form.CHAIN and isinstance(step, Demand):
         return _chain(word, node, ctx, step.context)
     while isinstance(step, Demand):
         kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
@@ -211,8 +212,9 @@ def _check(node: Node, ctx: Context) -> Any:
         wanted = len(word.sources) - (ctx.kind == "stage")
         kids += [check_node(X, ctx.source()) for _ in range(wanted - len(kids))]
     typed = Typed(word, node, dict(step.settings), tuple(kids), ctx, step.out)
-    word.verify(typed)
-    return Places(step.out, [typed]) if ctx.kind == "place" else word.settle(typed)
+    if isinstance(word, Concluding):
+        typed = word.conclude(typed)
+    return Places(step.out, [typed]) if ctx.kind == "place" else typed
 
 
 class Places(tuple[Place, ...]):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from metamixer.errors import SpaceError
 from metamixer.language.checking.inference import check_node
+from metamixer.language.checking.protocols import WidthScope
 from metamixer.language.checking.types import Context, Mismatch
 from metamixer.language.checking.vocabulary import words
 from metamixer.language.spaces.choice import Choice, Choose, Value
@@ -343,7 +344,7 @@ def names_width(node: Node) -> bool:
     """Whether the letter D stands outside of an inner scope."""
     if node.op == "size":
         return "D" in node.data
-    if node.op == "word" and node.data[0] in words() and words()[node.data[0]].scope:
+    if node.op == "word" and isinstance(words().get(node.data[0]), WidthScope):
         return False
     return any(names_width(kid) for kid in node.kids)
 
