@@ -10,7 +10,7 @@ from pprint import pformat
 from typing import Any
 
 from metamixer.cost import cost
-from metamixer.cost.count import counts
+from metamixer.cost.count import counts, repeats
 from metamixer.dashboards.columns import status
 from metamixer.dashboards.insight import roles
 from metamixer.dashboards.understanding import atlas as atlases
@@ -153,7 +153,7 @@ def by_word(tree: Typed) -> list[dict[str, Any]]:
 def _add(tree: Typed, times: int, sums: dict[str, list[int]]) -> None:
     macs, params, _, _ = counts(tree)
     inner = [counts(kid) for kid in tree.kids]
-    within = tree.word.times(tree)
+    within = repeats(tree)
     own = macs - within * sum(kid[0] for kid in inner), params - sum(kid[1] for kid in inner)
     entry = sums[tree.word.name]
     entry[0] += times

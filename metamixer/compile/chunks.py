@@ -10,6 +10,7 @@ from metamixer.compile.plan import Path, Plan, chunk
 from metamixer.compile.reads import Env, SourcesOf, put_back
 from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Fading, Match, RowNormaliser, expect
 from metamixer.language.checking.types import Score
 from metamixer.words.precision import widened
 
@@ -30,8 +31,8 @@ class Chunked(nn.Module):
         self.sources = SourcesOf(chosen, path, store, ties)
         self.size = chunk(self.match)
         stages = [step for _, step in chosen.between]
-        fading = [rates for rates in (step.word.fades(step) for step in stages) if rates is not None]
-        self.last = [step.word for step in stages if step.word.fades(step) is None]
+        fading = [step.word.fades(step) for step in stages if isinstance(step.word, Fading)]
+        self.last = [step.word for step in stages if isinstance(step.word, RowNormaliser)]
         self.rates = [sum(rates) for rates in zip(*fading, strict=True)]
 
     def forward(self, x: Tensor, env: Env, state: None = None) -> Tensor:
@@ -49,7 +50,7 @@ class Chunked(nn.Module):
 
     def summed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The sums over values, within chunks and from those before."""
-        q = q * self.match.word.scale(self.match)
+        q = q * expect(self.match.word, Match).scale(self.match)
         near = (q @ k.mT).tril()
         if self.rates:
             rates = torch.tensor(self.rates, dtype=q.dtype, device=q.device).reshape(-1, 1, 1, 1)

@@ -31,6 +31,7 @@ from metamixer.errors import UserError
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.affine import Affine, Scaling, Tensors
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import AffineMap, ChannelScaling
 from metamixer.language.checking.types import Given
 from metamixer.language.checking.vocabulary import Macro, place_word
 from metamixer.language.syntax.nodes import Node, Sequence, Slot, X, chain, joined, total
@@ -152,7 +153,8 @@ class _Walk:
         """What the word says of itself: a map, a scaling, or nothing."""
         source = None if t.context.kind == "stage" or not kids else kids[0]
         of_x = source is not None and source.node is X
-        affine, scaling = t.word.as_affine(t, tensors), t.word.as_scaling(t, tensors)
+        affine = t.word.as_affine(t, tensors) if isinstance(t.word, AffineMap) else None
+        scaling = t.word.as_scaling(t, tensors) if isinstance(t.word, ChannelScaling) else None
         if affine is not None:
             affine = replace(affine, of_x=of_x)
             if affine.spelled is None:

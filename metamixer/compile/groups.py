@@ -10,6 +10,7 @@ from metamixer.compile.plan import Path, Plan
 from metamixer.compile.reads import Env, SourcesOf
 from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, expect
 from metamixer.language.checking.types import Score
 from metamixer.words import supports
 from metamixer.words.reads import table_of
@@ -55,7 +56,7 @@ class Grouped(nn.Module):
         q, k, v = (part.flatten(0, 1).unflatten(-1, (score.heads, -1)).transpose(1, 2) for part in (q, k, v))
         mask = self.present[:, None, None].repeat(x.shape[0], 1, 1, 1) if self.masked else None
         out = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, scale=self.match.word.scale(self.match)
+            q, k, v, attn_mask=mask, scale=expect(self.match.word, Match).scale(self.match)
         )
         out = out.sum(1) if self.total.settings["summed"] else out.transpose(1, 2).flatten(2)
         out = out.unflatten(0, (-1, groups)).flatten(1, 2)[:, self.back]

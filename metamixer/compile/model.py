@@ -13,6 +13,7 @@ from metamixer.compile.modules import Network, Part
 from metamixer.errors import UserError
 from metamixer.language import Sentence
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Shortcut
 from metamixer.language.syntax.nodes import word
 
 
@@ -177,4 +178,4 @@ def branches(t: Typed) -> tuple[int, ...]:
 
 
 def _is_skip(t: Typed) -> bool:
-    return t.word.skip and all(_is_skip(kid) for kid in t.kids)
+    return isinstance(t.word, Shortcut) and all(_is_skip(kid) for kid in t.kids)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from metamixer.compile.chunks import Chunked
 from metamixer.compile.groups import Grouped
 from metamixer.compile.inputs import check_further, check_tensor, shape_of
-from metamixer.compile.plan import Path, plan
+from metamixer.compile.plan import Path, needed, plan
 from metamixer.compile.reads import Env, FusedRead, LookedUp, ValuesFirst
 from metamixer.compile.weights import Store, Ties
 from metamixer.language.checking.inference import Typed
-from metamixer.language.checking.vocabulary import Word
+from metamixer.language.checking.protocols import Combinator
 
 
 class Part(nn.Module):
@@ -32,21 +32,21 @@ class Part(nn.Module):
         self.drop: dict[int, float] = {}
         self.parts = nn.ModuleList(make(kid, where, store, names) for kid, where, names in kids_of(t, path, ties))
         self.plain = tuple(kid.word.form == "input" for kid in t.kids)
-        self.leaf = _is_leaf(t)
-        self.weights = store.of(t, path) if self.leaf else None
-        self.needs = t.word.needs(t)
+        self.combinator = t.word if isinstance(t.word, Combinator) else None
+        self.weights = store.of(t, path) if self.combinator is None else None
+        self.needs = needed(t)
 
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Any:
         t = self.t
         parts = tuple(self._modules["parts"]._modules.values())  # type: ignore[union-attr]  # by attribute it is slow
-        if not self.leaf:
+        if self.combinator is not None:
             drop = self.drop if self.training else {}
 
             def evaluate(i: int, x: Tensor, env: Env, state: Any) -> Any:
                 value = parts[i](x, env, state)
                 return dropped(value, drop[i]) if i in drop else value
 
-            return t.word.run(t, evaluate, x, env, state, False)
+            return self.combinator.run(t, evaluate, x, env, state, False)
         sources = [x if plain else part(x, env) for plain, part in zip(self.plain, parts, strict=True)]
         inputs = (state, *sources) if self.stage else sources
         weights = self._modules.get("weights") or self.weights  # a share of joint weights is no module
@@ -90,10 +90,6 @@ def kids_of(t: Typed, path: Path, ties: Ties) -> list[tuple[Typed, Path, Mapping
     elif t.word.form == "tied":  # a use: its weights lie with the binding
         return [(kid, ties[t.settings["name"]], ties) for kid in t.kids]
     return [(kid, (*path, i), ties) for i, kid in enumerate(t.kids)]
-
-
-def _is_leaf(t: Typed) -> bool:
-    return type(t.word).run is Word.run
 
 
 class Network(nn.Module):

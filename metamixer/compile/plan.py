@@ -8,6 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import (
+    AdditiveBias,
+    EnvironmentReader,
+    Fading,
+    FusedNormaliser,
+    MarginalNormaliser,
+    Match,
+    Neutral,
+    RowNormaliser,
+    Truncating,
+    WeightedSum,
+    expect,
+)
 from metamixer.language.checking.types import Bank, Memory, Score
 from metamixer.language.checking.vocabulary import Macro, place_word
 from metamixer.language.memo import memo
@@ -46,6 +59,11 @@ MASKED_TOKENS_A_SLOT = 32  # and as many tokens for each slot; measured: gatheri
 MASKED_PAIRS = 2**26  # what a mask may hold
 
 
+def needed(t: Typed) -> tuple[str, ...]:
+    """Names of values that an occurrence takes from the phrases around it."""
+    return t.word.needs(t) if isinstance(t.word, EnvironmentReader) else ()
+
+
 def stages(t: Typed, path: Path = ()) -> list[tuple[Path, Typed]]:
     """The stages of a read in order, reads within it opened up; each with its path below ``t``."""
     found: list[tuple[Path, Typed]] = []
@@ -63,11 +81,11 @@ def stages(t: Typed, path: Path = ()) -> list[tuple[Path, Typed]]:
 @memo
 def plan(t: Typed) -> Plan:
     """The plan of a read ``t``."""
-    steps = [step for step in stages(t) if not step[1].word.neutral]
+    steps = [step for step in stages(t) if not isinstance(step[1].word, Neutral)]
     if len(steps) < 2:
         return STAGED
     match, total = steps[0][1], steps[-1][1]
-    if not match.word.content or len(match.out.parts) > 1 or not total.word.sums:
+    if not isinstance(match.word, Match) or len(match.out.parts) > 1 or not isinstance(total.word, WeightedSum):
         return STAGED
     between = tuple(steps[1:-1])
     if match.out.parts[0].memory is None:
@@ -76,8 +94,8 @@ def plan(t: Typed) -> Plan:
         return STAGED
     support = match.out.parts[0].place
     words = [step.word for _, step in between]
-    if words and words[-1].fused and not between[-1][1].settings["scope"]:
-        if support is None and all(word.additive for word in words[:-1]):
+    if words and isinstance(words[-1], FusedNormaliser) and not between[-1][1].settings["scope"]:
+        if support is None and all(isinstance(word, AdditiveBias) for word in words[:-1]):
             return Plan("fused", steps[0], between, steps[-1])
         part = match.out.parts[0]
         if support and len(words) == 1 and part.memory and supports.grouped(support, part.memory):
@@ -89,10 +107,12 @@ def plan(t: Typed) -> Plan:
             return Plan("masked", steps[0], between, steps[-1])
     if support and runs_on(support, between) and chunked(match, total) < match_first(match, total):
         return Plan("chunked", steps[0], between, steps[-1])
-    chosen = bool(match.word.needs(match))  # of keys that are drawn while training
+    chosen = bool(needed(match))  # of keys that are drawn while training
     if support is not None or chosen or len(words) > 1 or any(step.settings.get("scope") for _, step in between):
         return STAGED
-    if all(word.marginal for word in words) and values_first(match, total) < match_first(match, total):
+    if all(isinstance(word, MarginalNormaliser) for word in words) and values_first(match, total) < match_first(
+        match, total
+    ):
         return Plan("values first", steps[0], between, steps[-1])
     return STAGED
 
@@ -107,8 +127,8 @@ def runs_on(support: supports.Stack, between: tuple[tuple[Path, Typed], ...]) ->
     """Whether scores of all that came before fade at fixed rates, and are at last divided by their sums, or not."""
     if not all(place_word(place).prefix for place in support) or any(s.settings.get("scope") for _, s in between):
         return False
-    rest = [step.word for _, step in between if step.word.fades(step) is None]
-    return not rest or (len(rest) == 1 and rest[0].rows and between[-1][1].word is rest[0])
+    rest = [step.word for _, step in between if not isinstance(step.word, Fading)]
+    return not rest or (len(rest) == 1 and isinstance(rest[0], RowNormaliser) and between[-1][1].word is rest[0])
 
 
 def chunk(match: Typed) -> int:
@@ -129,9 +149,13 @@ def chunked(match: Typed, total: Typed) -> int:
 
 def _looks_up(match: Typed, between: tuple[tuple[Path, Typed], ...], total: Typed) -> bool:
     """Whether only the best slot of each head counts, by its softmax, for values that are summed over the heads."""
-    words = [(step.word.fused and not step.settings["scope"], step.word.kept(step)) for _, step in between]
+    if len(between) != 2:
+        return False
+    (_, normaliser), (_, cut) = between
+    one = isinstance(cut.word, Truncating) and cut.word.kept(cut) == 1
+    softmax = isinstance(normaliser.word, FusedNormaliser) and not normaliser.settings["scope"]
     static = isinstance(total.inputs[1], Bank) and total.settings["summed"]
-    return match.word.codes(match) and words == [(True, None), (False, 1)] and static
+    return expect(match.word, Match).codes(match) and softmax and one and static
 
 
 def match_first(match: Typed, total: Typed) -> int:

@@ -8,9 +8,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from metamixer.compile.plan import Path, Plan
+from metamixer.compile.plan import Path, Plan, needed
 from metamixer.compile.weights import Store, Ties, Weights
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import AdditiveBias, MarginalNormaliser, Match, expect
 from metamixer.language.checking.types import Bank, Score
 from metamixer.language.checking.vocabulary import place_word
 from metamixer.words import supports
@@ -52,7 +53,7 @@ class SourcesOf(nn.Module):
         if self.joint is not None:
             return self.joint.forward(x)
         q, k, v = (part(x, env) for part in self.parts)
-        return (q if self.bank is None else self.match.word.queries(self.match, self.bank, q, k)), k, v
+        return (q if self.bank is None else expect(self.match.word, Match).queries(self.match, self.bank, q, k)), k, v
 
 
 class FusedRead(nn.Module):
@@ -75,11 +76,14 @@ class FusedRead(nn.Module):
             tokens = supports.tokens_of(part.memory)
             mask = torch.as_tensor(supports.present(table_of(part, self.match.out), tokens))[None]
         self.register_buffer("mask", mask, persistent=False)
-        self.needs = self.match.word.needs(self.match)
+        self.needs = needed(self.match)
 
     def _mask(self, env: Env) -> Tensor | None:
         """Biases, and which slots are present; what is chosen while training is None in evaluation."""
-        added = [step.word.bias(step, weights) for step, weights in zip(self.added, self.biases, strict=True)]
+        added = [
+            expect(step.word, AdditiveBias).bias(step, weights)
+            for step, weights in zip(self.added, self.biases, strict=True)
+        ]
         mask = next((env[name] for name in self.needs), self.mask)
         if not added:
             return mask
@@ -90,7 +94,12 @@ class FusedRead(nn.Module):
         score: Score = self.match.out
         q, k, v = heads_of(score, *self.sources(x, env))
         out = nn.functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=self._mask(env), is_causal=self.causal, scale=self.match.word.scale(self.match)
+            q,
+            k,
+            v,
+            attn_mask=self._mask(env),
+            is_causal=self.causal,
+            scale=expect(self.match.word, Match).scale(self.match),
         )
         return put_back(out, score, self.total)
 
@@ -117,8 +126,10 @@ class ValuesFirst(nn.Module):
 
     def summed(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """The sums over values, values first."""
-        q = q * self.match.word.scale(self.match)
-        out: Tensor = self.between[0].word.values_first(q, k, v) if self.between else q @ (k.mT @ v)
+        q = q * expect(self.match.word, Match).scale(self.match)
+        if not self.between:
+            return q @ (k.mT @ v)
+        out: Tensor = expect(self.between[0].word, MarginalNormaliser).values_first(q, k, v)
         return out
 
     def extra_repr(self) -> str:
@@ -140,7 +151,9 @@ class LookedUp(nn.Module):
     def forward(self, x: Tensor, env: Env, state: Any = None) -> Tensor:
         score: Score = self.match.out
         q = self.query(x, env)
-        slot, weight = self.match.word.best(self.match, q.reshape(-1, score.heads, q.shape[-1] // score.heads))
+        slot, weight = expect(self.match.word, Match).best(
+            self.match, q.reshape(-1, score.heads, q.shape[-1] // score.heads)
+        )
         rows = slot + torch.arange(score.heads, device=q.device) * score.slots
         values: Any = self.weights.values0.flatten(0, 1)  # type: ignore[union-attr,operator]
         weight = weight.to(values.dtype)

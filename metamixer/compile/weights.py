@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from metamixer.compile.plan import Path
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Projection
 from metamixer.language.checking.vocabulary import Weight
 
 Ties = Mapping[str, Path]
@@ -124,5 +125,5 @@ class Store:
 
 def _projects_x(t: Typed) -> bool:
     """Whether an occurrence is a plain projection of x itself."""
-    plain = t.word.projection and t.settings["g"] == 1 and not t.settings["sets"]
+    plain = isinstance(t.word, Projection) and t.settings["g"] == 1 and not t.settings["sets"]
     return plain and not t.settings["fix"] and t.kids[0].word.form == "input"

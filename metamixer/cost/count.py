@@ -14,6 +14,7 @@ from metamixer.compile.plan import executed, stages
 from metamixer.compile.plan import macs as planned
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, Repeating, WeightedSum
 from metamixer.language.checking.types import Field, Given, Score, Slots
 from metamixer.language.memo import memo
 from metamixer.words import supports
@@ -103,6 +104,11 @@ def parts(t: Typed, path: tuple[int, ...] = ()) -> list[tuple[tuple[int, ...], T
     return found
 
 
+def repeats(t: Typed) -> int:
+    """How often the sub-phrases of an occurrence run for one input."""
+    return t.word.times(t) if isinstance(t.word, Repeating) else 1
+
+
 @memo
 def counts(t: Typed, order: str = "planned") -> Counts:
     """(macs, params, elementwise, activations) of an occurrence with all below it."""
@@ -114,7 +120,7 @@ def counts(t: Typed, order: str = "planned") -> Counts:
         params += below[1]
         elementwise += below[2]
         activations += below[3]
-    times = word.times(t)
+    times = repeats(t)
     macs, elementwise, activations = times * macs, times * elementwise, times * activations
     if word.form == "tied":  # its weights are counted where they are bound
         params = 0
@@ -132,7 +138,7 @@ def counts(t: Typed, order: str = "planned") -> Counts:
 def _own(t: Typed, order: str) -> int:
     macs = t.word.macs(t)
     score = t.settings.get("score", t.out)
-    if order != "dense" or not macs or not isinstance(score, Score) or not (t.word.content or t.word.sums):
+    if order != "dense" or not macs or not isinstance(score, Score) or not isinstance(t.word, (Match, WeightedSum)):
         return macs
     if not any(part.place for part in score.parts):
         return macs

@@ -12,6 +12,15 @@ from typing import Any
 
 from metamixer.compile.plan import stages
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import (
+    AdditiveBias,
+    Discontinuous,
+    Match,
+    Neutral,
+    Projection,
+    RelativePositions,
+    WeightedSum,
+)
 from metamixer.language.checking.types import Bank, Field, Score
 from metamixer.language.checking.vocabulary import SAME, Macro, place_word
 from metamixer.language.syntax.printer import text
@@ -22,6 +31,7 @@ SCORES = ("content", "prediction", "position", "constant", "bank")
 VALUES = ("field", "bank", "read")
 PLACES = ("all tokens", "neighbourhood", "window", "past", "selected", "channels", "spectrum", "itself", "slots")
 NONE = "none"
+OTHERWISE = (RelativePositions, AdditiveBias, Discontinuous, Match, WeightedSum)  # what stages do, if not normalise
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,7 @@ def _reads_fields(t: Typed) -> bool:
 
 
 def _read(t: Typed, env: Env, views: Views, depth: int) -> Read:
-    steps = [step for _, step in stages(t) if not step.word.neutral]
+    steps = [step for _, step in stages(t) if not isinstance(step.word, Neutral)]
     again = [i for i, step in enumerate(steps[1:-1], start=1) if _aggregates(step)]
     steps = steps[again[-1] :] if again else steps  # what is aggregated and then read as scores: a prediction
     first, rest = _scores(steps[0], env), steps[1:]
@@ -165,12 +175,14 @@ def _stages_of(t: Typed, env: Env) -> list[Typed]:
         if t.word.form == "bound" and t.settings["name"] not in env:
             return []
         t = env[t.settings["name"]] if t.word.form == "bound" else t.kids[0]
-    return [step for _, step in stages(t)[1:] if not step.word.neutral] if t.word.form == "read" else []
+    if t.word.form != "read":
+        return []
+    return [step for _, step in stages(t)[1:] if not isinstance(step.word, Neutral)]
 
 
 def score_source(t: Typed) -> str:
     """Where the scores of a phrase come from."""
-    if t.word.content:
+    if isinstance(t.word, Match):
         return "bank" if t.out.as_field else "content"
     if isinstance(t.out, Bank) or (isinstance(t.out, Score) and t.out.static):
         return "position"
@@ -183,8 +195,7 @@ def score_source(t: Typed) -> str:
 def _normalises(step: Typed) -> bool:
     """Whether a stage makes the coefficients of one token depend on each other, and on nothing else."""
     word = step.word
-    other = word.channelwise or word.relative or word.additive or word.selects or word.content or word.sums
-    return not other and len(word.roles) == 1
+    return not word.channelwise and not isinstance(word, OTHERWISE) and len(word.roles) == 1
 
 
 def _named(step: Typed) -> str:
@@ -228,7 +239,9 @@ def _gate(t: Typed) -> Typed | None:
 
 
 def _projects(t: Typed) -> bool:
-    return t.word.form == "input" or (t.word.projection and all(kid.word.form == "input" for kid in t.kids))
+    return t.word.form == "input" or (
+        isinstance(t.word, Projection) and all(kid.word.form == "input" for kid in t.kids)
+    )
 
 
 def _gated(t: Typed, gate: Typed, env: Env, views: Views, depth: int, tokens: bool) -> Read:

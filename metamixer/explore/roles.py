@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from metamixer.language import Sentence, parse
 from metamixer.language.checking.inference import kind_of
+from metamixer.language.checking.protocols import Projection
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch
 from metamixer.language.checking.vocabulary import Plain, Word, words
 from metamixer.language.syntax import nodes
@@ -182,6 +183,5 @@ def _word(node: Node, names: Names) -> Word | None:
 
 def _projects(node: Node) -> bool:
     """Whether a phrase is the input, or one projection of it."""
-    word = words().get(word_name(node))
     plain = not any(isinstance(kid, (nodes.Word, nodes.Each)) for kid in node.kids)
-    return node is X or (word is not None and word.projection and plain)
+    return node is X or (isinstance(words().get(word_name(node)), Projection) and plain)

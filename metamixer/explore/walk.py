@@ -15,6 +15,15 @@ from typing import Any, NamedTuple
 
 from metamixer.compile.plan import runs_on, stages
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import (
+    EverySlot,
+    MarginalNormaliser,
+    Match,
+    Neutral,
+    Projection,
+    RelativePositions,
+    WeightedSum,
+)
 from metamixer.language.checking.types import Field, Score, field_of
 from metamixer.language.checking.vocabulary import SAME, Macro, Span, Spans, Weighing, aligned, place_word
 from metamixer.words import supports
@@ -218,18 +227,19 @@ class Walk:
         if sums is not None and counts:
             facts.coefficients.add(sums.weights)
             facts.weights.add(sums.sign)
-        if word.content and not t.out.as_field:
+        if isinstance(word, Match) and not t.out.as_field:
             alike = bool(t.context.place) or any(part.place for part in t.out.parts)
             facts.cross.append(facts.tokens == "tokens" and not alike)
-        if word.sums and isinstance(t.settings.get("score"), Score) and any(p.place for p in t.settings["score"].parts):
+        coefficients = t.settings.get("score") if isinstance(word, WeightedSum) else None
+        if isinstance(coefficients, Score) and any(part.place for part in coefficients.parts):
             facts.cross.append(False)  # also where the coefficients are predicted
-        sets = word.projection and t.settings.get("sets")  # a matrix for each set of tokens
+        sets = isinstance(word, Projection) and t.settings.get("sets")  # a matrix for each set of tokens
         extra = bool(t.inputs) and not word.weights(t) and t.inputs[0].extra >= t.out.tokens  # not on the grid
         if sets or (word.positional and not extra):
             facts.permutation, facts.shifts = False, None
-        if word.every_slot:
+        if isinstance(word, EverySlot):
             facts.causal = False
-        if word.relative:
+        if isinstance(word, RelativePositions):
             facts.permutation = False
             if isinstance(t.out, Score) and any(_everywhere(part) for part in t.out.parts):
                 facts.shifts = None
@@ -237,6 +247,7 @@ class Walk:
     def _note_reach(self, t: Typed, inputs: list[Value], spans: tuple[Spans, ...]) -> bool:
         """What follows from the tokens that a word reads; whether it reads others than the one in its place."""
         facts, word, mixes = self.facts, t.word, False
+        reads = isinstance(word, (Match, WeightedSum))
         for value, span, kind in zip(inputs, spans, t.inputs, strict=True):
             if value.axes is None or span is None:
                 continue
@@ -246,14 +257,14 @@ class Walk:
                 lengths = getattr(kind, "grid", t.out.grid)
                 axes = zip(span, lengths, strict=True)
                 facts.bind(value.axes, tuple(None if n == 1 else 1 if a is None else a.stride for a, n in axes))
-            whole = word.content or word.sums or t.out.tokens in (1, getattr(kind, "tokens", 1))
+            whole = reads or t.out.tokens in (1, getattr(kind, "tokens", 1))
             if here and (any(span) or not whole):  # neighbours, or cells of a coarser grid
                 facts.permutation = False
             # a learned kernel has a form without what comes later; a mean, or a reach over all of an axis, has none
             later = any(axis is None or axis.high > 0 for axis in span) and not (all(span) and word.weights(t))
-            if later and not (word.content or word.sums) and getattr(kind, "tokens", 1) > 1:
+            if later and not reads and getattr(kind, "tokens", 1) > 1:
                 facts.causal = False
-        for part in t.out.parts if isinstance(t.out, Score) and word.content else ():
+        for part in t.out.parts if isinstance(t.out, Score) and isinstance(word, Match) else ():
             if part.place:
                 facts.permutation = False
                 if _everywhere(part):
@@ -266,20 +277,20 @@ class Walk:
         return mixes
 
     def _linear(self, t: Typed) -> None:
-        steps = [step for _, step in stages(t) if not step.word.neutral]
+        steps = [step for _, step in stages(t) if not isinstance(step.word, Neutral)]
         score = steps[0].out
-        if not steps[0].word.content or score.as_field:
+        if not isinstance(steps[0].word, Match) or score.as_field:
             return
         between, stack = steps[1:-1], score.parts[0].place
         if any(part.place for part in score.parts):
             if len(score.parts) == 1 and all(place_word(place).prefix for place in stack):
-                kept = tuple(((), step) for step in between if not step.word.neutral)
-                self.facts.linear.append(steps[-1].word.sums and runs_on(stack, kept))
+                kept = tuple(((), step) for step in between)
+                self.facts.linear.append(isinstance(steps[-1].word, WeightedSum) and runs_on(stack, kept))
             return
         self.facts.linear.append(
             len(score.parts) == 1
-            and steps[-1].word.sums
-            and all((s.word.marginal or s.word.neutral) and not s.settings.get("scope") for s in between)
+            and isinstance(steps[-1].word, WeightedSum)
+            and all(isinstance(s.word, MarginalNormaliser) and not s.settings.get("scope") for s in between)
         )
 
     def _view(self, t: Typed, levels: list[Any], x: Value, env: Env, state: Value | None) -> Value:
@@ -365,5 +376,8 @@ def _all(axes: tuple[Axis, ...] | None) -> tuple[Axis, ...] | None:
 
 def _weighs_tokens(t: Typed) -> bool:
     """Whether a word matches with, or sums, tokens of a memory."""
-    score = t.out if t.word.content else t.settings.get("score") if t.word.sums else None
+    if isinstance(t.word, Match):
+        score = t.out
+    else:
+        score = t.settings.get("score") if isinstance(t.word, WeightedSum) else None
     return isinstance(score, Score) and not score.as_field

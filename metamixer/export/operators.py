@@ -11,6 +11,7 @@ from typing import Any
 
 from metamixer.export.writer import Held, NoSourceError, Writer, held
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, expect
 from metamixer.language.checking.types import Field, Score
 from metamixer.words.activations import Pointwise
 from metamixer.words.norms import Standardising
@@ -248,11 +249,11 @@ def match(w: Writer, t: Typed, weights: Any, args: list[str]) -> str:
     """A match with a bank of keys is a projection; of all tokens with all, a product of their heads."""
     if whole(t.out) and all(isinstance(kind, Field) for kind in t.inputs) and not t.settings["b"]:
         q, k = (heads(value, t.out, kind) for value, kind in zip(args, t.inputs, strict=True))
-        scale = t.word.scale(t)
+        scale = expect(t.word, Match).scale(t)
         return f"({q} @ {k}.mT{'' if scale == 1.0 else f' * {scale}'})"
     if not single(t.out) or not hasattr(weights, "keys0") or hasattr(weights, "queries"):
         raise refuse(t, "of tokens with tokens in this order of evaluation")
-    bias, scale = bool(t.settings["b"]), t.word.scale(t)
+    bias, scale = bool(t.settings["b"]), expect(t.word, Match).scale(t)
     if bias and scale != 1.0:
         raise refuse(t, "with b=1")
     names = {"weight": "keys0"} | ({"bias": "bias"} if bias else {})

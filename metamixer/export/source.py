@@ -14,6 +14,7 @@ from metamixer.compile.reads import FusedRead, ValuesFirst
 from metamixer.export.operators import fitted, heads, linear_member, operator, refuse, times
 from metamixer.export.writer import Held, Module, NoSourceError, Writer, Written
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, expect
 from metamixer.language.checking.types import Field
 from metamixer.language.checking.vocabulary import Macro, place_word
 from metamixer.words.views import Partition, Segments, Transposed, View
@@ -296,7 +297,7 @@ def _attention(w: Writer, read: FusedRead | ValuesFirst, x: str, env: Env) -> st
 
 def _summed(w: Writer, read: FusedRead | ValuesFirst, q: str, k: str, v: str) -> str:
     """The heads' results, (B, heads, tokens, channels of a head)."""
-    scale = read.match.word.scale(read.match)
+    scale = expect(read.match.word, Match).scale(read.match)
     if isinstance(read, ValuesFirst):
         if scale != 1.0:
             w.assign(q, f"{q} * {scale}")

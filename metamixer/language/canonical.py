@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.place import everywhere, heads_place
+from metamixer.language.checking.protocols import Match, PerHead, Rebinding, Respelled, Standalone
 from metamixer.language.checking.types import Given, Mismatch, Score, inputs
-from metamixer.language.checking.vocabulary import Macro, Word, neutral, place_word, words, written_supports
+from metamixer.language.checking.vocabulary import Form, Macro, Word, neutral, place_word, words, written_supports
 from metamixer.language.memo import Memo, memo
 from metamixer.language.sentence import LARGEST, Sentence
 from metamixer.language.syntax import nodes
@@ -71,7 +72,7 @@ _parts: Memo[Word, tuple[str, ...]] = Memo()
 
 def _text(t: Typed) -> str:
     """The canonical form as text. That of a chain is written from those of its parts, which sentences share."""
-    if not t.word.chained:
+    if t.word.form is not Form.CHAIN:
         return text(canonical_node(t))
     parts: list[str] = []
     for kid in t.kids:
@@ -149,20 +150,29 @@ class _Walk:
             return word(binding.name)
         if isinstance(t.word, Macro):
             return self.form(t.kids[0], heads, x, env, staged)
-        own = (t.context.heads, t.context.summed) if not staged and t.word.headed(t) else heads
+        own = (
+            (t.context.heads, t.context.summed)
+            if not staged and isinstance(t.word, PerHead) and t.word.headed(t)
+            else heads
+        )
+        rebinds = isinstance(t.word, Rebinding) and t.word.rebinds(t)
         forms = []
         for i, kid in enumerate(t.kids):
             if how == "place" and i:  # what the place chooses by stands outside, at one head
                 forms.append(self.form(kid, ONE, x, env))
                 continue
-            forms.append(self.form(kid, own, object() if t.word.rebinds(t) else x, env, how == "read"))
+            forms.append(self.form(kid, own, object() if rebinds else x, env, how == "read"))
             if how in ("chain", "repeat") and forms[-1] is not X:
                 x = object()
         node = t.word.written(t, tuple(forms))
         if staged:
             return node
         support = t.context.place
-        if support and (how == "read" or t.word.content) and not any(place_word(p).chooses(p) for p in support):
+        if (
+            support
+            and (how == "read" or isinstance(t.word, Match))
+            and not any(place_word(p).chooses(p) for p in support)
+        ):
             written = written_supports(support)
             node = node if written is everywhere() else place(node, written)
         return place(node, heads_place(*own)) if own != heads else node
@@ -171,7 +181,7 @@ class _Walk:
         """A value that is used once, or costs nothing, is put in place where x is the x of the binding."""
         name, value, body = t.settings["name"], t.kids[0], t.kids[1]
         bound = self.form(value, heads, x, env)
-        inline = not value.word.stays and (_uses(body, name) == 1 or not _costs(value))
+        inline = not isinstance(value.word, Standalone) and (_uses(body, name) == 1 or not _costs(value))
         binding = _Binding(value, x, env, self._name(bound), inline)
         inner = self.form(body, heads, x, {**env, name: binding}, staged)
         return Let(binding.name, bound, inner) if _free(inner, binding.name) else inner
@@ -335,7 +345,7 @@ def _symbolic(node: Node) -> Node:
             return Sum(flat.signs, tuple(sorted(flat.kids, key=text))) if "-" not in flat.signs else flat
     node = joined(node, kids)
     known = words().get(node.name) if isinstance(node, nodes.Word) else None
-    if known is None or node is X or node.open:
+    if known is None or not isinstance(known, Respelled) or node is X or node.open:
         return node
     try:
         other = known.symbolic(node)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from metamixer.language.checking.inference import Typed
-from metamixer.language.checking.vocabulary import Word
+from metamixer.language.checking.protocols import Combinator, EnvironmentReader
 
 Path = tuple[int, ...]
 
@@ -61,11 +61,12 @@ def evaluate(
             where = ties[t.settings["name"]] if t.word.form == "tied" else (*path, i)
             return value(t.kids[i], where, names, x, env, state)
 
-        if type(t.word).run is not Word.run:
+        if isinstance(t.word, Combinator):
             return t.word.run(t, kid, x, env, state, True)
         sources = [kid(i, x, env, None) for i in range(len(t.kids))]
         inputs = (state, *sources) if t.context.kind == "stage" else sources
-        taken = (*inputs, *(env[name] for name in t.word.needs(t)))
+        needs = t.word.needs(t) if isinstance(t.word, EnvironmentReader) else ()
+        taken = (*inputs, *(env[name] for name in needs))
         held = weights(t, path)
         if watch is not None:
             watch(t, held, taken)

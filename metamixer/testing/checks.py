@@ -20,6 +20,7 @@ from metamixer.compile import build
 from metamixer.cost import cost
 from metamixer.language import Sentence, check, parse
 from metamixer.language.canonical import canonical as canonical_form
+from metamixer.language.checking.protocols import Discontinuous
 from metamixer.language.checking.types import Given, inputs
 from metamixer.reference import reference
 from metamixer.words.sharing import inside
@@ -74,7 +75,10 @@ class Subject:
     @property
     def selects(self) -> bool:
         """Whether a comparison of numbers decides what the network keeps."""
-        return any(part.word.selects for part in inside(self.sentence.typed(self.channels, self.grid, self.context)))
+        return any(
+            isinstance(part.word, Discontinuous)
+            for part in inside(self.sentence.typed(self.channels, self.grid, self.context))
+        )
 
     @cached_property
     def net(self) -> nn.Module:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, Projection, WeightedSum
 from metamixer.language.checking.types import Field, Score
 from metamixer.language.checking.vocabulary import Span, Weighing
 from metamixer.reference.evaluate import evaluate
@@ -285,9 +286,9 @@ def places(probe: Probe) -> bool | None:
     ):
         return None
     grid, out = t.inputs[0].grid, t.out.grid
-    slots = t.settings.get("score")
+    slots, sets = t.settings.get("score"), isinstance(t.word, Projection) and t.settings.get("sets")
     placed = isinstance(slots, Score) and any(part.place for part in slots.parts)  # then it is the place that minds
-    if prod(grid) < 2 or placed or t.word.sums or t.word.content or (t.word.projection and t.settings.get("sets")):
+    if prod(grid) < 2 or placed or isinstance(t.word, (Match, WeightedSum)) or sets:
         return None
     local = any(
         span is not None and any(axis is not None and axis != Span(1, 0, 0) for axis in span) for span in declared

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Neutral, NonNegative, Spectral
 from metamixer.language.checking.types import Context, Mismatch, Score, Type, field_of
 from metamixer.language.checking.vocabulary import Done, Plain, Weight, one, register
 from metamixer.words.combinators import elements
@@ -64,19 +65,17 @@ class TanhGelu(Pointwise):
 
 
 @register
-class Relu(Pointwise):
+class Relu(NonNegative, Pointwise):
     """max(x, 0)."""
 
     name = torch_name = "relu"
-    nonnegative = True
 
 
 @register
-class Relu6(Pointwise):
+class Relu6(NonNegative, Pointwise):
     """min(max(x, 0), 6) (MobileNetV2, arXiv 1801.04381)."""
 
     name = torch_name = "relu6"
-    nonnegative = True
 
 
 @register
@@ -87,19 +86,17 @@ class Silu(Pointwise):
 
 
 @register
-class Sigmoid(Pointwise):
+class Sigmoid(NonNegative, Pointwise):
     """1 / (1 + exp(-x))."""
 
     name, torch_name = "sig", "sigmoid"
-    nonnegative = True
 
 
 @register
-class Exp(Pointwise):
+class Exp(NonNegative, Pointwise):
     """exp(x)."""
 
     name = torch_name = "exp"
-    nonnegative = True
 
 
 @register
@@ -110,11 +107,10 @@ class HardSwish(Pointwise):
 
 
 @register
-class HardSigmoid(Pointwise):
+class HardSigmoid(NonNegative, Pointwise):
     """relu6(x + 3) / 6."""
 
     name, torch_name = "hsig", "hardsigmoid"
-    nonnegative = True
 
 
 @register
@@ -125,11 +121,10 @@ class Tanh(Pointwise):
 
 
 @register
-class PositiveElu(Pointwise):
+class PositiveElu(NonNegative, Pointwise):
     """elu(x) + 1, a positive feature map (linear attention, arXiv 2006.16236)."""
 
     name = "elu1"
-    nonnegative = True
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         from torch.nn.functional import elu
@@ -138,11 +133,10 @@ class PositiveElu(Pointwise):
 
 
 @register
-class Square(Pointwise):
+class Square(NonNegative, Pointwise):
     """x * x."""
 
     name, torch_name = "sq", "square"
-    nonnegative = True
 
 
 @register
@@ -153,14 +147,13 @@ class Negative(Pointwise):
 
 
 @register
-class Shrink(Pointwise):
+class Shrink(Pointwise, Spectral):
     """Soft shrinkage: x moved towards 0 by .01, which is 0 nearby (AFNO, arXiv 2111.13587).
 
     Of a spectrum the real and the imaginary part.
     """
 
     name = "shrink"
-    spectral = True
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         import torch
@@ -172,11 +165,10 @@ class Shrink(Pointwise):
 
 
 @register
-class Hedgehog(Plain):
+class Hedgehog(NonNegative, Plain):
     """``hh(n=1)``: softmax(x) beside softmax(-x) in each of n channel groups, twice the width (arXiv 2402.04347)."""
 
     name = "hh"
-    nonnegative = True
     sizes = {"n": (1,)}
     sources = roles = ("x",)
 
@@ -211,11 +203,11 @@ class StarRelu(Activation):
 
 
 @register
-class Identity(Activation):
+class Identity(Activation, Neutral, Spectral):
     """Keeps its input; the neutral stage."""
 
-    name, marginal, neutral = "id", True, True
-    channelwise = spares = spectral = True
+    name = "id"
+    channelwise = spares = True
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return signs[0]

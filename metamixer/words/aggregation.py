@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Discontinuous, EnvironmentReader, PerHead, WeightedSum
 from metamixer.language.checking.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type
 from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weighing, Weight, aligned, one, register
 from metamixer.words.banks import special, trained
@@ -29,7 +30,7 @@ from metamixer.words.reads import (
 )
 
 
-class Aggregation(Plain):
+class Aggregation(Plain, PerHead, EnvironmentReader):
     """A stage that makes one value of the slots of each token."""
 
     kinds = ("stage",)
@@ -68,9 +69,6 @@ class Aggregation(Plain):
             )
         return widths.pop() if widths else None
 
-    def headed(self, t: Typed) -> bool:
-        return True
-
     def spans(self, t: Typed) -> tuple[Spans, ...]:
         return (aligned(t.inputs[0], t.out), reached(t.settings["score"].parts, t.out.grid))
 
@@ -96,7 +94,7 @@ class Aggregation(Plain):
 
 
 @register
-class Aggregate(Aggregation):
+class Aggregate(Aggregation, WeightedSum):
     """``-> mm(v)``: the weighted sum of values. A bank of values has ``c`` channels, by default those of ``x``.
 
     Heads stand side by side; under ``@hsum`` they are summed, and a bank holds ``c`` channels for each. A bank of
@@ -108,7 +106,6 @@ class Aggregate(Aggregation):
     name = "mm"
     counted = "tokens * slots * c"
     keywords = {"c": None, "b": (0,)}
-    sums = True
 
     def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing | None:
         score: Score = t.settings["score"]
@@ -217,14 +214,13 @@ class Aggregate(Aggregation):
 
 
 @register
-class Maximum(Aggregation):
+class Maximum(Aggregation, Discontinuous):
     """``-> max(v)``: for each channel the largest value among the slots with a positive coefficient; 0 if none has.
 
     Source: principal neighbourhood aggregation, arXiv 2004.05718. MACs: none.
     """
 
     name = "max"
-    selects = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         score, memory = self.coefficients(ctx, sources)

@@ -11,11 +11,11 @@ from math import prod
 from typing import Any
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Combinator, Evaluate, PerHead, Standalone
 from metamixer.language.checking.types import Bank, Context, Field, Mismatch, Score, Slots, Type
 from metamixer.language.checking.vocabulary import (
     Demand,
     Done,
-    Evaluate,
     KindOf,
     Plain,
     Spans,
@@ -32,7 +32,7 @@ from metamixer.words import supports
 
 
 @register
-class BankSource(Word):
+class BankSource(Word, Combinator):
     """``#M``: a learned bank of M slots, or of the positions of a kernel; the word that reads it owns its weights."""
 
     name = "#"
@@ -193,10 +193,10 @@ def alone(name: str, bank: Node) -> Node:
 
 
 @register
-class BoundBank(BankValue):
+class BoundBank(BankValue, Standalone):
     """``let c=#M``: M tokens of the width of x."""
 
-    name, stays = "bank tokens", True
+    name = "bank tokens"
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         bank: Bank = sources[0]
@@ -213,7 +213,7 @@ class BoundBank(BankValue):
 
 
 @register
-class PositionScores(BankValue):
+class PositionScores(BankValue, PerHead):
     """``#J -> .. -> mm(v)``: coefficients that belong to positions, the same for every input.
 
     Under a support, J for each head, one for each slot: the same for all tokens. Over all of the memory (see
@@ -229,9 +229,6 @@ class PositionScores(BankValue):
             raise Mismatch(f"#{bank.how} holds no coefficients", "write #9 or #fix(9)")
         grid = tuple(1 for _ in x.grid) if supports.lasting(ctx.place) else x.grid
         return Done(Score(grid, 0, ctx.heads, (Slots(prod(bank.size)),), static=True))
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         learned = trained(t.inputs[0])

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import EnvironmentReader, Fading, PerHead, RelativePositions
 from metamixer.language.checking.types import Context, Field, Mismatch, Place, Score, Slots, Type, field_of
 from metamixer.language.checking.vocabulary import Done, register
 from metamixer.words import supports
@@ -15,7 +16,7 @@ from metamixer.words.reads import gathers, kept, left_out, needs, slots_named, t
 
 
 @register
-class Decay(Activation):
+class Decay(Activation, PerHead, Fading, RelativePositions):
     """``decay``: causal scores times exp(-rate * (i - j)), the rate 2^(-8 h / heads) for head h = 1 .. heads.
 
     Source: Lightning Attention, TransNormer, arXiv 2401.04658, with fixed rates.
@@ -23,13 +24,9 @@ class Decay(Activation):
 
     name = "decay"
     kinds = ("stage",)
-    relative = True
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return "signed" if signs[0] == "signed" else "positive"
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         score = sources[0]
@@ -59,7 +56,7 @@ class Decay(Activation):
 
 
 @register
-class Times(Activation):
+class Times(Activation, PerHead, EnvironmentReader):
     """``times(s)``: scores times other coefficients of the same tokens and slots.
 
     They may have one head for all, or stand over a coarser grid of the memory, each cell serving its members (the
@@ -70,9 +67,6 @@ class Times(Activation):
     name = "times"
     kinds = ("stage",)
     sources = roles = ("x", "s")
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return "signed" if "signed" in signs else "positive"

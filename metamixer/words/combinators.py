@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Combinator, Evaluate, Rebinding, Spectral, WidthScope
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Number, Type, field_of
-from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Plain, Word, neutral, one, register
+from metamixer.language.checking.vocabulary import Demand, Done, Form, KindOf, Plain, Word, neutral, one, register
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, X, chain, joined, size, total, walk, word_name
 from metamixer.language.syntax.printer import text
@@ -62,10 +63,10 @@ def fit(value: Any, field: Type, out: Field) -> Any:
 
 
 @register
-class Sequence(Word):
+class Sequence(Word, Combinator):
     """``a >> b``: b reads what a made."""
 
-    name, form, chained = ">>", "chain", True
+    name, form = ">>", Form.CHAIN
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return sequence(kids)
@@ -104,10 +105,10 @@ def _fields(parts: tuple[Type, ...], name: str) -> list[Field]:
 
 
 @register
-class Sum(Parallel):
+class Sum(Parallel, Combinator):
     """``a + b - c``: equal types; a number adapts to anything."""
 
-    name, form = "+", "sum"
+    name, form = "+", Form.SUM
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return added(t.signs, kids)
@@ -170,10 +171,10 @@ def multiply(values: list[Any], types: list[Type], out: Field) -> Any:
 
 
 @register
-class Product(Parallel):
+class Product(Parallel, Combinator):
     """``a * b``: a gate; axes of length 1 and widths that divide the other broadcast."""
 
-    name, form = "*", "product"
+    name, form = "*", Form.PRODUCT
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         factors = [inner for kid in kids for inner in (kid.kids if isinstance(kid, nodes.Product) else (kid,))]
@@ -191,10 +192,10 @@ class Product(Parallel):
 
 
 @register
-class Concatenation(Parallel):
+class Concatenation(Parallel, Combinator):
     """``a ++ b``: channels side by side."""
 
-    name, form = "++", "concat"
+    name, form = "++", Form.CONCAT
 
     def join(self, parts: tuple[Type, ...], ctx: Context) -> Type:
         return beside([field_of(part) for part in parts], "++")
@@ -214,10 +215,10 @@ def beside(fields: list[Field], name: str) -> Field:
 
 
 @register
-class Split(Word):
+class Split(Word, Combinator, Rebinding):
     """``[.25: a | b]``: each part reads its share of the channels; the results stand side by side."""
 
-    name, form = "[]", "concat"
+    name, form = "[]", Form.CONCAT
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         starts = t.settings["starts"]
@@ -298,13 +299,11 @@ def minds_scope(node: Node) -> bool:
     return any((isinstance(part, nodes.Size) and "D" in part.text) or word_name(part) == "up" for part in walk(node))
 
 
-class Scope(Plain):
+class Scope(Plain, Combinator, WidthScope, Spectral):
     """A word around one term that is a scope for the letter ``D``."""
 
-    spectral = True
-
     sources = ("a",)
-    form, scope = "frame", True
+    form: ClassVar[Form] = Form.FRAME
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return joined(t.node, kids)
@@ -324,7 +323,7 @@ class Scope(Plain):
 class Residual(Scope):
     """``res(e)`` is ``x + e``."""
 
-    name, form = "res", "residual"
+    name, form = "res", Form.RESIDUAL
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return added("++", (X, kids[0]))
@@ -362,7 +361,7 @@ class Unit(Scope):
 
 
 @register
-class OnGrid(Scope):
+class OnGrid(Scope, Rebinding):
     """``map(e)`` applies e to the tokens on the grid and passes the extra ones through."""
 
     name = "map"
@@ -408,10 +407,10 @@ class OnGrid(Scope):
         return torch.cat([x[:, :extra], out.reshape(-1, grid.tokens, grid.channels)], 1)
 
 
-class Repetition(Word):
+class Repetition(Word, Combinator):
     """A phrase n times in sequence with fresh weights."""
 
-    form = "repeat"
+    form = Form.REPEAT
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         return sequence(kids)

@@ -8,6 +8,7 @@ from typing import Any
 
 from metamixer.language.checking.affine import Affine, Tensors, held, same, sized
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import AffineMap
 from metamixer.language.checking.types import Bank, Context, Field, Mismatch, Type, field_of
 from metamixer.language.checking.vocabulary import (
     Done,
@@ -147,7 +148,7 @@ def over_tokens(a: Affine) -> tuple[Any, Any]:
 
 
 @register
-class Conv(Plain):
+class Conv(Plain, AffineMap):
     """``conv(q,#k)``: depthwise convolution, a position score over the neighbourhood k with one head a channel.
 
     Zero padding keeps the grid (stride ``s`` shrinks it); ``c`` a multiple of the width gives several results a

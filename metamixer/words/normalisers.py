@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import (
+    Contracting,
+    EnvironmentReader,
+    EverySlot,
+    FusedNormaliser,
+    MarginalNormaliser,
+    PerHead,
+    RowNormaliser,
+)
 from metamixer.language.checking.types import Context, Mismatch, Score, Type
 from metamixer.language.checking.vocabulary import Done, Spans, one, register
 from metamixer.words import supports
@@ -14,7 +23,7 @@ from metamixer.words.precision import widened
 from metamixer.words.reads import absent, gathers, left_out, needs
 
 
-class Normaliser(Activation):
+class Normaliser(Activation, PerHead, EnvironmentReader):
     """A function of all slots of one token and head; on a field, of the channels (in a stage: of each head).
 
     Behind ``[q]`` it runs over the tokens that ask, for each slot.
@@ -81,11 +90,10 @@ class Normaliser(Activation):
 
 
 @register
-class Softmax(Normaliser):
+class Softmax(Normaliser, FusedNormaliser):
     """exp(s) / sum exp(s) over the slots of each head."""
 
     name = "softmax"
-    fused = True
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
         return "positive" if t.settings["scope"] else "convex"
@@ -108,11 +116,10 @@ def weighed(q: Any, k: Any) -> Any:
 
 
 @register
-class L1(Normaliser):
+class L1(Normaliser, MarginalNormaliser, RowNormaliser, Contracting):
     """s / sum(s) over the slots of each head; sums closer to zero than 1e-6 count as 1e-6."""
 
     name = "l1"
-    marginal = rows = True
     behind = {"exp": "softmax"}
 
     def sign(self, t: Typed, signs: tuple[str, ...]) -> str:
@@ -129,14 +136,10 @@ class L1(Normaliser):
         return values / guarded(sums)
 
 
-class WholeNormaliser(Activation):
+class WholeNormaliser(Activation, PerHead, MarginalNormaliser, EverySlot):
     """A normaliser of scores over all tokens, every slot present."""
 
     kinds = ("stage",)
-    marginal = every_slot = True
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         score = sources[0]

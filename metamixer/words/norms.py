@@ -7,6 +7,7 @@ from typing import Any
 
 from metamixer.language.checking.affine import Scaling, Tensors
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import ChannelScaling, Shortcut, Spectral
 from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weight, one, register
 from metamixer.language.syntax.nodes import Node, word
@@ -111,7 +112,7 @@ def factors(held: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 @register
-class BatchNorm(Standardising):
+class BatchNorm(Standardising, ChannelScaling):
     """``bn(eps=1e-5, m=.1)``: over batch and tokens while training, by running statistics in evaluation.
 
     ``m`` is the share of a new batch in the running statistics. With ``sets=S`` the channels i mod S share statistics,
@@ -198,7 +199,7 @@ class GroupNorm(Standardising):
 
 
 @register
-class Affine(Keeping):
+class Affine(Keeping, ChannelScaling):
     """``aff``: per-channel scale and shift without statistics (ResMLP, arXiv 2105.03404)."""
 
     name = "aff"
@@ -213,7 +214,7 @@ class Affine(Keeping):
 
 
 @register
-class Shift(Keeping):
+class Shift(Keeping, ChannelScaling):
     """``bias``: a learned number for each channel is added; it starts at 0."""
 
     name = "bias"
@@ -230,11 +231,10 @@ class Shift(Keeping):
 
 
 @register
-class Scale(Keeping):
+class Scale(Keeping, ChannelScaling, Shortcut, Spectral):
     """``scale(v)``: a learned factor per channel that starts at v (layer scale)."""
 
-    name, skip = "scale", True
-    spectral = True
+    name = "scale"
     channelwise = True
     sizes = {"v": 1.0}
 

@@ -14,11 +14,20 @@ from typing import Any
 
 from metamixer.language.checking.affine import Affine, Tensors, held
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import (
+    AffineMap,
+    Combinator,
+    Contracting,
+    EnvironmentReader,
+    Evaluate,
+    Match,
+    PerHead,
+)
 from metamixer.language.checking.types import Bank, Context, Field, Memory, Mismatch, Score, Slots, Type, field_of
 from metamixer.language.checking.vocabulary import (
     Demand,
     Done,
-    Evaluate,
+    Form,
     KindOf,
     Plain,
     Span,
@@ -42,10 +51,10 @@ from metamixer.words.supports import CHOSEN, Stack
 
 
 @register
-class Read(Word):
+class Read(Word, Combinator, PerHead):
     """``interaction -> activation .. -> aggregation``: the stages of one read."""
 
-    name, kinds, form = "->", ("term", "stage"), "read"
+    name, kinds, form = "->", ("term", "stage"), Form.READ
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if not done:
@@ -61,7 +70,7 @@ class Read(Word):
         return Demand(len(done) - len(added), stage)
 
     def headed(self, t: Typed) -> bool:
-        return any(kid.word.headed(kid) for kid in t.kids)
+        return any(isinstance(kid.word, PerHead) and kid.word.headed(kid) for kid in t.kids)
 
     def written(self, t: Typed, kids: tuple[Node, ...]) -> Node:
         stages: list[Node] = []
@@ -71,8 +80,9 @@ class Read(Word):
             last = stages[-1] if stages else None
             before = last.name if isinstance(last, nodes.Word) else ""
             known = words().get(kid.name) if isinstance(kid, nodes.Word) else None  # a bound name is no word
-            if isinstance(kid, nodes.Word) and known is not None and before in known.behind:
-                stages[-1] = kid.renamed(known.behind[before])
+            behind = known.behind if known is not None and isinstance(known, Contracting) else {}
+            if isinstance(kid, nodes.Word) and before in behind:
+                stages[-1] = kid.renamed(behind[before])
             else:
                 stages.append(kid)
         return chain(nodes.Read, stages)
@@ -239,10 +249,10 @@ def coded_by(kind: Type) -> SpecialBank | None:
 
 
 @register
-class Union(Word):
+class Union(Word, Combinator):
     """``a & b``: memories side by side, for one read; a part may carry its own support: ``k@N(3) & p``."""
 
-    name, form = "&", "memory"
+    name, form = "&", Form.MEMORY
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if len(done) < len(node.kids):
@@ -263,13 +273,12 @@ class Union(Word):
         return values
 
 
-class ContentScore(Plain):
+class ContentScore(Plain, Match, PerHead, EnvironmentReader, AffineMap):
     """``<q, k>`` for every token and slot; the base of ``dot`` (scaled) and ``dot0`` (not scaled)."""
 
     sources = roles = ("q", "k")
     keywords = {"b": (0,)}
     reads = True
-    content = True
     scaled = False
     counted = "tokens * slots * C"
 
@@ -314,9 +323,6 @@ class ContentScore(Plain):
         if k.channels != q.channels:
             raise Mismatch(f"query and keys differ in width: {q.channels} and {k.channels}")
         return slots_of(q, k, place)
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def weights(self, t: Typed) -> tuple[Weight, ...]:
         width, score, q = t.settings["width"], t.out, t.inputs[0]

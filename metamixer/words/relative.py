@@ -8,6 +8,7 @@ from math import prod
 from typing import Any, ClassVar
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import AdditiveBias, PerHead, RelativePositions
 from metamixer.language.checking.types import Context, Mismatch, Score, Type, field_of
 from metamixer.language.checking.vocabulary import Done, Weighing, Weight, on_grid, register
 from metamixer.words import supports
@@ -17,7 +18,7 @@ from metamixer.words.supports import Stack
 
 
 @register
-class QueryPositions(Activation):
+class QueryPositions(Activation, PerHead, RelativePositions):
     """``relq(q)``: adds <q, r> for every axis, r a learned vector for the distance of the slot, shared by the heads.
 
     A table of an axis holds the distances that occur. MACs: tokens * C of the query * distances, over the axes.
@@ -25,14 +26,10 @@ class QueryPositions(Activation):
     """
 
     name = "relq"
-    relative = True
     counted = "tokens * C * distances"
     kinds = ("stage",)
     sources: ClassVar[tuple[str, ...]] = ("coefficients", "q")
     roles: ClassVar[tuple[str, ...]] = ("coefficients", "q")
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
         return Weighing("channels", "static")
@@ -102,18 +99,15 @@ def _distances(stack: Stack | None, grid: tuple[int, ...]) -> tuple[tuple[Any, A
 
 
 @register
-class RelativeBias(Activation):
+class RelativeBias(Activation, PerHead, AdditiveBias, RelativePositions):
     """``rel``: a learned bias for every head and distance between token and slot (Swin, arXiv 2103.14030).
 
     A table holds the distances that occur: 2L - 1 an axis over all of the grid, 2k - 1 under ``@N(k)``.
     """
 
-    name, additive = "rel", True
-    relative = spares = True
+    name = "rel"
+    spares = True
     kinds = ("stage",)
-
-    def headed(self, t: Typed) -> bool:
-        return True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         value = sources[0]

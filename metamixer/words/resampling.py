@@ -8,6 +8,7 @@ from typing import Any
 
 from metamixer.language.checking.affine import Affine, Tensors, held, same, sized
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import AffineMap
 from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.checking.vocabulary import (
     REQUIRED,
@@ -29,7 +30,7 @@ from metamixer.words.convolutions import convolve, same_padding, shifted_sum
 
 
 @register
-class FullConv(Plain):
+class FullConv(Plain, AffineMap):
     """``fconv(k, c, s=1, g=1)``: full convolution to c channels.
 
     Zero padding (k-1)/2 a side (even k: one less in front), none if k <= s (then s divides the grid); ``pad=``

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Concluding, Discontinuous, EnvironmentReader, PerHead, Truncating
 from metamixer.language.checking.types import Bank, Context, Field, Mismatch, Place, Score, Type, field_of
 from metamixer.language.checking.vocabulary import REQUIRED, Demand, Done, KindOf, Spans, on_grid, one, register
 from metamixer.language.syntax.nodes import Node, size, word
@@ -38,7 +39,7 @@ def within(table: Any, w: Any) -> Any:
 
 
 @register
-class Top(Support):
+class Top(Support, PerHead, EnvironmentReader, Truncating, Discontinuous):
     """``-> top(n)``: the n largest scores of each token and head; ``@top(n,score)``: the n slots a score likes best.
 
     As a stage the other slots are absent: no normaliser behind it counts them, and their coefficient is 0. As a term
@@ -54,7 +55,7 @@ class Top(Support):
     kinds: ClassVar[tuple[str, ...]] = ("term", "stage", "place")
     sizes = {"n": REQUIRED}
     sources = roles = ("score",)
-    reads = selects = True
+    reads = True
 
     def headed(self, t: Typed) -> bool:
         return t.context.kind == "stage"
@@ -146,7 +147,7 @@ class Top(Support):
 
 
 @register
-class Adjacency(Masking):
+class Adjacency(Masking, Discontinuous):
     """``@adj``: the edges of a graph, where the input ``ctx(adj)`` is positive; ``@adj(score)``: where a phrase is.
 
     The input is a field on the grid of the tokens followed by that of the memory, with one channel or one a head. A
@@ -155,7 +156,6 @@ class Adjacency(Masking):
     """
 
     name = "adj"
-    selects = True
     sources = roles = ("score",)
 
     def chooses(self, place: Place) -> bool:
@@ -206,7 +206,7 @@ class Adjacency(Masking):
 
 
 @register
-class RandomKeys(Masking):
+class RandomKeys(Masking, Concluding):
     """``@rand(p)``: while training every sample sees a random share p of the keys; in evaluation all of them.
 
     Source: information pathways, SSA, arXiv 2306.01705.
@@ -227,9 +227,10 @@ class RandomKeys(Masking):
             raise Mismatch("rand takes a share and nothing else")
         return Done((Place("rand", (share,)),) if share < 1 else (), {"p": share})
 
-    def verify(self, t: Typed) -> None:
+    def conclude(self, t: Typed) -> Typed:
         if t.kids[0].word.form != "input":
             raise Mismatch("rand takes a share and nothing else", "write rand(.25)")
+        return t
 
     def dense(self, t: Typed, w: Any, x: Any) -> Any:
         return None
@@ -266,7 +267,7 @@ def likeness(x: Any, c: Any) -> Any:
 
 
 @register
-class Clusters(Support):
+class Clusters(Support, Discontinuous):
     """``@clus(c,n,q,k)``: a token reads the n keys most alike (by cosine) to the centre that its query is most like.
 
     Queries and keys of the comparison are those of x unless given. MACs: tokens * centres * C for each of the two
@@ -274,7 +275,6 @@ class Clusters(Support):
     """
 
     name, foresees = "clus", True
-    selects = True
     counted = "tokens * centres * C, twice unless queries and keys are both x"
     sizes = {"n": REQUIRED}
     sources = roles = ("c", "q", "k")
@@ -317,7 +317,7 @@ class Clusters(Support):
 
 
 @register
-class Sorted(View):
+class Sorted(View, Discontinuous):
     """``@sort(c)``: the operand sees the tokens in one sequence, those of one centre (the likest by cosine) together.
 
     Within a centre the order of memory is kept. MACs: tokens * centres * C.
@@ -325,7 +325,6 @@ class Sorted(View):
     """
 
     name, ordered = "sort", False
-    selects = True
     counted = "tokens * centres * C"
     sources = roles = ("c", "x")
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Combinator, Concluding, Evaluate
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Score, Type
-from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Word, register, words
+from metamixer.language.checking.vocabulary import Demand, Done, Form, KindOf, Word, register, words
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node
 from metamixer.words.banks import BoundBank, alone
@@ -24,10 +25,10 @@ def check_name(name: str) -> None:
 
 
 @register
-class Let(Word):
+class Let(Word, Combinator, Concluding):
     """``let n = e in b``: the value of e, computed once from the x where the let stands."""
 
-    name, form = "let", "let"
+    name, form = "let", Form.LET
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         assert isinstance(node, nodes.Binder)
@@ -41,7 +42,7 @@ class Let(Word):
             return Demand(1, ctx.bind(node.name, Bound("let", done[0])))
         return Done(done[1], {"name": node.name})
 
-    def settle(self, t: Typed) -> Typed:
+    def conclude(self, t: Typed) -> Typed:
         """A value that nothing uses is not computed."""
         return t if is_used(t.settings["name"], t.kids[1]) else t.kids[1]
 
@@ -51,20 +52,20 @@ class Let(Word):
 
 
 @register
-class LetUse(Word):
+class LetUse(Word, Combinator):
     """A name bound by let, at a place where it is used."""
 
-    name, form, use_of = "let use", "bound", "let"
+    name, form, use_of = "let use", Form.BOUND, "let"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return env[t.settings["name"]]
 
 
 @register
-class Tie(Word):
+class Tie(Word, Combinator, Concluding):
     """``tie n = e in b``: one set of weights, applied to the x of each use."""
 
-    name, form = "tie", "tie"
+    name, form = "tie", Form.TIE
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         assert isinstance(node, nodes.Binder)
@@ -73,7 +74,7 @@ class Tie(Word):
             return Demand(1, ctx.bind(node.name, Bound("tie", node=node.value, env=ctx.env, depth=ctx.depth)))
         return Done(done[0], {"name": node.name})
 
-    def verify(self, t: Typed) -> None:
+    def conclude(self, t: Typed) -> Typed:
         """All uses must ask for the same tensors."""
         uses = list(uses_of(t.settings["name"], t.kids[0]))
         shapes = [[weight.shape for phrase in inside(use) for weight in phrase.word.weights(phrase)] for use in uses]
@@ -83,16 +84,17 @@ class Tie(Word):
                     f"the tied {use.settings['name']} is used at {uses[0].x} and at {use.x}: its weights would differ",
                     "tie phrases of one input width, or drop the tie",
                 )
+        return t
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)
 
 
 @register
-class TieUse(Word):
+class TieUse(Word, Combinator):
     """A name bound by tie, at a place where it is used."""
 
-    name, form, use_of = "tie use", "tied", "tie"
+    name, form, use_of = "tie use", Form.TIED, "tie"
 
     def run(self, t: Typed, evaluate: Evaluate, x: Any, env: Mapping[str, Any], state: Any, dense: bool) -> Any:
         return evaluate(0, x, env, state)

@@ -7,14 +7,15 @@ from math import prod
 from typing import Any
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Combinator, Evaluate
 from metamixer.language.checking.types import Context, Mismatch, Number, Type
-from metamixer.language.checking.vocabulary import Demand, Done, Evaluate, KindOf, Word, register
+from metamixer.language.checking.vocabulary import Demand, Done, KindOf, Word, register
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node
 
 
 @register
-class NumberTerm(Word):
+class NumberTerm(Word, Combinator):
     """A number as a term (it adapts to anything), or as an argument."""
 
     name, kinds = "number", ("term", "size")

@@ -7,12 +7,13 @@ from typing import Any
 
 from metamixer.language.checking.affine import Affine, Tensors, held
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import AffineMap, Combinator, Evaluate, Projection, Shortcut
 from metamixer.language.checking.types import Context, Field, Mismatch, Type, field_of
 from metamixer.language.checking.vocabulary import (
     REQUIRED,
     Demand,
     Done,
-    Evaluate,
+    Form,
     KindOf,
     Plain,
     Span,
@@ -30,10 +31,10 @@ from metamixer.words.combinators import elements, unplaced
 
 
 @register
-class Input(Word):
+class Input(Word, Combinator, Shortcut):
     """``x``: the current input."""
 
-    name, form, skip = "x", "input", True
+    name, form = "x", Form.INPUT
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if node.kids:
@@ -45,14 +46,14 @@ class Input(Word):
 
 
 @register
-class Given(Word):
+class Given(Word, Combinator):
     """``ctx``: the second input, a field that comes with x; ``ctx(e)``: a further input by its name.
 
     ``check``, ``cost`` and ``build`` take its type as ``context=Field(grid, channels)`` (several inputs: a mapping of
     names), the module its tensor as second argument. Views apply to it where it stands on the grid of x.
     """
 
-    name, form = "ctx", "bound"
+    name, form = "ctx", Form.BOUND
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         unplaced(ctx, "ctx")
@@ -84,7 +85,7 @@ def sharing(value: Any, rows: int, what: str) -> int | None:
 
 
 @register
-class Linear(Plain):
+class Linear(Plain, Projection, AffineMap):
     """``lin(c, g=1, b=1)``: the same matrix for every token, ``(.., C) -> (.., c)``; default width that of its source.
 
     With ``sets=S`` token i (inside ``@T``: channel i) uses matrix i mod S of S; with ``fix=1`` the random numbers it
@@ -95,7 +96,6 @@ class Linear(Plain):
     sizes = {"c": None}
     sources = roles = ("x",)
     keywords = {"g": (1,), "b": (1,), "sets": None, "fix": None}
-    projection = True
     counted = "tokens * C * c / g"
 
     def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Spectral
 from metamixer.language.checking.types import Context, Field, Mismatch, Place, Score, Type, field_of
 from metamixer.language.checking.vocabulary import Done, Plain, Spans, Weighing, Weight, on_grid, one, register
 from metamixer.words.activations import Pointwise
@@ -100,7 +101,7 @@ def spectrum_of(value: Type, name: str) -> Field:
 
 
 @register
-class ComplexLinear(Plain):
+class ComplexLinear(Plain, Spectral):
     """``clin(c, g=1, b=1)``: ``lin`` with complex weights, inside ``@fft``; a complex product is four real ones.
 
     MACs: 4 * frequencies * C * c / g. Source: adaptive Fourier neural operators, arXiv 2111.13587.
@@ -111,7 +112,6 @@ class ComplexLinear(Plain):
     sizes = {"c": None}
     sources = roles = ("x",)
     keywords = {"g": (1,), "b": (1,), "fix": None}
-    spectral = True
 
     def weighs(self, t: Typed, signs: tuple[str, ...]) -> Weighing:
         return Weighing("channels", "static")
@@ -161,12 +161,11 @@ class ComplexLinear(Plain):
 
 
 @register
-class ComplexRelu(Pointwise):
+class ComplexRelu(Pointwise, Spectral):
     """``crelu``: max(.., 0) of the real and of the imaginary part, inside ``@fft`` (arXiv 2111.13587)."""
 
     name = "crelu"
     kinds = ("term",)
-    spectral = True
 
     def type(self, ctx: Context, settings: dict[str, Any], sources: tuple[Type, ...]) -> Done:
         return Done(spectrum_of(sources[0], self.name))

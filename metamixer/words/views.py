@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 from metamixer.language.checking.affine import Affine
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Combinator, Evaluate, Rebinding, Repeating
 from metamixer.language.checking.types import Context, Field, Memory, Mismatch, Place, Score, Type, field_of
 from metamixer.language.checking.vocabulary import (
     REQUIRED,
     Demand,
     Done,
-    Evaluate,
+    Form,
     KindOf,
     PlaceWord,
     Span,
@@ -114,10 +115,10 @@ class Level(NamedTuple):
 
 
 @register
-class At(Word):
+class At(Word, Combinator, Rebinding, Repeating):
     """``operand@place``; the leftmost place is the innermost."""
 
-    name, kinds, form = "@", ("term", "place", "memory"), "place"
+    name, kinds, form = "@", ("term", "place", "memory"), Form.PLACE
 
     def step(self, node: Node, ctx: Context, done: tuple[Type, ...], kind_of: KindOf) -> Demand | Done:
         if ctx.kind == "place":  # a sequence of places as an alternative: {win(7)@h(4) | all}; the outer ones first

@@ -24,6 +24,7 @@ from metamixer.explore import attributes
 from metamixer.explore.attributes import GROWTH, grown
 from metamixer.language import Sentence
 from metamixer.language.checking.inference import Typed
+from metamixer.language.checking.protocols import Match, WeightedSum
 from metamixer.language.checking.vocabulary import words
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, X, chain, joined, name_of, place, size, walk, word, word_name
@@ -183,7 +184,7 @@ def caught(monkeypatch):
     """What meets values, while the reference runs: (the stage of the read, coefficients, width of keys of a head)."""
     seen: list[tuple[Typed, Tensor]] = []
     for one in words().values():
-        if one.sums:
+        if isinstance(one, WeightedSum):
             kind = type(one)
 
             def dense(self, t, w, state, v, *more, original=kind.dense):
@@ -246,7 +247,7 @@ def global_reads(t: Typed) -> Iterator[tuple[Typed, int]]:
     if t.word.form == "read":
         steps = [step for _, step in stages(t)]
         score = steps[0].out
-        if steps[0].word.content and not score.as_field and not any(part.place for part in score.parts):
+        if isinstance(steps[0].word, Match) and not score.as_field and not any(part.place for part in score.parts):
             width = max(getattr(source, "channels", 0) for source in steps[0].inputs)
             yield steps[-1], width // score.heads
     levels = t.settings.get("levels", ()) if t.word.form == "place" else ()
@@ -356,7 +357,7 @@ def test_a_cross_form(system):
     with torch.no_grad():  # `other` comes first: its projection
         next(iter(w for w in net.store.weights.values() if w.state_dict())).state_dict()["bias"].add_(1.0)
     assert deviation(net(x), before) > 1e-6
-    scores = [t.out for t in walk_typed(net.typed) if t.word.content and not t.out.as_field]
+    scores = [t.out for t in walk_typed(net.typed) if isinstance(t.word, Match) and not t.out.as_field]
     assert scores
     assert all(part.memory[0] != grid for score in scores for part in score.parts if part.memory)
 

@@ -15,7 +15,7 @@ from metamixer.cli.output.diff import attribute_table
 from metamixer.cli.output.figures import Figure, print_table
 from metamixer.compile.fuse import fused_sentence
 from metamixer.cost import Cost, cost
-from metamixer.cost.count import counts
+from metamixer.cost.count import counts, repeats
 from metamixer.errors import RecordError
 from metamixer.explore import Attributes, attributes
 from metamixer.language import Sentence, parse
@@ -227,7 +227,7 @@ def _branches(tree: Typed) -> list[tuple[int, Typed]]:
 
 
 def _lines(tree: Typed, guide: str = "", last: str = "", n: int = 1) -> Iterator[tuple[str, Typed]]:
-    times = tree.word.times(tree)
+    times = repeats(tree)
     marks = (f"{n} × " if n > 1 else "") + tree.text + (f"   (inside: {times} times)" if times > 1 else "")
     yield guide + last + marks, tree
     inner = guide + {"": "", "├─ ": "│  ", "└─ ": "   "}[last]

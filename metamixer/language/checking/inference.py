@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from metamixer.language.checking.protocols import Concluding
 from metamixer.language.checking.registry import only
 from metamixer.language.checking.types import Bound, Context, Field, Mismatch, Place, Type, field_of
-from metamixer.language.checking.vocabulary import Demand, Macro, PlaceWord, Plain, Word, words
+from metamixer.language.checking.vocabulary import Demand, Form, Macro, PlaceWord, Plain, Word, words
 from metamixer.language.memo import Memo
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import SIGNS, Node, X, walk, word_name
@@ -206,7 +207,7 @@ def _check(node: Node, ctx: Context, begun: Node | None) -> Any:
     kids: list[Typed] = []
     behind: list[Typed] = []
     step = word.step(node, ctx, (), kind_of)
-    if word.chained and isinstance(step, Demand):
+    if word.form is Form.CHAIN and isinstance(step, Demand):
         return _chain(word, node, ctx, step.context, begun)
     while isinstance(step, Demand):
         kid = node.kids[step.kid] if isinstance(step.kid, int) else step.kid
@@ -232,8 +233,9 @@ def _check(node: Node, ctx: Context, begun: Node | None) -> Any:
         wanted = len(word.sources) - (ctx.kind == "stage")
         kids += [check_node(X, ctx.source()) for _ in range(wanted - len(kids))]
     typed = Typed(word, node, dict(step.settings), tuple(kids), ctx, step.out)
-    word.verify(typed)
-    return Places(step.out, [typed]) if ctx.kind == "place" else word.settle(typed)
+    if isinstance(word, Concluding):
+        typed = word.conclude(typed)
+    return Places(step.out, [typed]) if ctx.kind == "place" else typed
 
 
 class Places(tuple[Place, ...]):

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from metamixer.language.checking.arguments import argument, count, literal, spelled
+from metamixer.language.checking.protocols import Combinator, Evaluate, Respelled, Spectral
 from metamixer.language.checking.registry import words
 from metamixer.language.checking.types import Context, Field, Mismatch, Type
 from metamixer.language.checking.word import (
     Demand,
     Done,
-    Evaluate,
     KindOf,
     Word,
 )
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REQUIRED = object()
 
 
-class Plain(Word):
+class Plain(Word, Respelled):
     """A word with arguments: sizes, sources, flags and keywords.
 
     Attributes:
@@ -126,8 +126,8 @@ class Plain(Word):
                 settings[slot] = True if kind == "flag" else value
         first = {self.sources[0]: ctx.state} if ctx.kind == "stage" and self.sources else {}
         types = tuple(first[role] if role in first else given.get(role, ctx.x) for role in self.sources)
-        if not self.spectral and any(type(kind) is Field and kind.spectral for kind in types):
-            known = ", ".join(name for name, known in words().items() if known.spectral)
+        if not isinstance(self, Spectral) and any(type(kind) is Field and kind.spectral for kind in types):
+            known = ", ".join(name for name, known in words().items() if isinstance(known, Spectral))
             raise Mismatch(
                 f"{self.name} reads no spectrum, and inside @fft x is one",
                 f"there stand {known}, and sums, products and sequences of them",
@@ -167,7 +167,7 @@ class Plain(Word):
         )
 
 
-class Macro(Plain):
+class Macro(Plain, Combinator):
     """A word that is an abbreviation: it means its expansion."""
 
     def expand(self, node: Node, ctx: Context, settings: dict[str, Any], sources: tuple[Node, ...]) -> Node:

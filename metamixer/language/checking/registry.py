@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from metamixer.errors import LanguageError, UserError
+from metamixer.language.checking.protocols import Neutral
 from metamixer.language.syntax.nodes import Node, name_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ def register(cls: type[Word]) -> type[Word]:
             f"the word {cls.name} is defined twice",
             f"in {type(known).__module__}.{type(known).__qualname__} and in {cls.__module__}.{cls.__qualname__}",
             "give one of them another name",
+        )
+    lacking = sorted(name for name in dir(cls) if getattr(getattr(cls, name), "__isabstractmethod__", False))
+    if lacking:
+        raise LanguageError(
+            f"the word {cls.name} lacks {', '.join(lacking)}",
+            f"{cls.__module__}.{cls.__qualname__}",
+            "write the methods that its protocols name, see metamixer.language.checking.protocols",
         )
     _words[cls.name] = cls()
     return cls
@@ -52,7 +60,7 @@ def words() -> Mapping[str, Word]:
 def neutral(node: Node) -> bool:
     """Whether a phrase is a word that keeps its input."""
     name = name_of(node)
-    return name is not None and name in words() and words()[name].neutral
+    return name is not None and isinstance(words().get(name), Neutral)
 
 
 @cache

@@ -1,4 +1,7 @@
-"""What whoever writes a word imports: the base classes, their parts, and the registry."""
+"""What whoever writes a word imports: the base classes, their parts, and the registry.
+
+What else a word may be, such as a normaliser or a combinator, is in `metamixer.language.checking.protocols`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from metamixer.language.checking.word import (
     SAME,
     Demand,
     Done,
-    Evaluate,
+    Form,
     KindOf,
     Span,
     Spans,
@@ -25,7 +28,7 @@ __all__ = [
     "SAME",
     "Demand",
     "Done",
-    "Evaluate",
+    "Form",
     "KindOf",
     "Macro",
     "PlaceWord",

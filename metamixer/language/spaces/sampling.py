@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from metamixer.errors import SpaceError
 from metamixer.language.checking.inference import check_node
+from metamixer.language.checking.protocols import WidthScope
 from metamixer.language.checking.registry import only
 from metamixer.language.checking.types import Context, Mismatch
 from metamixer.language.checking.vocabulary import words
@@ -355,7 +356,7 @@ def names_width(node: Node) -> bool:
     match node:
         case nodes.Size(written):
             return "D" in written
-        case nodes.Word(name) if name in words() and words()[name].scope:
+        case nodes.Word(name) if isinstance(words().get(name), WidthScope):
             return False
     return any(names_width(kid) for kid in node.kids)
 
