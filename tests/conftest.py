@@ -22,9 +22,12 @@ settings.load_profile("metamixer")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _memory() -> Iterator[None]:
+def _memory(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a file of tests leaves behind is given back: exported programs, above all, are kept by torch."""
     yield
+    for value in vars(request.module).values():
+        if getattr(value, "__module__", None) == request.module.__name__ and hasattr(value, "cache_clear"):
+            value.cache_clear()
     dynamo = sys.modules.get("torch._dynamo")
     if dynamo is not None:
         dynamo.reset()
