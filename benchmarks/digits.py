@@ -148,8 +148,8 @@ def search(path: str, method: Method, seed: int) -> Found:
     own = observed
     if method.sampler == OURS:
         counts = range(START, ended + 10, 10) if method.stopping else COUNTS
-        own = score.believed(found, scale, [*(n for n in counts if n < ended), ended], method.parts)
-    believed = own if method.sampler == OURS else score.believed(found, scale)
+        own = score.by_surrogate(found, scale, [*(n for n in counts if n < ended), ended], method.parts)
+    believed = own if method.sampler == OURS else score.by_surrogate(found, scale)
     refused = sum(trial.kind == "rejected" for trial in found.trials)
     return Found(own, observed, believed.share[-1], found.proposing / ended, refused)
 

@@ -17,7 +17,8 @@ from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.protocols import Match, expect
 from metamixer.language.checking.types import Field
 from metamixer.language.checking.vocabulary import Macro, place_word
-from metamixer.words.views import Partition, Segments, Transposed, View
+from metamixer.words.partitions import Partition, Segments, Transposed
+from metamixer.words.views import View
 
 HEADER = '''"""{doc}
 

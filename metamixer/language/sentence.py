@@ -55,7 +55,7 @@ class Sentence:
             if node.choices:
                 raise Mismatch("the sentence has choices left", "draw an architecture: Space(..).draw(..)", node)
             if node.open:
-                from metamixer.language.spaces.sampling import settle
+                from metamixer.language.spaces.drawing.sampling import settle
 
                 node = settle(node, where)
             if node.nesting > DEEPEST:

@@ -163,9 +163,9 @@ class Study:
         config, space, task, baselines = prepared.config, prepared.space, prepared.task, prepared.baselines
         search, study = config.search, config.study
         shown = callbacks.make(search.callbacks)
-        begun = self._recorded() if search.initial_points or study.warm_start else []
-        imported = warm_start.find(config, prepared.fingerprints, baselines, self.path, begun)
-        proposed = initial_points.proposed(begun)
+        recorded = self._recorded() if search.initial_points or study.warm_start else []
+        imported = warm_start.find(config, prepared.fingerprints, baselines, self.path, recorded)
+        proposed = initial_points.proposed(recorded)
         starts = initial_points.find(
             search.initial_points, space, task, config.limits, self.path.parent, proposed, searched=config.searched
         )

@@ -142,7 +142,7 @@ def by_model(simulated: Simulated, scale: Scale) -> float | None:
     return _worth(simulated, scale, simulated.trials, simulated.recommended)
 
 
-def believed(
+def by_surrogate(
     simulated: Simulated, scale: Scale, after: Iterable[int] | None = None, parts: Parts | None = None
 ) -> Curve:
     """A search's progress if it recommends the front that the model of `known-cost` believes in, whoever proposed.

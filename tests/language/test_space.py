@@ -12,7 +12,7 @@ import pytest
 from metamixer.errors import LanguageError
 from metamixer.language import Sentence, Space, check, parse
 from metamixer.language.spaces.choice import Choice
-from metamixer.language.spaces.sampling import substitute
+from metamixer.language.spaces.drawing.sampling import substitute
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import X, chain, count_of, joined, size, word
 from metamixer.language.syntax.printer import text

@@ -280,11 +280,11 @@ def test_a_model_makes_of_any_search_what_it_makes_of_its_own(table: Table) -> N
     scale = score.Scale(table)
     ours = run(table, study(table, ["study.budget=24", "search.sampler=known-cost", "study.confirm=2"]))
     ended = len(ours.ends)
-    progress = score.believed(ours, scale, [14, 24, ended])
+    progress = score.by_surrogate(ours, scale, [14, 24, ended])
     assert progress.trainings == [14, 24, 24]
     assert progress.share[-1] == pytest.approx(score.by_model(ours, scale) or 0.0)
     theirs = run(table, study(table, ["study.budget=24", "search.sampler=random"]))
-    assert 0.5 < score.believed(theirs, scale).share[-1] < 1.1
+    assert 0.5 < score.by_surrogate(theirs, scale).share[-1] < 1.1
 
 
 def test_parts_of_the_sampler_can_be_taken_away(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:

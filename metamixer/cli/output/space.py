@@ -10,8 +10,8 @@ from itertools import pairwise
 from metamixer.cli.output.figures import Figure, print_table
 from metamixer.cost.count import cost
 from metamixer.language import Profile, Space
+from metamixer.language.spaces import file
 from metamixer.language.spaces.number import Number
-from metamixer.language.spaces.space import SCHEMA
 
 PROFILE_DRAWS = 1000
 PRINTED = 20
@@ -34,7 +34,7 @@ def space(space: str, draw: int | None, channels: int, grid: tuple[int, ...], se
 
 def space_schema() -> int:
     """Prints the JSON Schema of space files, for editors."""
-    print(json.dumps(SCHEMA, indent=1))
+    print(json.dumps(file.schema(), indent=1))
     return 0
 
 

@@ -96,7 +96,7 @@ class Concluding:
 class WidthScope:
     """Its operand is a scope for the letter ``D``.
 
-    Asked by: `language.spaces.sampling`. Without it ``D`` in a sub-phrase is the width of the scope around.
+    Asked by: `language.spaces.drawing.sampling`. Without it ``D`` in a sub-phrase is the width of the scope around.
     """
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from metamixer.language.spaces.choice import Value
-from metamixer.language.spaces.plan import Drawer
-from metamixer.language.spaces.sampling import Spot, behind, reference
+from metamixer.language.spaces.drawing.plan import Drawer
+from metamixer.language.spaces.drawing.sampling import Spot, behind, reference
 from metamixer.language.syntax.nodes import Node
 
 

@@ -16,10 +16,10 @@ from metamixer.language.canonical import symbolic
 from metamixer.language.checking.registry import only
 from metamixer.language.spaces.choice import Value
 from metamixer.language.spaces.derivation import Copies, Entered, Parts, Taking, Took, give_names, parts_of
+from metamixer.language.spaces.drawing.liveness import alternatives
+from metamixer.language.spaces.drawing.plan import Drawer
+from metamixer.language.spaces.drawing.sampling import Spot, names_width
 from metamixer.language.spaces.items import Part, Row, plain
-from metamixer.language.spaces.liveness import alternatives
-from metamixer.language.spaces.plan import Drawer
-from metamixer.language.spaces.sampling import Spot, names_width
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, X, count_of, joined, name_of, size, word, word_name
 from metamixer.language.syntax.printer import domain_of, text

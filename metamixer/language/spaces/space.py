@@ -5,29 +5,28 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
-from metamixer.language.checking.inference import UNKNOWN, check_node
-from metamixer.language.checking.types import Field, Given, Mismatch, Score, start
-from metamixer.language.checking.vocabulary import words
+from metamixer.language.checking.types import Field, Given, Score, start
 from metamixer.language.sentence import Sentence, parse
+from metamixer.language.spaces import file, names
 from metamixer.language.spaces.choice import Choice, Choose, Value
+from metamixer.language.spaces.drawing.outcomes import Outcome, Reach
+from metamixer.language.spaces.drawing.plan import Drawer, Ruled
+from metamixer.language.spaces.drawing.sampling import Drawing
 from metamixer.language.spaces.membership import Astray, Derivation
 from metamixer.language.spaces.number import Number, plus
-from metamixer.language.spaces.outcomes import Outcome, Reach
 from metamixer.language.spaces.path import ChoicePath
-from metamixer.language.spaces.plan import Drawer, Ruled
 from metamixer.language.spaces.productive import unending
-from metamixer.language.spaces.sampling import Drawing
+from metamixer.language.spaces.refusals import offence
 from metamixer.language.syntax import nodes
-from metamixer.language.syntax.nodes import Node, count_of, name_of, walk, word
+from metamixer.language.syntax.nodes import Node, count_of, walk, word
 from metamixer.language.syntax.parser import Spans, nearest, parse_node, pointed
 from metamixer.language.syntax.printer import text
 
@@ -47,15 +46,6 @@ class Draw:
 
     sentence: Sentence
     choices: dict[str, Value]
-
-
-class Offence(NamedTuple):
-    """A phrase of a rule that cannot be typed, and why."""
-
-    node: Node
-    why: str
-    rule: str
-    advice: str | None = None
 
 
 class Measured(Protocol):
@@ -111,7 +101,7 @@ class Space:
         self._spans: dict[str, Spans] = {}
         self._nodes: dict[str, Node] = {}
         for rule, body in self.rules.items():
-            self._check_name(rule)
+            names.check_name(rule, place)
             self._nodes[rule], self._spans[rule] = parse_node(body, self._where(rule))
         if start not in self._nodes:
             close = nearest(start, self._nodes)
@@ -123,7 +113,7 @@ class Space:
         if max_depth < 1:
             raise SpaceError(f"max_depth = {max_depth} allows no rule at all", place, "write max_depth = 1 or more")
         for rule in self._nodes:
-            self._check_words(rule, self._nodes[rule], frozenset())
+            names.check_words(self._nodes[rule], self.rules[rule], self._spans[rule], self._nodes, self._where(rule))
         with self._bounded():
             flaw = unending(self._nodes, start, max_depth)
         if flaw is not None:
@@ -163,37 +153,21 @@ class Space:
         from metamixer.resources import find
 
         path = find("search_spaces", str(source))
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpaceError(
-                f"this is no TOML: {error}", str(path), "see search_spaces/digits.toml for an example"
-            ) from None
-        return cls.from_dict(content, str(path))
+        return cls._of(file.read(path), str(path))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], place: str | None = None) -> Space:
-        """A space from the content of its file."""
-        for key in content:
-            if key not in SCHEMA["properties"]:
-                close = nearest(key, SCHEMA["properties"])
-                raise SpaceError(
-                    f"unknown key {key}",
-                    place,
-                    f"did you mean {close}?" if close else f"known: {', '.join(SCHEMA['properties'])}",
-                )
-        rules = content.get("rules")
-        if not isinstance(rules, dict) or not rules or not all(isinstance(body, str) for body in rules.values()):
-            raise SpaceError(
-                "a space has a table [rules] of sentences",
-                place,
-                "write [rules] and lines such as network = 'patch(2,48) >> block^4 >> norm'",
-            )
-        first = next(iter(rules))
-        depth, begin, name = content.get("max_depth", 3), content.get("start", first), content.get("name", "space")
-        if not isinstance(depth, int) or not isinstance(begin, str) or not isinstance(name, str):
-            raise SpaceError("max_depth is an integer, start and name are texts", place)
-        return cls(rules, begin, depth, name, place)
+        """A space from the content of its file.
+
+        Raises:
+            SpaceError: the content is no space.
+        """
+        return cls._of(file.checked(content, place), place)
+
+    @classmethod
+    def _of(cls, content: file.SpaceFile, place: str | None) -> Space:
+        begin = next(iter(content.rules)) if content.start is None else content.start
+        return cls(content.rules, begin, content.max_depth, content.name, place)
 
     @property
     def unused(self) -> list[str]:
@@ -383,7 +357,7 @@ class Space:
         ends = frozenset(end for end in self.reach.outcomes(root, contexts) if _is_field(end.values[0]))
         if not ends:
             inside = self.reach.entered(self.start, contexts) or contexts
-            flaw = self._offence(self._nodes[self.start], inside, self.start)
+            flaw = offence(self.reach, self._nodes[self.start], inside, self.start)
             at = self._spans[flaw.rule].get(flaw.node)
             message = f"no sentence of the space fits {contexts[0].x}: {flaw.why}"
             shown = pointed(self.rules[flaw.rule], at[0], message) if at else message
@@ -391,89 +365,8 @@ class Space:
             raise SpaceError(shown, self._where(flaw.rule), f"{look}\n{flaw.advice}" if flaw.advice else look)
         return ends
 
-    def _offence(self, node: Node, contexts: tuple[Any, ...], rule: str) -> Offence:
-        """A short phrase that cannot be typed, why, and in which rule it is written."""
-        reach = self.reach
-        match node:
-            case nodes.Slot(_, inside):
-                return self._offence(inside, contexts, rule)
-            case nodes.Size() | nodes.Range() | nodes.Number():
-                return Offence(node, f"{text(node)} is a number, no network", rule)
-            case nodes.Choice(kids):
-                found = [self._offence(kid, contexts, rule) for kid in kids]
-                return min(found, key=lambda flaw: len(text(flaw.node)))
-        name = name_of(node)
-        if name is not None and name in self._nodes and contexts[0].find(name) is None:
-            inner = reach.entered(name, contexts)
-            if inner is None:
-                why = f"the rule {name} would stand more than max_depth = {self.max_depth} times on one path"
-                return Offence(node, why, rule)
-            return self._offence(self._nodes[name], inner, name)
-        if all(reach.closed(node, ctx) for ctx in contexts):
-            try:
-                for ctx in contexts:
-                    check_node(node, ctx)
-            except Mismatch as mismatch:
-                return Offence(node, mismatch.message, rule, mismatch.advice)
-            return Offence(node, "it does not fit what follows", rule)
-        done: tuple[Outcome, ...] = ()
-        while True:
-            step = reach.step(node, contexts, done)
-            if not isinstance(step, list):
-                return Offence(node, *reach.refusal(node, contexts, done, rule))
-            kid = node.kids[step[0].kid] if isinstance(step[0].kid, int) else step[0].kid
-            inner = tuple(demand.context for demand in step)
-            ends = reach.outcomes(kid, inner)
-            if not ends:
-                flaw = self._offence(kid, inner, rule)
-                in_text = isinstance(step[0].kid, int)
-                return flaw if in_text else flaw._replace(node=node)  # an expansion stands nowhere in the text
-            done = (*done, next(iter(ends)))
-
     def _where(self, rule: str) -> str:
         return f"{self.place}, rule {rule}" if self.place else f"rule {rule}"
-
-    def _check_name(self, rule: str) -> None:
-        known = words()
-        if not (rule.isidentifier() and rule.islower() and rule.isascii()) or rule in (
-            "x",
-            "let",
-            "tie",
-            "pick",
-            "in",
-            "step",
-        ):
-            raise SpaceError(f"{rule} cannot be the name of a rule", self.place, "use small letters, digits and _")
-        owner = next((w.name for w in known.values() if rule in getattr(w, "flags", ())), None)
-        if owner and rule not in known:
-            raise SpaceError(
-                f"the rule {rule} has the name of a word, an option of {owner}", self.place, "choose another name"
-            )
-        if rule in known:
-            raise SpaceError(f"the rule {rule} has the name of a word", self.place, "choose another name")
-
-    def _check_words(self, rule: str, node: Node, bound: frozenset[str]) -> None:
-        known = words()
-        if isinstance(node, nodes.Binder):
-            self._check_words(rule, node.value, bound)
-            self._check_words(rule, node.body, bound | {node.name})
-            return
-        if isinstance(node, nodes.Word):
-            name = node.name
-            named = name in known or (not node.kids and (name in bound or name in self._nodes))
-            flags = {flag for w in known.values() for flag in getattr(w, "flags", ())}
-            if not named and name not in flags:
-                options = [*known, *self._nodes, *bound]
-                close = nearest(name, [option for option in options if option.isidentifier()])
-                what = f"unknown rule or word {name}"
-                advice = f"did you mean {close}?" if close else UNKNOWN
-                if name in self._nodes or name in bound:
-                    what = f"{name} is a rule or a bound name and takes no arguments"
-                    advice = "rules are applied with >>: y >> f"
-                at = self._spans[rule].get(node, (0, 0))[0]
-                raise SpaceError(pointed(self.rules[rule], at, what), self._where(rule), advice)
-        for kid in node.kids:
-            self._check_words(rule, kid, bound)
 
 
 def _most(node: Node) -> int:
@@ -486,31 +379,3 @@ def _most(node: Node) -> int:
 
 def _is_field(value: Any) -> bool:
     return isinstance(value, Field) or (isinstance(value, Score) and value.as_field)
-
-
-SCHEMA: dict[str, Any] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "metamixer search space",
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["rules"],
-    "properties": {
-        "name": {"type": "string", "description": "what the space is called"},
-        "start": {"type": "string", "description": "the rule an architecture is derived from; by default the first"},
-        "max_depth": {
-            "type": "integer",
-            "minimum": 1,
-            "default": 3,
-            "description": "how often a recursive rule may stand on one path from the root",
-        },
-        "rules": {
-            "type": "object",
-            "minProperties": 1,
-            "propertyNames": {"pattern": "^[a-z_][a-z_0-9]*$"},
-            "additionalProperties": {
-                "type": "string",
-                "description": "a sentence with choices, such as conv(lin,#{3|5|7}) -> {gelu|relu} -> conv(#{3|5|7})",
-            },
-        },
-    },
-}

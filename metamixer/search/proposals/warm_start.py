@@ -41,7 +41,7 @@ def find(
     fingerprints: Mapping[str, str],
     baselines: Mapping[str, Costed],
     path: Path,
-    begun: Sequence[Trial],
+    recorded: Sequence[Trial],
 ) -> list[Trial]:
     """The trials to take over from `study.warm_start`, in order; none when this study's search has begun with them.
 
@@ -53,7 +53,7 @@ def find(
         fingerprints: Its fingerprints.
         baselines: Its baselines.
         path: Its run's folder; the earlier run is looked for beside it.
-        begun: The trials that its record has.
+        recorded: The trials that its record has.
 
     Raises:
         ResourceError: There is no such run.
@@ -64,8 +64,8 @@ def find(
     name = config.study.warm_start
     if name is None:
         return []
-    if any(trial.source is None for trial in begun):
-        if any(trial.source for trial in begun):
+    if any(trial.source is None for trial in recorded):
+        if any(trial.source for trial in recorded):
             return []
         raise StudyError(
             "this study's search has begun without what it should start from",

@@ -109,9 +109,9 @@ class KnownCost:
         rng: random.Random,
     ) -> tuple[Candidate | None, dict[str, Any]]:
         """See `Optimizer`."""
-        begun = [item.candidate for item in observations if item.eligible or item.replicates < 1] + list(pending)
-        if len(begun) < self.settings.startup or len(observations) < 2:
-            return self._spread(begun, taken, space, rng)
+        started = [item.candidate for item in observations if item.eligible or item.replicates < 1] + list(pending)
+        if len(started) < self.settings.startup or len(observations) < 2:
+            return self._spread(started, taken, space, rng)
         model = self.model(observations, pending)
         parents = [model.candidates[i] for i in np.flatnonzero(ranks(model.points, "min") <= 1)]
         front = [model.candidates[i] for i in non_dominated(model.points, "min")]

@@ -13,7 +13,7 @@ from metamixer.search.samplers.core.pareto import Exact, Floats, Prediction
 from metamixer.search.samplers.core.variation import Candidate
 
 FITTED = 150  # observations that hyperparameters are fitted to
-MODELLED = 1500  # observations that the model stands on
+FITTED_TO = 1500  # observations that the model stands on
 
 
 class Surrogate:
@@ -34,7 +34,7 @@ class Surrogate:
     def __init__(
         self, observations: Sequence[Observation], pending: Sequence[Candidate], objectives: int, distances: Distances
     ) -> None:
-        self.observations = [observations[i] for i in subset(observations, objectives, MODELLED)]
+        self.observations = [observations[i] for i in subset(observations, objectives, FITTED_TO)]
         self.pending = list(pending)
         self.objectives = objectives
         self.distances = distances

@@ -18,9 +18,9 @@ from metamixer.language.checking.types import Context, Mismatch
 from metamixer.language.checking.vocabulary import words
 from metamixer.language.memo import memo
 from metamixer.language.spaces.choice import Choice, Choose, Value
-from metamixer.language.spaces.holes import Copies, Hole
-from metamixer.language.spaces.outcomes import Reach
-from metamixer.language.spaces.plan import (
+from metamixer.language.spaces.drawing.holes import Copies, Hole
+from metamixer.language.spaces.drawing.outcomes import Reach
+from metamixer.language.spaces.drawing.plan import (
     Chosen,
     Closed,
     Deciding,

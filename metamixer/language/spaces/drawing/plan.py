@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from metamixer.language.checking.vocabulary import Demand
 from metamixer.language.spaces.choice import Choice, Value
-from metamixer.language.spaces.liveness import alternatives, taken, usage
-from metamixer.language.spaces.outcomes import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
+from metamixer.language.spaces.drawing.liveness import alternatives, taken, usage
+from metamixer.language.spaces.drawing.outcomes import Contexts, Outcome, Reach, contexts_of, drawn_as, kid_of, unbound
 from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, walk
 from metamixer.language.syntax.printer import domain_of, weights_of
