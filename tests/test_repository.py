@@ -195,6 +195,7 @@ SPELLED_ALIKE = {
     "language/spaces/items.py": {"first", "last"},
     "language/syntax/parser.py": {"N", "T"},  # letters of sizes, here and below
     "language/syntax/printer.py": {"N"},
+    "search/preparation.py": {"grid"},  # of a task
 }
 
 
