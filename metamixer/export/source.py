@@ -108,7 +108,7 @@ def emit(w: Writer, t: Typed, module: Any, x: str, env: Env, state: str | None =
         return emit(w, *kids[0], x, env, state)
     if t.word.form in FORMS:
         return FORMS[t.word.form](w, t, module, x, env)
-    if not module.leaf:
+    if module.combinator is not None:
         if t.word.name == "unit" or t.word.form in ("tie", "tied"):
             return emit(w, *kids[0], x, env)
         if t.word.name == "map" and not t.settings["cut"]:

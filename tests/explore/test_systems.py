@@ -349,7 +349,7 @@ def test_a_cross_form(system):
         return
     crossed = crossed_form(sentence.node, bound_memories(sentence.node))
     axes = [length // 2 if length % 2 == 0 else 1 for length in grid]
-    other = chain("seq", [word("pool", size(axes)), word("lin"), word("gelu")])
+    other = chain(nodes.Sequence, [word("pool", size(axes)), word("lin"), word("gelu")])
     whole = Sentence(nodes.Let("other", other, crossed))
     assert mm.check(whole, channels, grid) == mm.check(sentence, channels, grid)
     net, x = network(whole, channels, grid), noise(1, *grid, channels)
