@@ -196,28 +196,35 @@ def commands(trial: Trial, settings: Mapping[str, Any]) -> dict[str, str]:
     task = settings["task"]
     channels, grid = int(task["channels"]), tuple(task["grid"])
     network = f"({trial.sentence}) >> mean >> lin({task['classes']})"
-    job = {
-        "sentence": trial.sentence,
-        "task": {"name": task["name"]},
-        "training": settings.get("training") or {},
-        "seed": trial.seed,
-        "threads": (settings.get("search") or {}).get("threads", 1),
-    }
-    if trial.recipe:
-        job["training"] = {**job["training"], **trial.recipe}
-    if trial.batch is not None:
-        job["training"] = {**job["training"], "batch_size": trial.batch}
-    evaluate = str((settings.get("search") or {}).get("evaluate") or "metamixer.training.evaluate:evaluate")
-    module, _, function = evaluate.partition(":")
-    program = f"from {module} import {function}\n\njob = {pformat(_plain(job), sort_dicts=False, width=100)}\n"
-    program += f"print({function}(job, print)['accuracy'])\n"
     return {
-        "reproduce": f"python - <<'END'\n{program}END\n" if trial.seed is not None and trial.cost else "",
+        "reproduce": _reproduce(trial, settings) if trial.seed is not None and trial.cost else "",
         "toml": f"name = {json.dumps(_name(trial, settings))}\nstart = 'network'\n\n[rules]\n"
         f"network = {_literal(trial.sentence)}\n",
         "python": f"import metamixer as mm\n\nnetwork = mm.build(\n    {network!r},\n    channels={channels},\n"
         f"    grid={grid},\n)\n",
     }
+
+
+def _reproduce(trial: Trial, settings: Mapping[str, Any]) -> str:
+    """A shell command that does what the search's worker did."""
+    task, search = settings["task"], settings.get("search") or {}
+    training = {**(settings.get("training") or {}), **trial.recipe}
+    if trial.batch is not None:
+        training["batch_size"] = trial.batch
+    # The images of `[data]` lie in a folder, which is the task's name; that in the record is a title.
+    job: dict[str, Any] = {
+        "sentence": trial.sentence,
+        "task": {"name": f"stored:{task['stored']}" if task.get("stored") else task["name"]},
+        "training": training,
+        "seed": trial.seed,
+        "threads": search.get("threads", 1),
+        "device": "cuda" if search.get("gpus") else "cpu",
+    }
+    evaluate = str(search.get("evaluate") or "metamixer.training.evaluate:evaluate")
+    module, _, function = evaluate.partition(":")
+    program = f"from {module} import {function}\n\njob = {pformat(_plain(job), sort_dicts=False, width=100)}\n"
+    program += f"print({function}(job, print)['accuracy'])\n"
+    return f"python - <<'END'\n{program}END\n"
 
 
 def _name(trial: Trial, settings: Mapping[str, Any]) -> str:

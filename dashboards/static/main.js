@@ -152,7 +152,7 @@ async function start() {
     }
     document.documentElement.dataset.ready = "1";
   } catch (error) {
-    put(byId("content"), failure(error), h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, "Try again")));
+    put(byId("content"), failure(error, () => location.reload()));
   }
   if (source.live) setTimeout(poll, POLL);
 }

@@ -206,7 +206,10 @@ export class FrontView {
     else save(`${columns.run}.json`, asJson(columns, this.rows), "application/json");
   }
 
-  async saveFigure(format) { save(`${this.app.columns().run}.${format}`, await this.plot.picture(format)); }
+  async saveFigure(format) {
+    if (!this.plot.drawn) { announce("There is no figure yet: plotly.js has not come"); return; }
+    save(`${this.app.columns().run}.${format}`, await this.plot.picture(format));
+  }
 }
 
 function chipMark(group) {
