@@ -84,12 +84,18 @@ class Runs:
         trials = feed.some(view.place, numbers)
         # A trial that runs changes; one that has ended stays as it is but for its replicates.
         parents, children = view.kin_of(number)
-        mark = (name, view.generation, number, len(children) + sum(len(t.curve) + t.finished for t in trials))
+        tested = view.tested(number)
+        changing = hash((len(children), sum(len(t.curve) + t.finished for t in trials), tested))
+        mark = (name, view.generation, number, changing)
         with self._lock:
             known = self._described.get(mark)
         if known is None:
             known = described(
-                trials, view.attributes["settings"], parents=feed.some(view.place, parents), children=children
+                trials,
+                view.attributes["settings"],
+                parents=feed.some(view.place, parents),
+                children=children,
+                tested=tested,
             )
             with self._lock:
                 self._described[mark] = known

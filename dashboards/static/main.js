@@ -26,7 +26,7 @@ const app = {
   runs: [],
   columns: () => columnsOf(state.run),
   load: async (run) => { const columns = columnsOf(run); if (columns.revision < 0) await update(columns); return columns; },
-  detail: (row) => { const { of, group } = app.columns(); return source.architecture(state.run, row, `${group[row]}.${of.seeds[row]}.${of.epochs[row]}`); },
+  detail: (row) => { const { of, group } = app.columns(); return source.architecture(state.run, row, `${group[row]}.${of.seeds[row]}.${of.test[row]}.${of.epochs[row]}`); },
   overlays: () => state.overlay.filter((name) => name !== state.run).map((name) => ({ name, columns: columnsOf(name) })).filter(({ columns }) => columns.revision >= 0),
   systems: () => systems ?? { systems: [], warning: null },
   fresh: (path, parameters) => source.fresh(path, parameters),

@@ -26,6 +26,9 @@ export const MEASURES = {
   params: { title: "parameters", long: "trained parameters", better: "less", log: true },
   elementwise: { title: "elementwise", long: "elementwise results of one input", better: "less", log: true },
   activations: { title: "activations", long: "activations of one input", better: "less", log: true },
+  test: { title: "test accuracy", long: "test accuracy (retrained in full, mean over seeds)", better: "more", digits: 4, log: false },
+  test_low: { title: "test from", long: "lower end of the 95 % interval of the test accuracy", better: "more", digits: 4, log: false },
+  test_high: { title: "test to", long: "upper end of the 95 % interval of the test accuracy", better: "more", digits: 4, log: false },
   loss: { title: "loss", long: "validation loss (first seed)", better: "less", digits: 4, log: false },
   seconds: { title: "seconds", long: "training time in seconds", better: "less", digits: 1, log: true },
   error: { title: "± s.e.", long: "standard error of the accuracy", better: "less", digits: 4, log: false },
@@ -149,6 +152,12 @@ export class Columns {
       }
       this.group[row] = group;
     }
+  }
+
+  // Whether any architecture was retrained and measured on the test part.
+  get tested() {
+    for (const value of this.of.test ?? []) if (Number.isFinite(value)) return true;
+    return false;
   }
 
   // A choice as a column: for each row the place of its value among the choice's own, -1 where it was not taken.

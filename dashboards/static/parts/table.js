@@ -8,6 +8,8 @@ const TEXTS = { group: "state", sentence: "sentence", name: "name", reason: "rea
 const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 62, mean: 94, error: 72, seeds: 58, params: 98 };
 
 export const columnTitle = (name) => TEXTS[name] ?? MEASURES[name]?.title ?? name.replace(/^.*\//, "");
+// What stands in the table unless other columns are chosen.
+export const standardColumns = (columns) => ["group", "mean", "error", "seeds", ...(columns.tested ? ["test", "test_low", "test_high"] : []), "flops", "params", "sentence"];
 export const allColumns = (columns) => [...Object.keys(TEXTS), ...Object.keys(MEASURES).filter((name) => name !== "number"), ...columns.choicesByUse()];
 
 export function cellText(columns, name, row) {
@@ -85,7 +87,7 @@ export class Table {
     Object.assign(this, { columns, state, rows: sortedRows(columns, rows, state.sort, state.descending) });
     const moved = this.rows.indexOf(current);
     this.at = moved >= 0 ? moved : Math.min(this.at, Math.max(0, rows.length - 1));
-    this.names = ["number", ...state.columns.filter((name) => name !== "number")];
+    this.names = ["number", ...(state.columns ?? standardColumns(columns)).filter((name) => name !== "number")];
     this.element.setAttribute("aria-rowcount", String(rows.length + 1));
     put(this.widths, h("col", { style: { width: "34px" } }), this.names.map((name) => h("col", { style: { width: WIDTHS[name] === 0 ? "auto" : `${WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)}px` } })));
     this.grid.style.minWidth = `${34 + this.names.reduce((sum, name) => sum + (WIDTHS[name] === 0 ? 260 : WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)), 0)}px`;

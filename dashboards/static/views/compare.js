@@ -1,7 +1,7 @@
 // Two to four architectures side by side: only what differs.
 
 import { setState, state } from "../data/url.js";
-import { badges, drawingOf, scoreText, sentenceOf, takeHome, titleOf } from "../parts/architecture.js";
+import { badges, drawingOf, scoreText, sentenceOf, takeHome, testText, titleOf } from "../parts/architecture.js";
 import { bar, legend, lineChart } from "../parts/curves.js";
 import { brief, exact, failure, h, lasting, note, put } from "../parts/dom.js";
 import { toggled } from "./front.js";
@@ -19,7 +19,7 @@ export class CompareView {
 
   async show() {
     const columns = this.app.columns(), rows = state.compare.filter((row) => row < columns.n);
-    const mark = `${columns.run} ${rows.map((row) => `${row} ${columns.of.seeds[row]} ${columns.of.epochs[row]}`).join("|")} ${columns.written}`;
+    const mark = `${columns.run} ${rows.map((row) => `${row} ${columns.of.seeds[row]} ${columns.of.test[row]} ${columns.of.epochs[row]}`).join("|")} ${columns.written}`;
     if (mark === this.mark) return;
     this.mark = mark;
     if (rows.length < 2) {
@@ -53,7 +53,8 @@ export class CompareView {
       return h("tr", {}, h("th", { scope: "row" }, { flops: "FLOPs", params: "parameters" }[name] ?? name), values.map((value) => h("td", { class: "bars" }, bar(value / most), ` ${brief(value)}`)));
     });
     return h("section", {}, h("h2", {}, "Accuracy and cost"), scrolled("accuracy and cost", this.heading(rows, columns),
-      [h("tr", {}, h("th", { scope: "row" }, "accuracy"), rows.map((row) => h("td", {}, scoreText(columns, row)))), lines,
+      [h("tr", {}, h("th", { scope: "row" }, "accuracy"), rows.map((row) => h("td", {}, scoreText(columns, row)))),
+        rows.some((row) => testText(columns, row)) ? h("tr", {}, h("th", { scope: "row" }, "test accuracy (95 %)"), rows.map((row) => h("td", {}, testText(columns, row) ?? "not retrained"))) : null, lines,
         h("tr", {}, h("th", { scope: "row" }, "training time"), rows.map((row) => h("td", {}, lasting(columns.of.seconds[row]))))]));
   }
 

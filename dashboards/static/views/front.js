@@ -11,9 +11,9 @@ import { asCsv, asJson, save } from "../parts/exports.js";
 import { bestWithin, frontRows } from "../parts/marks.js";
 import { FrontPlot } from "../parts/plot.js";
 import { drawMark, svgPen } from "../parts/pen.js";
-import { Table, allColumns, columnTitle } from "../parts/table.js";
+import { Table, allColumns, columnTitle, standardColumns } from "../parts/table.js";
 
-const PLOT_AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "loss", "seconds", "number"];
+const PLOT_AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "test", "loss", "seconds", "number"];
 export const toggled = (list, one, most = Infinity) => (list.includes(one) ? list.filter((other) => other !== one) : [...list, one].slice(-most));
 
 export class FrontView {
@@ -79,7 +79,8 @@ export class FrontView {
 
   fillColumns() {
     if (!this.columnsButton.open) return;
-    put(this.columnsMenu, allColumns(this.app.columns()).slice(0, 120).map((name) => h("label", { title: name }, h("input", { type: "checkbox", checked: state.columns.includes(name), onchange: () => setState({ columns: toggled(state.columns, name) }) }), MEASURES[name] || columnTitle(name) === name ? columnTitle(name) : name)));
+    const names = state.columns ?? standardColumns(this.app.columns());
+    put(this.columnsMenu, allColumns(this.app.columns()).slice(0, 120).map((name) => h("label", { title: name }, h("input", { type: "checkbox", checked: names.includes(name), onchange: () => { setState({ columns: toggled(state.columns ?? names, name) }); } }), MEASURES[name] || columnTitle(name) === name ? columnTitle(name) : name)));
   }
 
   // -- showing ---------------------------------------------------------------------------------------------------------
