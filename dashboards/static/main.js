@@ -8,6 +8,7 @@ import { AtlasView } from "./views/atlas.js";
 import { ArchitectureView } from "./views/architecture.js";
 import { CompareView } from "./views/compare.js";
 import { DetailsView } from "./views/details.js";
+import { ElsewhereView } from "./views/elsewhere.js";
 import { FrontView } from "./views/front.js";
 import { helpDialog } from "./views/help.js";
 import { RunsView } from "./views/runs.js";
@@ -58,7 +59,7 @@ function show() {
   if (!VIEWS[state.view]) state.view = "front";
   if (shown !== state.view) {
     view?.close();
-    const [title, View] = VIEWS[state.view];
+    const [title, Own] = VIEWS[state.view], View = !source.live && WORKED_OUT.includes(state.view) ? ElsewhereView : Own;
     view = new View(app);
     shown = state.view;
     put(byId("content"), view.element);
@@ -73,7 +74,7 @@ function show() {
 function header() {
   const columns = app.columns(), { progress, study } = columns;
   const tabs = `${state.view} ${state.arch !== null} ${state.compare.length}`;
-  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => (name !== "architecture" || state.arch !== null || state.view === name) && (source.live || !WORKED_OUT.includes(name))).map(([name, [title]]) =>
+  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => (name !== "architecture" || state.arch !== null || state.view === name)).map(([name, [title]]) =>
     h("button", { type: "button", "aria-current": state.view === name ? "page" : null, onclick: () => setState({ view: name }, { push: true }) }, name === "compare" && state.compare.length ? `${title} (${state.compare.length})` : title)));
   shownTabs = tabs;
   const select = byId("run"), names = app.runs.map((run) => run.name);

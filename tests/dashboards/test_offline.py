@@ -142,6 +142,9 @@ def test_the_file_does_the_same_with_the_network_blocked(open_tab: Open, file: P
     text = opened.page.inner_text(".details-view")
     for expected in (HOSTILE, "training.learning_rate", "0.006", "2.13.0", "RBF-SVM", "nan"):
         assert expected in text
+    for view in ("Why", "Space", "Atlas"):  # the server works them out: the file says how to see them
+        opened.page.click(f"#tabs button:has-text('{view}')")
+        opened.page.wait_for_selector(".elsewhere-view code:text('metamixer dashboard')")
     opened.page.click("#tabs button:has-text('Front')")
     with opened.page.expect_download() as saved:
         opened.page.click("summary:has-text('Export')")

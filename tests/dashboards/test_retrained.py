@@ -95,14 +95,13 @@ def test_the_file_shows_test_accuracy_in_the_table_the_page_the_comparison_and_t
     opened = open_tab(f"{write(run, tmp_path / 'page.html').as_uri()}#sort=test", offline=True)
     opened.ready()
     opened.drawn()
-    assert [one.strip(" ↓") for one in opened.page.locator("#table th").all_inner_texts()][6:9] == [
-        "test accuracy",
-        "test from",
-        "test to",
-    ]
+    heads = [one.strip(" ↓") for one in opened.page.locator("#table th").all_inner_texts()]
+    assert heads[3:8] == ["accuracy", "± s.e.", "seeds", "test", "test, 95 %"]
     first = opened.page.locator("#table tr[data-row]").first
     assert (first.get_attribute("data-row"), "0.9500" in first.inner_text()) == ("2", True)
-    assert opened.page.locator("#table tr[data-row='0']").inner_text().split("\t")[6] == "0.9200"
+    low, high = retrained.wilson(0.92, 200)
+    cells = opened.page.locator("#table tr[data-row='0']").inner_text().split("\t")
+    assert cells[6:8] == ["0.9200", f"{low:.3f} to {high:.3f}"]
     opened.page.select_option("#axis-y", "test")
     opened.wait("document.querySelector('.ytitle').textContent.includes('test accuracy')")
     opened.page.fill("#query", "test >= 0.94")

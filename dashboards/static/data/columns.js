@@ -26,7 +26,7 @@ export const MEASURES = {
   params: { title: "parameters", long: "trained parameters", better: "less", log: true },
   elementwise: { title: "elementwise", long: "elementwise results of one input", better: "less", log: true },
   activations: { title: "activations", long: "activations of one input", better: "less", log: true },
-  test: { title: "test accuracy", long: "test accuracy (retrained in full, mean over seeds)", better: "more", digits: 4, log: false },
+  test: { title: "test", long: "test accuracy (retrained in full, mean over seeds)", better: "more", digits: 4, log: false },
   test_low: { title: "test from", long: "lower end of the 95 % interval of the test accuracy", better: "more", digits: 4, log: false },
   test_high: { title: "test to", long: "upper end of the 95 % interval of the test accuracy", better: "more", digits: 4, log: false },
   loss: { title: "loss", long: "validation loss (first seed)", better: "less", digits: 4, log: false },

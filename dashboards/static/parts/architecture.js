@@ -19,10 +19,10 @@ export function scoreText(columns, row) {
   return "none";
 }
 
-// Mean test accuracy over seeds with its 95 % interval; null for what was not retrained.
+// Mean test accuracy over seeds and its 95 % interval; null for what was not retrained.
 export function testText(columns, row) {
   const { test, test_low: low, test_high: high } = columns.of;
-  return Number.isFinite(test[row]) ? `${test[row].toFixed(4)} (${low[row].toFixed(4)} to ${high[row].toFixed(4)})` : null;
+  return Number.isFinite(test[row]) ? [test[row].toFixed(4), `${low[row].toFixed(4)} to ${high[row].toFixed(4)}`] : null;
 }
 
 export function spoken(columns, row) {
@@ -37,10 +37,11 @@ export function badges(columns, row, knee) {
 }
 
 export function figures(columns, row) {
-  const { of } = columns;
+  const { of } = columns, test = testText(columns, row);
   return facts([
-    [testText(columns, row) ? "validation accuracy" : "accuracy", scoreText(columns, row)],
-    testText(columns, row) ? ["test accuracy (95 %)", testText(columns, row)] : null,
+    [test ? "validation accuracy" : "accuracy", scoreText(columns, row)],
+    test ? ["test accuracy", test[0]] : null,
+    test ? ["its 95 % interval", test[1]] : null,
     ["FLOPs", brief(of.flops[row])],
     ["MACs", exact(of.macs[row])],
     ["parameters", exact(of.params[row])],

@@ -41,7 +41,7 @@ export class ArchitectureView {
       h("div", { class: "row" }, h("h1", {}, titleOf(columns, row)), badges(columns, row, null), h("span", { class: "grow" }),
         at >= 0 ? [go(members[at - 1], "← cheaper"), h("span", { class: "note" }, `front ${at + 1} of ${members.length}`), go(members[at + 1], "dearer →")] : null,
         h("button", { type: "button", "aria-pressed": String(compared), onclick: () => setState({ compare: toggled(state.compare, row, 4) }) }, compared ? "Compared" : "Compare"),
-        this.app.source.live && columns.of.seeds[row] ? h("button", { type: "button", onclick: () => setState({ view: "why", pin: row }, { push: true }) }, "Why?") : null,
+        columns.of.seeds[row] ? h("button", { type: "button", onclick: () => setState({ view: "why", pin: row }, { push: true }) }, "Why?") : null,
         h("button", { type: "button", class: "main", onclick: () => setState({ view: "front", pin: row }, { push: true }) }, "In the front")),
       sentenceOf(detail.sentence, detail.roles), detail.roles ? roleLegend() : null, figures(columns, row), takeHome(detail));
   }

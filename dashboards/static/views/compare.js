@@ -54,7 +54,7 @@ export class CompareView {
     });
     return h("section", {}, h("h2", {}, "Accuracy and cost"), scrolled("accuracy and cost", this.heading(rows, columns),
       [h("tr", {}, h("th", { scope: "row" }, "accuracy"), rows.map((row) => h("td", {}, scoreText(columns, row)))),
-        rows.some((row) => testText(columns, row)) ? h("tr", {}, h("th", { scope: "row" }, "test accuracy (95 %)"), rows.map((row) => h("td", {}, testText(columns, row) ?? "not retrained"))) : null, lines,
+        rows.some((row) => testText(columns, row)) ? h("tr", {}, h("th", { scope: "row" }, "test accuracy (95 %)"), rows.map((row) => h("td", {}, testText(columns, row)?.join(", ") ?? "not retrained"))) : null, lines,
         h("tr", {}, h("th", { scope: "row" }, "training time"), rows.map((row) => h("td", {}, lasting(columns.of.seconds[row]))))]));
   }
 

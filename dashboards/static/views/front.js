@@ -6,7 +6,7 @@ import { setState, state } from "../data/url.js";
 import { spoken, titleOf } from "../parts/architecture.js";
 import { Axes } from "../parts/axes.js";
 import { Card } from "../parts/card.js";
-import { announce, brief, css, debounce, h, put, s, several } from "../parts/dom.js";
+import { announce, brief, css, debounce, h, put, s } from "../parts/dom.js";
 import { asCsv, asJson, save } from "../parts/exports.js";
 import { bestWithin, frontRows } from "../parts/marks.js";
 import { FrontPlot } from "../parts/plot.js";
@@ -104,7 +104,7 @@ export class FrontView {
       chip.hidden = counts.by[i] === 0 && i > 2;
       n.textContent = counts.by[i].toLocaleString("en");
     }
-    const said = `${counts.inside.toLocaleString("en")} of ${several(counts.shown, "trial")} selected, ${counts.front.toLocaleString("en")} on the front`;
+    const said = `${counts.inside.toLocaleString("en")} of ${counts.shown.toLocaleString("en")} selected, ${counts.front.toLocaleString("en")} on the front`;
     if (this.count.textContent !== said) { this.count.textContent = said; announce(said); }
     this.rows = insideRows(this.selection);
     this.systems = state.published ? this.app.systems() : { systems: [], warning: null };

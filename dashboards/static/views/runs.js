@@ -7,6 +7,7 @@ import { css, decimal, failure, h, lasting, put, s, several } from "../parts/dom
 import { tickValues } from "../parts/plot.js";
 import { toggled } from "./front.js";
 
+const RUN_NUMBERS = ["best", "front", "hypervolume", "time left"];
 const RUN_COLOURS = ["--front", "--baseline", "--stopped", "--running", "--pick", "--dominated"];
 const RUN_DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 
@@ -52,7 +53,7 @@ export class RunsView {
   fill(runs) {
     const focused = document.activeElement?.id;
     const heads = ["over", "run", "state", "progress", "best", "front", "hypervolume", "time left", "failures"];
-    put(this.table, h("table", { class: "simple runs" }, h("thead", {}, h("tr", {}, heads.map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, runs.map((run) => this.line(run)))));
+    put(this.table, h("table", { class: "simple runs" }, h("thead", {}, h("tr", {}, heads.map((title) => h("th", { scope: "col", class: RUN_NUMBERS.includes(title) ? "number" : null }, title)))), h("tbody", {}, runs.map((run) => this.line(run)))));
     if (focused) document.getElementById(focused)?.focus();
   }
 
