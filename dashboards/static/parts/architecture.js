@@ -1,7 +1,7 @@
 // Pieces that show one architecture: in the card, on its own page, in comparisons.
 
 import { GROUPS, VERDICT } from "../data/columns.js";
-import { brief, decimal, exact, facts, h, lasting, pictured, several, simpleTable } from "./dom.js";
+import { brief, decimal, exact, facts, h, lasting, note, pictured, several, simpleTable } from "./dom.js";
 import { bar, legend, seedCurves } from "./curves.js";
 import { copy, takeAway } from "./exports.js";
 
