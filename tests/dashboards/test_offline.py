@@ -114,7 +114,7 @@ def test_every_module_imports_what_it_calls() -> None:
         imported = {one.strip() for some in re.findall(r"^import \{([^}]*)\}", text, re.M) for one in some.split(",")}
         called = set(re.findall(r"(?<![\w.])(\w+)\(", text)) & exported
         own = set(re.findall(r"\b(?:function|const|let|class) (\w+)", text)) | set(
-            re.findall(r"^  (?:async )?(\w+)\(", text, re.M)
+            re.findall(r"^  (?:async |get )?(\w+)\(", text, re.M)
         )
         lacking += [(name, one) for one in sorted(called - imported - own)]
     assert lacking == []
