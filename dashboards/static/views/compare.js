@@ -62,6 +62,8 @@ export class CompareView {
     const names = [...new Set(details.flatMap((detail) => Object.keys(detail.choices)))];
     const differ = names.filter((name) => new Set(details.map((detail) => JSON.stringify(detail.choices[name] ?? null))).size > 1);
     if (!names.length) return null;
+    const without = rows.filter((_, i) => !Object.keys(details[i].choices).length).map((row) => titleOf(this.app.columns(), row));
+    if (without.length) return h("section", {}, h("h2", {}, "Choices that differ"), note(`${without.join(", ")} ${without.length === 1 ? "was" : "were"} not drawn from the space, so there are no choices to compare; the stages below show what differs.`));
     if (!differ.length) return h("section", {}, h("h2", {}, "Choices"), note("All of them were taken alike."));
     return h("section", {}, h("h2", {}, "Choices that differ"), note(`${names.length - differ.length} others are the same.`),
       scrolled("choices that differ", this.heading(rows), differ.map((name) => h("tr", {}, h("th", { scope: "row", class: "code" }, name), details.map((detail) => h("td", { class: `code${detail.choices[name] === undefined ? " absent" : ""}` }, detail.choices[name] === undefined ? "absent" : String(detail.choices[name])))))));
