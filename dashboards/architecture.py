@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pprint import pformat
 from typing import Any
@@ -21,6 +22,7 @@ from metamixer.language import parse
 from metamixer.language.checking.inference import Typed
 from metamixer.language.checking.types import Field, Score
 from metamixer.record import Trial
+from metamixer.record.retrained import Tested
 from metamixer.report.costs import stages
 from metamixer.report.drawing import draw
 from metamixer.report.sketch import shape, sketch
@@ -36,6 +38,7 @@ def described(
     drawn: bool = True,
     parents: Sequence[Trial] = (),
     children: Sequence[int] = (),
+    tested: Tested | None = None,
 ) -> dict[str, Any]:
     """One trial with its replicates as plain values.
 
@@ -45,6 +48,7 @@ def described(
         drawn: Whether to draw it and to work out its types and costs; it takes some tenths of a second.
         parents: Those of its parents that the record holds.
         children: Numbers of the trials that name it as a parent.
+        tested: What retraining said of it.
     """
     trial = trials[0]
     found = {
@@ -65,6 +69,9 @@ def described(
         "children": list(children),
         "duplicate_of": trial.duplicate_of,
         "original": trial.replicate_of,
+        "retrains": trial.retrains,
+        "test": trial.test,
+        "tested": None if tested is None else asdict(tested),
         "attempts": trial.attempts,
         "batch": trial.batch,
         "versions": trial.versions,
@@ -196,28 +203,37 @@ def commands(trial: Trial, settings: Mapping[str, Any]) -> dict[str, str]:
     task = settings["task"]
     channels, grid = int(task["channels"]), tuple(task["grid"])
     network = f"({trial.sentence}) >> mean >> lin({task['classes']})"
-    job = {
-        "sentence": trial.sentence,
-        "task": {"name": task["name"]},
-        "training": settings.get("training") or {},
-        "seed": trial.seed,
-        "threads": (settings.get("search") or {}).get("threads", 1),
-    }
-    if trial.recipe:
-        job["training"] = {**job["training"], **trial.recipe}
-    if trial.batch is not None:
-        job["training"] = {**job["training"], "batch_size": trial.batch}
-    evaluate = str((settings.get("search") or {}).get("evaluate") or "metamixer.training.evaluate:evaluate")
-    module, _, function = evaluate.partition(":")
-    program = f"from {module} import {function}\n\njob = {pformat(_plain(job), sort_dicts=False, width=100)}\n"
-    program += f"print({function}(job, print)['accuracy'])\n"
     return {
-        "reproduce": f"python - <<'END'\n{program}END\n" if trial.seed is not None and trial.cost else "",
+        "reproduce": _reproduce(trial, settings) if trial.seed is not None and trial.cost else "",
         "toml": f"name = {json.dumps(_name(trial, settings))}\nstart = 'network'\n\n[rules]\n"
         f"network = {_literal(trial.sentence)}\n",
         "python": f"import metamixer as mm\n\nnetwork = mm.build(\n    {network!r},\n    channels={channels},\n"
         f"    grid={grid},\n)\n",
     }
+
+
+def _reproduce(trial: Trial, settings: Mapping[str, Any]) -> str:
+    """A shell command that does what the search's worker did."""
+    task, search = settings["task"], settings.get("search") or {}
+    final = trial.kind == "retrained"
+    training = {**((trial.training if final else settings.get("training")) or {}), **trial.recipe}
+    if trial.batch is not None:
+        training["batch_size"] = trial.batch
+    # The images of `[data]` lie in a folder, which is the task's name; that in the record is a title.
+    job: dict[str, Any] = {
+        "sentence": trial.sentence,
+        "task": {"name": f"stored:{task['stored']}" if task.get("stored") else task["name"]},
+        "training": training,
+        "seed": trial.seed,
+        "threads": search.get("threads", 1),
+        "device": "cuda" if search.get("gpus") else "cpu",
+        **({"final": True} if final else {}),
+    }
+    evaluate = str(search.get("evaluate") or "metamixer.training.evaluate:evaluate")
+    module, _, function = evaluate.partition(":")
+    program = f"from {module} import {function}\n\njob = {pformat(_plain(job), sort_dicts=False, width=100)}\n"
+    program += f"print({function}(job, print)['accuracy'])\n"
+    return f"python - <<'END'\n{program}END\n"
 
 
 def _name(trial: Trial, settings: Mapping[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from metamixer.record import Trial
 from metamixer.record.front import efficient
+from metamixer.record.retrained import Tested
 
 STATUSES = ("complete", "running", "stopped", "failed", "refused")
 KINDS = ("searched", "baseline", "replicate", "imported", "rejected", "retrained")
@@ -20,7 +23,10 @@ FIELDS = [
     ("loss", "f4"), *((name, "f8") for name in COSTS), ("seconds", "f4"), ("started", "f8"), ("epochs", "i4"),
     ("reached", "f4"),
 ]  # fmt: skip
-MEANS = [("mean", "f4"), ("error", "f4"), ("seeds", "i4"), ("front", "u1"), ("verdict", "u1")]
+MEANS = [
+    ("mean", "f4"), ("error", "f4"), ("seeds", "i4"), ("front", "u1"), ("verdict", "u1"),
+    ("test", "f4"), ("test_low", "f4"), ("test_high", "f4"),
+]  # fmt: skip
 
 
 def status(trial: Trial) -> str:
@@ -33,12 +39,13 @@ def status(trial: Trial) -> str:
 def record_of(trial: Trial) -> tuple[Any, ...]:
     """A trial's numbers, in the order of `FIELDS`; NaN and -1 where it has none."""
     cost = trial.cost or {}
+    again = trial.replicate_of if trial.replicate_of is not None else trial.retrains
     last = trial.curve[-1].get("validation_accuracy") if trial.curve else None
     return (
         trial.number,
         STATUSES.index(status(trial)),
         KINDS.index(trial.kind),
-        -1 if trial.replicate_of is None else trial.replicate_of,
+        -1 if again is None else again,
         _number(trial.seed),
         _number(trial.accuracy),
         _number(trial.loss),
@@ -54,17 +61,24 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else math.nan
 
 
-def means(table: NDArray[Any]) -> NDArray[Any]:
+def means(table: NDArray[Any], tested: Mapping[int, Tested] = MappingProxyType({})) -> NDArray[Any]:
     """Mean, standard error, seeds, front and verdict of each trial, as `metamixer.record.front.summary` has them.
 
     Replicates count for the trial they repeat. Rows that are no finished architecture have NaN, no seeds, no front.
+    `test`, with its 95 % interval, is NaN for what was not retrained.
 
     Args:
         table: An array with the fields of `FIELDS`, by number, no number left out.
+        tested: See `metamixer.record.retrained.tested`.
     """
     n = len(table)
     found = np.zeros(n, dtype=MEANS)
-    found["mean"] = found["error"] = np.nan
+    for name in ("mean", "error", "test", "test_low", "test_high"):
+        found[name] = np.nan
+    for number, one in tested.items():
+        if number < n:
+            found["test"][number] = one.accuracy
+            found["test_low"][number], found["test_high"][number] = one.interval
     whole = (table["status"] == STATUSES.index("complete")) & np.isfinite(table["accuracy"])
     whole &= np.isfinite(table["macs"])
     replicate = table["kind"] == KINDS.index("replicate")

@@ -48,7 +48,7 @@ def dashboard(place: str | Path, host: str, port: int, token: str | None, browse
     shown = f"[{host}]" if ":" in host else socket.gethostname() if host in ("0.0.0.0", "::") else host
     address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     count = len(runs.names())
-    found = f"{count} run{'' if count == 1 else 's'} in {place}"
+    found = f"{count} run{'' if count == 1 else 's'} in {runs.place}"
     print(f"{found}\ndashboard: {address}   (Ctrl-C ends it; searches go on)", flush=True)
     if browse:
         webbrowser.open(address)

@@ -90,6 +90,7 @@ def embedded(view: View) -> dict[str, Any]:
             drawn=one in set(drawn),
             parents=feed.some(view.place, parents) if one in set(drawn) else (),
             children=children,
+            tested=view.tested(one),
         )
     return {
         "run": view.name,

@@ -17,7 +17,10 @@ KEPT = 400  # described architectures that are remembered
 
 
 class Runs:
-    """What the server answers from. `place` is a folder of runs, one run, or the URL of a database."""
+    """What the server answers from. `place` is a folder of runs, one run, or the URL of a database, for people to read.
+
+    A password of the URL is not in it: the page shows it.
+    """
 
     def __init__(self, place: str | Path) -> None:
         """See the class.
@@ -25,11 +28,12 @@ class Runs:
         Raises:
             RecordError: There is no such folder or record.
         """
-        self.place = str(place)
+        self._source = str(place)
+        self.place = location.hidden(self._source) if "://" in self._source else self._source
         self._lock = threading.Lock()
         self._views: dict[str, View] = {}
         self._described: OrderedDict[tuple[str, str, int, int], dict[str, Any]] = OrderedDict()
-        if "://" not in self.place and not Path(place).expanduser().exists():
+        if "://" not in self._source and not Path(place).expanduser().exists():
             raise RecordError(
                 "there is no such folder or record", self.place, "name a folder of runs; metamixer search makes one"
             )
@@ -84,12 +88,18 @@ class Runs:
         trials = feed.some(view.place, numbers)
         # A trial that runs changes; one that has ended stays as it is but for its replicates.
         parents, children = view.kin_of(number)
-        mark = (name, view.generation, number, len(children) + sum(len(t.curve) + t.finished for t in trials))
+        tested = view.tested(number)
+        changing = hash((len(children), sum(len(t.curve) + t.finished for t in trials), tested))
+        mark = (name, view.generation, number, changing)
         with self._lock:
             known = self._described.get(mark)
         if known is None:
             known = described(
-                trials, view.attributes["settings"], parents=feed.some(view.place, parents), children=children
+                trials,
+                view.attributes["settings"],
+                parents=feed.some(view.place, parents),
+                children=children,
+                tested=tested,
             )
             with self._lock:
                 self._described[mark] = known
@@ -98,9 +108,9 @@ class Runs:
         return known
 
     def _places(self) -> dict[str, Storage]:
-        if "://" in self.place:
-            return {name: Storage(url=self.place, name=name) for name in feed.studies(self.place)}
-        path = Path(self.place).expanduser()
+        if "://" in self._source:
+            return {name: Storage(url=self._source, name=name) for name in feed.studies(self._source)}
+        path = Path(self._source).expanduser()
         if path.is_file() or _is_run(path):
             folder = path.parent if path.is_file() else path
             return {folder.resolve().name: location.find(path)}

@@ -95,6 +95,7 @@ def progress(
         "stopped": int((searched & (state == STATUSES.index("stopped"))).sum()),
         "refused": int((kind == KINDS.index("rejected")).sum()),
         "replicates": int((kind == KINDS.index("replicate")).sum()),
+        "retrained": int((kind == KINDS.index("retrained")).sum()),
         "baselines": int((kind == KINDS.index("baseline")).sum()),
         "front": int(means["front"].sum()),
         "best": best,

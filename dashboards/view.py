@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from metamixer.dashboards.summary import described, progress
 from metamixer.record import Trial
 from metamixer.record.feed import Feed
 from metamixer.record.location import Storage
+from metamixer.record.retrained import Tested, tested
 
 FRESH_SECONDS = 0.4  # several pages that ask within this time are answered from one reading
 INLINE = 2_000  # so many changed trials bring their texts with their numbers
@@ -51,6 +53,7 @@ class View:
         self._reasons: Counter[tuple[str, str]] = Counter()
         self._parents: dict[int, tuple[int, ...]] = {}
         self._children: dict[int, list[int]] = {}
+        self._retrained: dict[int, Trial] = {}
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -96,6 +99,8 @@ class View:
                 self._reasons[STATUSES[before], self._texts[at][2] or ""] -= 1
             self._table[at] = record_of(trial)
             self._revisions[at] = self.revision
+            if trial.kind == "retrained":
+                self._retrained[at] = replace(trial, curve=[], traceback=None, versions={})
             self._texts[at] = (trial.sentence, trial.name or trial.source, _reason(trial), trial.key)
             self._choices[at] = {str(name): value for name, value in trial.choices.items()}
             if at not in self._parents and trial.parents:
@@ -104,7 +109,7 @@ class View:
                     self._children.setdefault(parent, []).append(at)
             if self._texts[at][2] is not None:
                 self._reasons[status(trial), self._texts[at][2] or ""] += 1
-        found = means(self._table[: self._n])
+        found = means(self._table[: self._n], tested(self._retrained[number] for number in sorted(self._retrained)))
         known = len(self._means)
         differ = np.ones(self._n, dtype=bool)
         differ[:known] = False
@@ -166,6 +171,11 @@ class View:
                 self._table["kind"][: self._n] == KINDS.index("replicate")
             )
             return [number, *again.nonzero()[0].tolist()]
+
+    def tested(self, number: int) -> Tested | None:
+        """What retraining says of a trial; None where it was not retrained."""
+        with self._lock:
+            return tested(self._retrained[again] for again in sorted(self._retrained)).get(number)
 
     def kin_of(self, number: int) -> tuple[list[int], list[int]]:
         """A trial's parents, those that the record holds, and its children."""

@@ -8,6 +8,7 @@ import { AtlasView } from "./views/atlas.js";
 import { ArchitectureView } from "./views/architecture.js";
 import { CompareView } from "./views/compare.js";
 import { DetailsView } from "./views/details.js";
+import { ElsewhereView } from "./views/elsewhere.js";
 import { FrontView } from "./views/front.js";
 import { helpDialog } from "./views/help.js";
 import { RunsView } from "./views/runs.js";
@@ -26,7 +27,7 @@ const app = {
   runs: [],
   columns: () => columnsOf(state.run),
   load: async (run) => { const columns = columnsOf(run); if (columns.revision < 0) await update(columns); return columns; },
-  detail: (row) => { const { of, group } = app.columns(); return source.architecture(state.run, row, `${group[row]}.${of.seeds[row]}.${of.epochs[row]}`); },
+  detail: (row) => { const { of, group } = app.columns(); return source.architecture(state.run, row, `${group[row]}.${of.seeds[row]}.${of.test[row]}.${of.epochs[row]}`); },
   overlays: () => state.overlay.filter((name) => name !== state.run).map((name) => ({ name, columns: columnsOf(name) })).filter(({ columns }) => columns.revision >= 0),
   systems: () => systems ?? { systems: [], warning: null },
   fresh: (path, parameters) => source.fresh(path, parameters),
@@ -58,7 +59,7 @@ function show() {
   if (!VIEWS[state.view]) state.view = "front";
   if (shown !== state.view) {
     view?.close();
-    const [title, View] = VIEWS[state.view];
+    const [title, Own] = VIEWS[state.view], View = !source.live && WORKED_OUT.includes(state.view) ? ElsewhereView : Own;
     view = new View(app);
     shown = state.view;
     put(byId("content"), view.element);
@@ -73,7 +74,7 @@ function show() {
 function header() {
   const columns = app.columns(), { progress, study } = columns;
   const tabs = `${state.view} ${state.arch !== null} ${state.compare.length}`;
-  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => (name !== "architecture" || state.arch !== null || state.view === name) && (source.live || !WORKED_OUT.includes(name))).map(([name, [title]]) =>
+  if (tabs !== shownTabs) replace(byId("tabs"), Object.entries(VIEWS).filter(([name]) => (name !== "architecture" || state.arch !== null || state.view === name)).map(([name, [title]]) =>
     h("button", { type: "button", "aria-current": state.view === name ? "page" : null, onclick: () => setState({ view: name }, { push: true }) }, name === "compare" && state.compare.length ? `${title} (${state.compare.length})` : title)));
   shownTabs = tabs;
   const select = byId("run"), names = app.runs.map((run) => run.name);
@@ -152,7 +153,7 @@ async function start() {
     }
     document.documentElement.dataset.ready = "1";
   } catch (error) {
-    put(byId("content"), failure(error), h("p", {}, h("button", { type: "button", onclick: () => location.reload() }, "Try again")));
+    put(byId("content"), failure(error, () => location.reload()));
   }
   if (source.live) setTimeout(poll, POLL);
 }

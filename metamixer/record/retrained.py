@@ -58,20 +58,50 @@ class Agreement:
     count: int
 
 
-def summary(trials: Iterable[Trial]) -> list[Retrained]:
-    """One entry for each architecture that was retrained by the recipe used last, by rising FLOPs."""
-    trials = list(trials)
+@dataclass(frozen=True)
+class Tested:
+    """What the trainings in full of one architecture say, see `Retrained`; `trials` are their numbers, by seed."""
+
+    trials: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    accuracy: float
+    deviation: float | None
+    interval: tuple[float, float]
+    images: int
+    epochs: int | None
+
+
+def tested(trials: Iterable[Trial]) -> dict[int, Tested]:
+    """By number of the trial that was retrained: its trainings by the recipe used last; other trials are left out."""
     complete = [trial for trial in trials if trial.kind == "retrained" and trial.state == "complete" and trial.test]
     seeds: dict[int, dict[int, Trial]] = defaultdict(dict)
     for trial in complete:
         if trial.retrains is not None and trial.training == complete[-1].training:
             seeds[trial.retrains][trial.seed_index] = trial
+    return {number: _tested([of[index] for index in sorted(of)]) for number, of in seeds.items()}
+
+
+def _tested(trainings: Sequence[Trial]) -> Tested:
+    tests: list[dict[str, Any]] = [trial.test or {} for trial in trainings]
+    accuracies = tuple(float(test["accuracy"]) for test in tests)
+    mean, images = float(np.mean(accuracies)), int(tests[0]["images"])
+    return Tested(
+        trials=tuple(trial.number for trial in trainings),
+        accuracies=accuracies,
+        accuracy=mean,
+        deviation=float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
+        interval=wilson(mean, images),
+        images=images,
+        epochs=trainings[0].epochs,
+    )
+
+
+def summary(trials: Iterable[Trial]) -> list[Retrained]:
+    """One entry for each architecture that was retrained by the recipe used last, by rising FLOPs."""
+    trials = list(trials)
     validation = {point.number: point.accuracy for point in front.summary(trials)}
     found = []
-    for number, of in seeds.items():
-        tests: list[dict[str, Any]] = [of[index].test or {} for index in sorted(of)]
-        accuracies = tuple(float(test["accuracy"]) for test in tests)
-        mean, images = float(np.mean(accuracies)), int(tests[0]["images"])
+    for number, of in tested(trials).items():
         found.append(
             Retrained(
                 number=number,
@@ -80,12 +110,12 @@ def summary(trials: Iterable[Trial]) -> list[Retrained]:
                 sentence=trials[number].sentence,
                 cost=dict(trials[number].cost or {}),
                 validation=validation.get(number),
-                accuracies=accuracies,
-                accuracy=mean,
-                deviation=float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
-                interval=wilson(mean, images),
-                images=images,
-                epochs=of[min(of)].epochs,
+                accuracies=of.accuracies,
+                accuracy=of.accuracy,
+                deviation=of.deviation,
+                interval=of.interval,
+                images=of.images,
+                epochs=of.epochs,
             )
         )
     return sorted(found, key=lambda one: (one.cost.get("macs", 0), one.number))

@@ -101,6 +101,25 @@ def test_modules_become_one_script_without_imports() -> None:
     assert len(names) == len(set(names)), sorted({name for name in names if names.count(name) > 1})
 
 
+def test_every_module_imports_what_it_calls() -> None:
+    """In the file all modules are one, so that only the live page would miss an import."""
+    texts = {name: page.asset(name)[0] for name in page.names() if name.endswith(".js")}
+    exported = {
+        found
+        for text in texts.values()
+        for found in re.findall(r"^export (?:async )?(?:function|const|class) (\w+)", text, re.M)
+    }
+    lacking = []
+    for name, text in texts.items():
+        imported = {one.strip() for some in re.findall(r"^import \{([^}]*)\}", text, re.M) for one in some.split(",")}
+        called = set(re.findall(r"(?<![\w.])(\w+)\(", text)) & exported
+        own = set(re.findall(r"\b(?:function|const|let|class) (\w+)", text)) | set(
+            re.findall(r"^  (?:async |get )?(\w+)\(", text, re.M)
+        )
+        lacking += [(name, one) for one in sorted(called - imported - own)]
+    assert lacking == []
+
+
 def test_modules_are_short() -> None:
     lengths = {name: len(page.asset(name)[0].splitlines()) for name in page.names() if name.endswith(".js")}
     assert len(lengths) > 15
@@ -142,6 +161,9 @@ def test_the_file_does_the_same_with_the_network_blocked(open_tab: Open, file: P
     text = opened.page.inner_text(".details-view")
     for expected in (HOSTILE, "training.learning_rate", "0.006", "2.13.0", "RBF-SVM", "nan"):
         assert expected in text
+    for view in ("Why", "Space", "Atlas"):  # the server works them out: the file says how to see them
+        opened.page.click(f"#tabs button:has-text('{view}')")
+        opened.page.wait_for_selector(".elsewhere-view code:text('metamixer dashboard')")
     opened.page.click("#tabs button:has-text('Front')")
     with opened.page.expect_download() as saved:
         opened.page.click("summary:has-text('Export')")

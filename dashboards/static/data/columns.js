@@ -26,6 +26,9 @@ export const MEASURES = {
   params: { title: "parameters", long: "trained parameters", better: "less", log: true },
   elementwise: { title: "elementwise", long: "elementwise results of one input", better: "less", log: true },
   activations: { title: "activations", long: "activations of one input", better: "less", log: true },
+  test: { title: "test", long: "test accuracy (retrained in full, mean over seeds)", better: "more", digits: 4, log: false },
+  test_low: { title: "test from", long: "lower end of the 95 % interval of the test accuracy", better: "more", digits: 4, log: false },
+  test_high: { title: "test to", long: "upper end of the 95 % interval of the test accuracy", better: "more", digits: 4, log: false },
   loss: { title: "loss", long: "validation loss (first seed)", better: "less", digits: 4, log: false },
   seconds: { title: "seconds", long: "training time in seconds", better: "less", digits: 1, log: true },
   error: { title: "± s.e.", long: "standard error of the accuracy", better: "less", digits: 4, log: false },
@@ -60,7 +63,9 @@ export class Columns {
     this.choiceNames = [];
     this.choiceValues = [];
     this.places = { names: new Map(), values: new Map() };
-    this.built = new Map();
+    this.built = new Map(); // choice -> its column
+    this.uses = new Map(); // choice -> rows that took it, and its values
+    this.used = null; // their names, most used first
     this.study = null;
     this.progress = null;
   }
@@ -72,26 +77,18 @@ export class Columns {
     if (answer.study) this.study = answer.study;
     this.progress = answer.progress;
     const index = decodeColumn(answer.index);
-    for (const [name, encoded] of Object.entries(answer.columns)) this.write(name, index, decodeColumn(encoded), answer.rows);
+    for (const [name, encoded] of Object.entries(answer.columns)) {
+      const values = decodeColumn(encoded), column = this.of[name] = lengthened(this.of[name], answer.rows, values.constructor);
+      for (let i = 0; i < index.length; i++) column[index[i]] = values[i];
+    }
     this.n = answer.rows;
     this.revision = answer.revision;
     this.generation = answer.generation;
-    const macs = this.of.macs;
-    this.of.flops = Float64Array.from(macs, (value) => 2 * value);
-    this.regroup();
+    const { macs } = this.of, flops = this.of.flops = lengthened(this.of.flops, this.n, Float64Array);
+    for (const row of index) flops[row] = 2 * macs[row];
+    this.regroup(index);
     if (answer.texts) this.mergeTexts(answer.texts, answer.texts.index ? decodeColumn(answer.texts.index) : index);
-    this.built.clear();
     return index;
-  }
-
-  write(name, index, values, rows) {
-    let column = this.of[name];
-    if (!column || column.length !== rows) {
-      const longer = new values.constructor(rows);
-      if (column) longer.set(column.subarray(0, Math.min(rows, column.length)));
-      column = this.of[name] = longer;
-    }
-    for (let i = 0; i < index.length; i++) column[index[i]] = values[i];
   }
 
   mergeTexts(texts, index) {
@@ -104,6 +101,7 @@ export class Columns {
     };
     const choice = texts.choices.names.map((name) => place(this.places.names, this.choiceNames, name));
     const value = texts.choices.values.map((one) => place(this.places.values, this.choiceValues, one));
+    for (const [name, column] of this.built) if (column.choice < 0) this.built.delete(name); // it may be there now
     for (let i = 0; i < flat.length; i += 2) { flat[i] = choice[flat[i]]; flat[i + 1] = value[flat[i + 1]]; }
     for (let i = 0; i < index.length; i++) {
       const row = index[i];
@@ -111,17 +109,38 @@ export class Columns {
       this.key[row] = texts.key[i];
       this.name[row] = names[i] < 0 ? null : texts.name.texts[names[i]];
       this.reason[row] = reasons[i] < 0 ? null : texts.reason.texts[reasons[i]];
+      const told = this.taken[row]?.length > 0; // choices of a trial never change once they are there
       this.taken[row] = flat.subarray(i ? ends[i - 1] : 0, ends[i]);
+      if (!told && this.taken[row].length) this.count(row);
     }
-    this.built.clear();
+  }
+
+  // Takes a row's choices into what was built of all rows.
+  count(row) {
+    const pairs = this.taken[row];
+    if (this.group[row] !== HIDDEN) {
+      for (let i = 0; i < pairs.length; i += 2) {
+        let use = this.uses.get(pairs[i]);
+        if (!use) this.uses.set(pairs[i], use = { n: 0, values: new Set() });
+        use.n += 1;
+        use.values.add(pairs[i + 1]);
+      }
+      this.used = null;
+    }
+    for (const [name, column] of this.built) {
+      const value = valueOf(pairs, column.choice);
+      if (value < 0) continue;
+      if (column.rank.has(value)) column.at[row] = column.rank.get(value);
+      else this.built.delete(name); // a value that is new has a place among the others
+    }
   }
 
   get written() { return this.sentence.length === this.n; }
 
-  regroup() {
+  regroup(index) {
     const { kind, status, front, seeds } = this.of;
-    this.group = new Uint8Array(this.n);
-    for (let row = 0; row < this.n; row++) {
+    this.group = lengthened(this.group, this.n, Uint8Array);
+    for (const row of index) {
       let group = HIDDEN;
       if (kind[row] !== 2 && kind[row] !== 5) {
         if (status[row] === 4 || kind[row] === 4) group = REFUSED;
@@ -135,42 +154,51 @@ export class Columns {
     }
   }
 
+  // Whether any architecture was retrained and measured on the test part.
+  get tested() {
+    for (const value of this.of.test ?? []) if (Number.isFinite(value)) return true;
+    return false;
+  }
+
   // A choice as a column: for each row the place of its value among the choice's own, -1 where it was not taken.
   choice(name) {
-    if (this.built.has(name)) return this.built.get(name);
-    const wanted = this.choiceNames.indexOf(name), found = new Int32Array(this.n).fill(-1), used = new Map();
-    for (let row = 0; row < this.n; row++) {
-      const pairs = this.taken[row];
-      if (!pairs) continue;
-      for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === wanted) { found[row] = pairs[i + 1]; used.set(pairs[i + 1], (used.get(pairs[i + 1]) ?? 0) + 1); break; }
+    let column = this.built.get(name);
+    if (!column) {
+      const choice = this.choiceNames.indexOf(name), values = new Set();
+      for (const pairs of this.taken) {
+        const value = pairs ? valueOf(pairs, choice) : -1;
+        if (value >= 0) values.add(value);
+      }
+      const order = [...values].sort((a, b) => compareValues(this.choiceValues[a], this.choiceValues[b]));
+      const rank = new Map(order.map((value, i) => [value, i]));
+      column = { choice, rank, at: new Int32Array(0), values: order.map((value) => this.choiceValues[value]) };
+      this.built.set(name, column);
     }
-    const values = [...used.keys()].map((place) => this.choiceValues[place]);
-    const order = [...used.keys()].sort((a, b) => compareValues(this.choiceValues[a], this.choiceValues[b]));
-    const rank = new Map(order.map((place, i) => [place, i]));
-    for (let row = 0; row < this.n; row++) if (found[row] >= 0) found[row] = rank.get(found[row]);
-    const column = { at: found, values: order.map((place) => this.choiceValues[place]), n: values.length };
-    this.built.set(name, column);
+    const { length } = column.at;
+    column.at = lengthened(column.at, this.n, Int32Array);
+    for (let row = length; row < this.n; row++) column.at[row] = this.taken[row] ? column.rank.get(valueOf(this.taken[row], column.choice)) ?? -1 : -1;
     return column;
   }
 
   // Names of choices, those that most rows took first; what has one value tells nothing.
   choicesByUse() {
-    if (this.built.has(" use")) return this.built.get(" use");
-    const uses = new Map();
-    for (let row = 0; row < this.n; row++) {
-      const pairs = this.taken[row];
-      if (!pairs || this.group[row] === HIDDEN) continue;
-      for (let i = 0; i < pairs.length; i += 2) {
-        const use = uses.get(pairs[i]) ?? { n: 0, values: new Set() };
-        use.n += 1;
-        use.values.add(pairs[i + 1]);
-        uses.set(pairs[i], use);
-      }
-    }
-    const names = [...uses].filter(([, use]) => use.values.size > 1).sort((a, b) => b[1].n - a[1].n).map(([place]) => this.choiceNames[place]);
-    this.built.set(" use", names);
-    return names;
+    this.used ??= [...this.uses].filter(([, use]) => use.values.size > 1).sort((a, b) => b[1].n - a[1].n || a[0] - b[0]).map(([choice]) => this.choiceNames[choice]);
+    return this.used;
   }
+}
+
+function valueOf(pairs, choice) {
+  for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === choice) return pairs[i + 1];
+  return -1;
+}
+
+// The column with room for so many rows: in the same memory while it suffices, else in half as much again.
+function lengthened(column, rows, Type) {
+  if (column?.length === rows) return column;
+  if (column && rows * Type.BYTES_PER_ELEMENT <= column.buffer.byteLength) return new Type(column.buffer, 0, rows);
+  const longer = new Type(column?.length ? Math.ceil(1.5 * rows) : rows);
+  if (column) longer.set(column);
+  return longer.subarray(0, rows);
 }
 
 export function compareValues(a, b) {

@@ -9,7 +9,11 @@ export function plotlyLoaded() {
     const element = document.createElement("script");
     element.src = document.querySelector("meta[name=plotly]").content;
     element.onload = done;
-    element.onerror = () => { loading = null; element.remove(); failed(new Error("The dashboard does not send plotly.js, which draws the plot.")); };
+    element.onerror = () => {
+      loading = null; // the next figure asks anew
+      element.remove();
+      failed(Object.assign(new Error("The dashboard does not send plotly.js, which draws the plot."), { advice: "Is metamixer dashboard still running? The table and the other views work without it." }));
+    };
     // The browser paints what is there first: parsing it holds everything up.
     requestAnimationFrame(() => setTimeout(() => document.head.append(element)));
   });

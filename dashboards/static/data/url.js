@@ -5,7 +5,7 @@ import { MEASURES } from "./columns.js";
 export const DEFAULTS = {
   view: "front", run: "", x: "flops", y: "mean", xlog: true, ylog: false, query: "", hidden: ["refused"], ranges: {},
   region: null, only: null, without: [], budget: null, pin: null, compare: [], sort: "mean", descending: true,
-  columns: ["group", "mean", "error", "seeds", "flops", "params", "sentence"], lower: "table", axes: null,
+  columns: null, lower: "table", axes: null,
   overlay: [], published: false, zoom: null, arch: null, cell: null, tool: "zoom",
 };
 

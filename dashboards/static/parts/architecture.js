@@ -1,7 +1,7 @@
 // Pieces that show one architecture: in the card, on its own page, in comparisons.
 
 import { GROUPS, VERDICT } from "../data/columns.js";
-import { brief, decimal, exact, facts, h, lasting, pictured, several, simpleTable } from "./dom.js";
+import { brief, decimal, exact, facts, h, lasting, note, pictured, several, simpleTable } from "./dom.js";
 import { bar, legend, seedCurves } from "./curves.js";
 import { copy, takeAway } from "./exports.js";
 
@@ -19,6 +19,12 @@ export function scoreText(columns, row) {
   return "none";
 }
 
+// Mean test accuracy over seeds and its 95 % interval; null for what was not retrained.
+export function testText(columns, row) {
+  const { test, test_low: low, test_high: high } = columns.of;
+  return Number.isFinite(test[row]) ? [test[row].toFixed(4), `${low[row].toFixed(4)} to ${high[row].toFixed(4)}`] : null;
+}
+
 export function spoken(columns, row) {
   const { flops, params } = columns.of;
   return `${titleOf(columns, row)}, ${GROUPS[columns.group[row]].one}, accuracy ${scoreText(columns, row)}, ${brief(flops[row])} FLOPs, ${brief(params[row])} parameters`;
@@ -31,9 +37,11 @@ export function badges(columns, row, knee) {
 }
 
 export function figures(columns, row) {
-  const { of } = columns;
+  const { of } = columns, test = testText(columns, row);
   return facts([
-    ["accuracy", scoreText(columns, row)],
+    [test ? "validation accuracy" : "accuracy", scoreText(columns, row)],
+    test ? ["test accuracy", test[0]] : null,
+    test ? ["its 95 % interval", test[1]] : null,
     ["FLOPs", brief(of.flops[row])],
     ["MACs", exact(of.macs[row])],
     ["parameters", exact(of.params[row])],
@@ -75,6 +83,17 @@ export function typesTable(detail) {
   if (!detail.tree) return null;
   return simpleTable([["phrase", "code"], ["what comes out", "code"], ["MACs", "number"], ["parameters", "number"]],
     detail.tree.map((line) => [h("span", { style: { "padding-left": `${line.depth * 14}px` } }, line.times > 1 ? `${line.times} × ` : "", line.text), line.type, exact(line.macs), exact(line.params)]), `Types along the way, input ${detail.input}`);
+}
+
+// Its trainings in full: each on the training and validation part together, measured on the test part once.
+export function testedTable(detail) {
+  const { tested } = detail;
+  if (!tested) return null;
+  const spread = tested.deviation === null ? "" : `, standard deviation over seeds ${tested.deviation.toFixed(4)}`;
+  return h("section", {}, h("h2", {}, "Test"),
+    facts([["test accuracy", tested.accuracy.toFixed(4)], ["95 % interval", `${tested.interval[0].toFixed(4)} to ${tested.interval[1].toFixed(4)}`], ["images of the test part", exact(tested.images)]]),
+    note(`Retrained on training and validation part together, ${several(tested.epochs ?? 0, "epoch")} each, and measured on the test part once${spread}. The interval is Wilson's, of the mean accuracy on so many images.`),
+    simpleTable([["trial", "number"], ["test accuracy", "number"]], tested.trials.map((number, i) => [String(number), tested.accuracies[i].toFixed(4)]), "Trainings in full"));
 }
 
 export function derivationTable(detail) {

@@ -22,7 +22,7 @@ export class Card {
   show(columns, hovered, state, knee, anew = false) {
     // With nothing chosen the knee is a good first look.
     const row = hovered ?? state.pin ?? knee;
-    const mark = row === null || row >= columns.n ? null : `${row} ${state.pin === row} ${state.compare.includes(row)} ${columns.of.seeds[row]} ${columns.group[row]} ${columns.of.epochs[row]} ${columns.written}`;
+    const mark = row === null || row >= columns.n ? null : `${row} ${state.pin === row} ${state.compare.includes(row)} ${columns.of.seeds[row]} ${columns.of.test[row]} ${columns.group[row]} ${columns.of.epochs[row]} ${columns.written}`;
     if (mark === this.mark && !anew) return;
     Object.assign(this, { columns, row: row ?? undefined, mark, pinned: state.pin === row });
     if (mark === null) {

@@ -87,9 +87,11 @@ export function note(...children) {
   return h("p", { class: "note" }, ...children);
 }
 
-export function failure(error) {
+// What went wrong; `again`, where asking once more may help, is what its button does.
+export function failure(error, again = null) {
   return h("div", { class: "failure", role: "alert" }, h("strong", {}, error.message),
-    error.place ? h("pre", {}, error.place) : null, error.advice ? h("p", {}, error.advice) : null);
+    error.place ? h("pre", {}, error.place) : null, error.advice ? h("p", {}, error.advice) : null,
+    again ? h("button", { type: "button", class: "again", onclick: again }, "Try again") : null);
 }
 
 // A table of a few rows; heads are [title, class].

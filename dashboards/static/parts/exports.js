@@ -21,7 +21,7 @@ const quoted = (value) => {
   return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
 };
 
-const FIELDS = ["number", "group", "name", "mean", "error", "seeds", "flops", "macs", "params", "elementwise", "activations", "loss", "seconds", "epochs", "key", "reason", "sentence"];
+const FIELDS = ["number", "group", "name", "mean", "error", "seeds", "test", "test_low", "test_high", "flops", "macs", "params", "elementwise", "activations", "loss", "seconds", "epochs", "key", "reason", "sentence"];
 
 function plain(columns, name, row) {
   if (!MEASURES[name]) return name === "group" ? GROUPS[columns.group[row]].name : cellText(columns, name, row) || null;
@@ -30,7 +30,7 @@ function plain(columns, name, row) {
   return Number(value.toPrecision(7 + 9 * Number(Number.isInteger(value))));
 }
 
-const titled = (name) => ({ mean: "accuracy", error: "standard_error", group: "state" })[name] ?? name;
+const titled = (name) => ({ mean: "accuracy", error: "standard_error", test: "test_accuracy", group: "state" })[name] ?? name;
 const choicesOf = (columns, row) => {
   const pairs = columns.taken[row] ?? [], found = {};
   for (let i = 0; i < pairs.length; i += 2) found[columns.choiceNames[pairs[i]]] = columns.choiceValues[pairs[i + 1]];

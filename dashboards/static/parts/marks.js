@@ -67,7 +67,7 @@ export function drawMarks(pen, { columns, selection, state, frame, places, front
   }
   pen.style({ stroke: colours.front, width: 2 });
   drawSteps(pen, front.members.map((row) => [frame.x(columns.of[state.x][row]), frame.y(columns.of[state.y][row])]), frame);
-  if (state.y === "mean") drawBars(pen, columns, selection, frame, px, colours);
+  if (state.y === "mean" || state.y === "test") drawBars(pen, columns, selection, state, frame, px, colours);
   drawGroup(pen, 2, columns, selection, frame, px, py, colours);
   drawGroup(pen, 0, columns, selection, frame, px, py, colours);
   drawNames(pen, columns, selection, frame, places, colours, systems, state);
@@ -121,13 +121,14 @@ function drawGroup(pen, group, columns, selection, frame, px, py, colours) {
   }
 }
 
-function drawBars(pen, columns, selection, frame, px, colours) {
-  const { mean, error } = columns.of;
+// One standard error over seeds; of test accuracies their 95 % interval.
+function drawBars(pen, columns, selection, state, frame, px, colours) {
+  const { mean, error, test_low: from, test_high: to } = columns.of, tests = state.y === "test";
   for (let row = 0; row < columns.n; row++) {
     const group = columns.group[row];
-    if ((group !== 0 && group !== 2) || !(error[row] > 0) || !(px[row] >= frame.left && px[row] <= frame.right)) continue;
-    const high = Math.max(frame.top, frame.y(mean[row] + error[row])), low = Math.min(frame.bottom, frame.y(mean[row] - error[row]));
-    if (high >= low) continue;
+    if ((group !== 0 && group !== 2) || !(px[row] >= frame.left && px[row] <= frame.right)) continue;
+    const high = Math.max(frame.top, frame.y(tests ? to[row] : mean[row] + error[row])), low = Math.min(frame.bottom, frame.y(tests ? from[row] : mean[row] - error[row]));
+    if (!(high < low)) continue;
     pen.style({ stroke: colours[GROUPS[group].name], width: 1.3, alpha: selection.inside[row] ? 1 : 0.16 });
     pen.path([[px[row], high], [px[row], low]]);
     for (const y of [high, low]) pen.path([[px[row] - 3, y], [px[row] + 3, y]]);

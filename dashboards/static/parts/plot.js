@@ -3,7 +3,7 @@
 
 import { MEASURES, HIDDEN } from "../data/columns.js";
 import { plotlyLoaded } from "../data/plotly.js";
-import { announce, css, h } from "./dom.js";
+import { announce, css, failure, h, put } from "./dom.js";
 import { drawMarks, frontRows, paints, placeRows } from "./marks.js";
 import { canvasPen, svgPen } from "./pen.js";
 
@@ -33,11 +33,15 @@ export class FrontPlot {
     this.element = h("div", { class: "plot", id: "plot", tabindex: 0, role: "application",
       "aria-label": "Plot of the front. Left and right walk along the front, Enter pins, C compares. The table below holds the same rows." },
     this.chart, this.canvas, this.over);
+    this.trouble = h("div", { class: "plot-trouble", hidden: true });
+    this.element.append(this.trouble);
+    this.drawing = Promise.resolve();
     this.hovered = null;
     this.drawn = null;
     this.down = null;
     this.element.addEventListener("pointerdown", (event) => { this.down = [event.clientX, event.clientY]; }, true);
-    window.addEventListener("pointerup", (event) => this.released(event), true);
+    this.up = (event) => this.released(event);
+    window.addEventListener("pointerup", this.up, true);
     this.chart.addEventListener("pointermove", (event) => this.moved(event));
     this.chart.addEventListener("pointerleave", () => this.point(null));
     this.element.addEventListener("keydown", (event) => this.key(event));
@@ -46,19 +50,43 @@ export class FrontPlot {
     this.watch.observe(this.element);
   }
 
-  close() { this.watch.disconnect(); if (this.started) Plotly.purge(this.chart); }
+  close() {
+    this.closed = true;
+    this.watch.disconnect();
+    window.removeEventListener("pointerup", this.up, true);
+    if (this.started) Plotly.purge(this.chart);
+  }
 
   // Draws what is given anew; zoom, region and hover stay.
   show(given) {
     this.given = given;
     if (this.down) { this.late = true; return; }
-    const { state } = given;
-    const ranges = state.zoom ?? this.fitting(false);
-    this.drawing = (this.drawing ?? plotlyLoaded()).then(() => Plotly.react(this.chart, [{ x: [], y: [], mode: "markers", type: "scatter" }], this.layout(ranges), CONFIG)).then(() => {
-      if (!this.started) this.listen();
-      this.paint();
-    });
+    if (!this.queued) {
+      this.queued = true;
+      this.drawing = this.drawing.then(() => this.draw());
+    }
     return this.drawing;
+  }
+
+  // One drawing at a time, of what was given last. Where plotly.js does not come the plot says so, and asks again when
+  // it is told to, or with the next news.
+  async draw() {
+    try {
+      await plotlyLoaded();
+    } catch (error) {
+      this.queued = false;
+      this.trouble.hidden = false;
+      put(this.trouble, failure(error, () => { put(this.trouble, h("p", { role: "status" }, "Loading …")); this.show(this.given); }));
+      return;
+    }
+    this.queued = false;
+    if (this.closed) return; // another view was opened meanwhile
+    this.trouble.hidden = true;
+    const ranges = this.given.state.zoom ?? this.fitting(false);
+    await Plotly.react(this.chart, [{ x: [], y: [], mode: "markers", type: "scatter" }], this.layout(ranges), CONFIG);
+    if (this.closed) { Plotly.purge(this.chart); return; }
+    if (!this.started) this.listen();
+    this.paint();
   }
 
   listen() {

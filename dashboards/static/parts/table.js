@@ -4,14 +4,17 @@ import { GROUPS, MEASURES, compareValues } from "../data/columns.js";
 import { brief, decimal, h, put, replace } from "./dom.js";
 
 const ROW = 30; // pixels
-const TEXTS = { group: "state", sentence: "sentence", name: "name", reason: "reason", key: "key" };
-const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 62, mean: 94, error: 72, seeds: 58, params: 98 };
+const TEXTS = { group: "state", sentence: "sentence", name: "name", reason: "reason", key: "key", interval: "test, 95 %" };
+const WIDTHS = { group: 112, sentence: 0, name: 130, reason: 180, key: 140, number: 58, mean: 94, error: 66, seeds: 58, test: 68, interval: 118, flops: 76, params: 98 };
 
 export const columnTitle = (name) => TEXTS[name] ?? MEASURES[name]?.title ?? name.replace(/^.*\//, "");
+// What stands in the table unless other columns are chosen.
+export const standardColumns = (columns) => ["group", "mean", "error", "seeds", ...(columns.tested ? ["test", "interval", "flops"] : ["flops", "params"]), "sentence"];
 export const allColumns = (columns) => [...Object.keys(TEXTS), ...Object.keys(MEASURES).filter((name) => name !== "number"), ...columns.choicesByUse()];
 
 export function cellText(columns, name, row) {
   if (name === "group") return GROUPS[columns.group[row]].one;
+  if (name === "interval") return Number.isFinite(columns.of.test[row]) ? `${columns.of.test_low[row].toFixed(3)} to ${columns.of.test_high[row].toFixed(3)}` : "";
   if (TEXTS[name]) return columns[name][row] ?? "";
   if (MEASURES[name]) {
     const value = columns.of[name][row];
@@ -26,6 +29,7 @@ export function cellText(columns, name, row) {
 
 export function cellValue(columns, name, row) {
   if (name === "group") return columns.group[row];
+  if (name === "interval") return Number.isFinite(columns.of.test[row]) ? columns.of.test_low[row] : null;
   if (TEXTS[name]) return columns[name][row] || null;
   if (MEASURES[name]) return Number.isFinite(columns.of[name][row]) ? columns.of[name][row] : null;
   const choice = columns.choice(name);
@@ -34,7 +38,7 @@ export function cellValue(columns, name, row) {
 
 export function sortedRows(columns, rows, name, descending) {
   const sign = descending ? -1 : 1;
-  if (!TEXTS[name] || name === "group") {
+  if (!TEXTS[name] || name === "group" || name === "interval") {
     // Numbers by row in one array: a map of boxed values is slower at 100,000 rows.
     const values = new Float64Array(columns.n).fill(NaN);
     for (const row of rows) values[row] = cellValue(columns, name, row) ?? NaN;
@@ -85,7 +89,7 @@ export class Table {
     Object.assign(this, { columns, state, rows: sortedRows(columns, rows, state.sort, state.descending) });
     const moved = this.rows.indexOf(current);
     this.at = moved >= 0 ? moved : Math.min(this.at, Math.max(0, rows.length - 1));
-    this.names = ["number", ...state.columns.filter((name) => name !== "number")];
+    this.names = ["number", ...(state.columns ?? standardColumns(columns)).filter((name) => name !== "number")];
     this.element.setAttribute("aria-rowcount", String(rows.length + 1));
     put(this.widths, h("col", { style: { width: "34px" } }), this.names.map((name) => h("col", { style: { width: WIDTHS[name] === 0 ? "auto" : `${WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)}px` } })));
     this.grid.style.minWidth = `${34 + this.names.reduce((sum, name) => sum + (WIDTHS[name] === 0 ? 260 : WIDTHS[name] ?? (MEASURES[name] ? 88 : 120)), 0)}px`;

@@ -1,7 +1,7 @@
 // The page of one architecture.
 
 import { setState, state } from "../data/url.js";
-import { badges, commandOf, curvesOf, derivationTable, differences, drawingOf, figures, roleLegend, seedsTable, sentenceOf, stagesTable, takeHome, titleOf, typesTable, wordsTable } from "../parts/architecture.js";
+import { badges, commandOf, curvesOf, derivationTable, differences, drawingOf, figures, roleLegend, seedsTable, sentenceOf, stagesTable, takeHome, testedTable, titleOf, typesTable, wordsTable } from "../parts/architecture.js";
 import { exact, failure, h, note, put, simpleTable } from "../parts/dom.js";
 import { toggled } from "./front.js";
 
@@ -21,7 +21,7 @@ export class ArchitectureView {
       put(this.element, h("p", { class: "empty" }, "No architecture is chosen: pin one in the front, or open it from its card."));
       return;
     }
-    const mark = `${columns.run} ${row} ${columns.of.seeds[row]} ${columns.group[row]} ${columns.of.epochs[row]} ${state.compare.includes(row)} ${columns.written}`;
+    const mark = `${columns.run} ${row} ${columns.of.seeds[row]} ${columns.of.test[row]} ${columns.group[row]} ${columns.of.epochs[row]} ${state.compare.includes(row)} ${columns.written}`;
     if (mark === this.mark) return;
     this.mark = mark;
     let detail;
@@ -41,7 +41,7 @@ export class ArchitectureView {
       h("div", { class: "row" }, h("h1", {}, titleOf(columns, row)), badges(columns, row, null), h("span", { class: "grow" }),
         at >= 0 ? [go(members[at - 1], "← cheaper"), h("span", { class: "note" }, `front ${at + 1} of ${members.length}`), go(members[at + 1], "dearer →")] : null,
         h("button", { type: "button", "aria-pressed": String(compared), onclick: () => setState({ compare: toggled(state.compare, row, 4) }) }, compared ? "Compared" : "Compare"),
-        this.app.source.live && columns.of.seeds[row] ? h("button", { type: "button", onclick: () => setState({ view: "why", pin: row }, { push: true }) }, "Why?") : null,
+        columns.of.seeds[row] ? h("button", { type: "button", onclick: () => setState({ view: "why", pin: row }, { push: true }) }, "Why?") : null,
         h("button", { type: "button", class: "main", onclick: () => setState({ view: "front", pin: row }, { push: true }) }, "In the front")),
       sentenceOf(detail.sentence, detail.roles), detail.roles ? roleLegend() : null, figures(columns, row), takeHome(detail));
   }
@@ -52,7 +52,7 @@ export class ArchitectureView {
       detail.traceback || detail.status === "failed" ? h("section", {}, h("h2", {}, "Failure"), h("p", { class: "reason" }, detail.reason ?? ""), detail.traceback ? h("pre", { tabindex: 0, class: "trace" }, detail.traceback) : null) : null,
       h("section", {}, h("h2", {}, "Drawing"), drawingOf(detail)),
       h("div", { class: "columns" },
-        h("section", { class: "learning" }, h("h2", {}, "Learning curves"), curvesOf(detail, { width: 285, height: 180 }), seedsTable(detail)),
+        h("section", { class: "learning" }, h("h2", {}, "Learning curves"), curvesOf(detail, { width: 285, height: 180 }), seedsTable(detail), testedTable(detail)),
         h("section", {}, h("h2", {}, "Cost"), counted ? note("The record has other MACs: it was counted by another version.") : null, stagesTable(detail), wordsTable(detail))),
       detail.tree ? h("section", {}, h("h2", {}, "Types along the way"), typesTable(detail)) : null,
       h("div", { class: "columns" },
@@ -68,8 +68,9 @@ export class ArchitectureView {
     if (detail.kind === "baseline") lines.push(h("p", {}, `A baseline: ${detail.name ?? "unnamed"} of the catalogue, trained under this study's recipe.`));
     else if (detail.kind === "imported") lines.push(h("p", {}, `Trained by an earlier run: ${detail.source ?? "not recorded"}.`));
     else if (detail.name) lines.push(h("p", {}, `An initial point that the study names: ${detail.name}.`));
-    else lines.push(h("p", {}, `Proposed by the sampler ${columns.study?.search?.sampler ?? "of the study"}: ${origin.text}.`));
+    else if (detail.kind !== "retrained") lines.push(h("p", {}, `Proposed by the sampler ${columns.study?.search?.sampler ?? "of the study"}: ${origin.text}.`));
     if (detail.duplicate_of !== null) lines.push(h("p", {}, "The same architecture as ", link(detail.duplicate_of), "."));
+    if (detail.retrains !== null) lines.push(h("p", {}, "Trained in full, on training and validation part together: ", link(detail.retrains), detail.test ? ` has a test accuracy of ${detail.test.accuracy.toFixed(4)} by it.` : "."));
     if (detail.original !== null) lines.push(h("p", {}, "Another seed of ", link(detail.original), "."));
     for (const { number, difference } of detail.parents) lines.push(h("section", { class: "parent" }, h("h3", {}, link(number, `← parent: trial ${number}`)), difference ? descended(number, detail.number, difference) : this.unlike(columns, detail, number)));
     if (named.length) lines.push(note(`Parents ${named.join(", ")}: their differences are not inside this page.`));

@@ -1,7 +1,7 @@
 // Two to four architectures side by side: only what differs.
 
 import { setState, state } from "../data/url.js";
-import { badges, drawingOf, scoreText, sentenceOf, takeHome, titleOf } from "../parts/architecture.js";
+import { badges, drawingOf, scoreText, sentenceOf, takeHome, testText, titleOf } from "../parts/architecture.js";
 import { bar, legend, lineChart } from "../parts/curves.js";
 import { brief, exact, failure, h, lasting, note, put } from "../parts/dom.js";
 import { toggled } from "./front.js";
@@ -19,7 +19,7 @@ export class CompareView {
 
   async show() {
     const columns = this.app.columns(), rows = state.compare.filter((row) => row < columns.n);
-    const mark = `${columns.run} ${rows.map((row) => `${row} ${columns.of.seeds[row]} ${columns.of.epochs[row]}`).join("|")} ${columns.written}`;
+    const mark = `${columns.run} ${rows.map((row) => `${row} ${columns.of.seeds[row]} ${columns.of.test[row]} ${columns.of.epochs[row]}`).join("|")} ${columns.written}`;
     if (mark === this.mark) return;
     this.mark = mark;
     if (rows.length < 2) {
@@ -53,7 +53,8 @@ export class CompareView {
       return h("tr", {}, h("th", { scope: "row" }, { flops: "FLOPs", params: "parameters" }[name] ?? name), values.map((value) => h("td", { class: "bars" }, bar(value / most), ` ${brief(value)}`)));
     });
     return h("section", {}, h("h2", {}, "Accuracy and cost"), scrolled("accuracy and cost", this.heading(rows, columns),
-      [h("tr", {}, h("th", { scope: "row" }, "accuracy"), rows.map((row) => h("td", {}, scoreText(columns, row)))), lines,
+      [h("tr", {}, h("th", { scope: "row" }, "accuracy"), rows.map((row) => h("td", {}, scoreText(columns, row)))),
+        rows.some((row) => testText(columns, row)) ? h("tr", {}, h("th", { scope: "row" }, "test accuracy (95 %)"), rows.map((row) => h("td", {}, testText(columns, row)?.join(", ") ?? "not retrained"))) : null, lines,
         h("tr", {}, h("th", { scope: "row" }, "training time"), rows.map((row) => h("td", {}, lasting(columns.of.seconds[row]))))]));
   }
 
@@ -61,6 +62,8 @@ export class CompareView {
     const names = [...new Set(details.flatMap((detail) => Object.keys(detail.choices)))];
     const differ = names.filter((name) => new Set(details.map((detail) => JSON.stringify(detail.choices[name] ?? null))).size > 1);
     if (!names.length) return null;
+    const without = rows.filter((_, i) => !Object.keys(details[i].choices).length).map((row) => titleOf(this.app.columns(), row));
+    if (without.length) return h("section", {}, h("h2", {}, "Choices that differ"), note(`${without.join(", ")} ${without.length === 1 ? "was" : "were"} not drawn from the space, so there are no choices to compare; the stages below show what differs.`));
     if (!differ.length) return h("section", {}, h("h2", {}, "Choices"), note("All of them were taken alike."));
     return h("section", {}, h("h2", {}, "Choices that differ"), note(`${names.length - differ.length} others are the same.`),
       scrolled("choices that differ", this.heading(rows), differ.map((name) => h("tr", {}, h("th", { scope: "row", class: "code" }, name), details.map((detail) => h("td", { class: `code${detail.choices[name] === undefined ? " absent" : ""}` }, detail.choices[name] === undefined ? "absent" : String(detail.choices[name])))))));

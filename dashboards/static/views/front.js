@@ -6,14 +6,14 @@ import { setState, state } from "../data/url.js";
 import { spoken, titleOf } from "../parts/architecture.js";
 import { Axes } from "../parts/axes.js";
 import { Card } from "../parts/card.js";
-import { announce, brief, css, debounce, h, put, s, several } from "../parts/dom.js";
+import { announce, brief, css, debounce, h, put, s } from "../parts/dom.js";
 import { asCsv, asJson, save } from "../parts/exports.js";
 import { bestWithin, frontRows } from "../parts/marks.js";
 import { FrontPlot } from "../parts/plot.js";
 import { drawMark, svgPen } from "../parts/pen.js";
-import { Table, allColumns, columnTitle } from "../parts/table.js";
+import { Table, allColumns, columnTitle, standardColumns } from "../parts/table.js";
 
-const PLOT_AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "loss", "seconds", "number"];
+const PLOT_AXES = ["flops", "macs", "params", "elementwise", "activations", "mean", "test", "loss", "seconds", "number"];
 export const toggled = (list, one, most = Infinity) => (list.includes(one) ? list.filter((other) => other !== one) : [...list, one].slice(-most));
 
 export class FrontView {
@@ -79,7 +79,8 @@ export class FrontView {
 
   fillColumns() {
     if (!this.columnsButton.open) return;
-    put(this.columnsMenu, allColumns(this.app.columns()).slice(0, 120).map((name) => h("label", { title: name }, h("input", { type: "checkbox", checked: state.columns.includes(name), onchange: () => setState({ columns: toggled(state.columns, name) }) }), MEASURES[name] || columnTitle(name) === name ? columnTitle(name) : name)));
+    const names = state.columns ?? standardColumns(this.app.columns());
+    put(this.columnsMenu, allColumns(this.app.columns()).slice(0, 120).map((name) => h("label", { title: name }, h("input", { type: "checkbox", checked: names.includes(name), onchange: () => { setState({ columns: toggled(state.columns ?? names, name) }); } }), MEASURES[name] || columnTitle(name) === name ? columnTitle(name) : name)));
   }
 
   // -- showing ---------------------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ export class FrontView {
       chip.hidden = counts.by[i] === 0 && i > 2;
       n.textContent = counts.by[i].toLocaleString("en");
     }
-    const said = `${counts.inside.toLocaleString("en")} of ${several(counts.shown, "trial")} selected, ${counts.front.toLocaleString("en")} on the front`;
+    const said = `${counts.inside.toLocaleString("en")} of ${counts.shown.toLocaleString("en")} selected, ${counts.front.toLocaleString("en")} on the front`;
     if (this.count.textContent !== said) { this.count.textContent = said; announce(said); }
     this.rows = insideRows(this.selection);
     this.systems = state.published ? this.app.systems() : { systems: [], warning: null };
@@ -206,7 +207,10 @@ export class FrontView {
     else save(`${columns.run}.json`, asJson(columns, this.rows), "application/json");
   }
 
-  async saveFigure(format) { save(`${this.app.columns().run}.${format}`, await this.plot.picture(format)); }
+  async saveFigure(format) {
+    if (!this.plot.drawn) { announce("There is no figure yet: plotly.js has not come"); return; }
+    save(`${this.app.columns().run}.${format}`, await this.plot.picture(format));
+  }
 }
 
 function chipMark(group) {

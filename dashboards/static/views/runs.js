@@ -7,6 +7,7 @@ import { css, decimal, failure, h, lasting, put, s, several } from "../parts/dom
 import { tickValues } from "../parts/plot.js";
 import { toggled } from "./front.js";
 
+const RUN_NUMBERS = ["best", "front", "hypervolume", "time left"];
 const RUN_COLOURS = ["--front", "--baseline", "--stopped", "--running", "--pick", "--dominated"];
 const RUN_DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 
@@ -23,6 +24,7 @@ export class RunsView {
   }
 
   close() {
+    this.closed = true;
     clearInterval(this.follow);
     this.resize.disconnect();
     if (this.started) Plotly.purge(this.chart);
@@ -51,7 +53,7 @@ export class RunsView {
   fill(runs) {
     const focused = document.activeElement?.id;
     const heads = ["over", "run", "state", "progress", "best", "front", "hypervolume", "time left", "failures"];
-    put(this.table, h("table", { class: "simple runs" }, h("thead", {}, h("tr", {}, heads.map((title) => h("th", { scope: "col" }, title)))), h("tbody", {}, runs.map((run) => this.line(run)))));
+    put(this.table, h("table", { class: "simple runs" }, h("thead", {}, h("tr", {}, heads.map((title) => h("th", { scope: "col", class: RUN_NUMBERS.includes(title) ? "number" : null }, title)))), h("tbody", {}, runs.map((run) => this.line(run)))));
     if (focused) document.getElementById(focused)?.focus();
   }
 
@@ -90,9 +92,17 @@ export class RunsView {
     const ticks = tickValues(range, true, (this.chart.clientWidth || 900) / 60), line = css("--line");
     const layout = { height: 380, margin: { l: 58, r: 14, t: 8, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--ink") }, spikedistance: 0, hovermode: "closest",
       xaxis: { type: "log", range, tickangle: 0, title: { text: "FLOPs of one input (2 × MACs)" }, tickvals: ticks, ticktext: ticks.map((value) => (value >= 1e9 ? `${value / 1e9}G` : value >= 1e6 ? `${value / 1e6}M` : `${value / 1e3}k`)), gridcolor: line }, yaxis: { title: { text: "validation accuracy" }, gridcolor: line, zeroline: false }, legend: { x: 0.99, xanchor: "right", y: 0.02, yanchor: "bottom", bgcolor: css("--paper") }, showlegend: true, uirevision: "runs" };
-    await plotlyLoaded();
+    try {
+      await plotlyLoaded();
+    } catch (error) {
+      put(this.chart, failure(error, () => this.refresh(true)));
+      return;
+    }
+    if (this.closed) return; // another view was opened meanwhile
+    if (!this.started) put(this.chart);
     await Plotly.react(this.chart, traces, layout, { showSendToCloud: false, displayModeBar: false, responsive: true });
-    this.started = true;
+    if (this.closed) Plotly.purge(this.chart);
+    else this.started = true;
   }
 }
 

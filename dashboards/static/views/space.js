@@ -69,5 +69,5 @@ function histogramChart({ edges, counts }, members, name) {
 function quantilesLine(quantiles) {
   const entries = Object.entries(quantiles);
   if (!entries.length) return null;
-  return h("p", { class: "note" }, entries.map(([share, value]) => `${(100 * Number(share)).toFixed(0)} %: ${brief(value)}`).join("   "), ". Triangles: systems of the catalogue that are in the space.");
+  return h("p", { class: "note" }, entries.map(([share, value]) => `${(100 * Number(share)).toFixed(0)} %: ${brief(value)}`).join(" · "), ". Triangles: systems of the catalogue that are in the space.");
 }
