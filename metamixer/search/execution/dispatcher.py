@@ -112,7 +112,8 @@ def dispatch(
         if address is not None:
             from metamixer.search.execution import ray_probe
 
-            ray_probe.check(ray, sorted({"metamixer", evaluate.partition(":")[0].partition(".")[0]}))
+            # A module within: an empty folder of the package's name would pass for the package.
+            ray_probe.check(ray, sorted({"metamixer.errors", evaluate.partition(":")[0]}))
         ray_tune.dispatch(driver, evaluate, interrupt, refresh, folder, workers, gpus, remote=address is not None)
 
 

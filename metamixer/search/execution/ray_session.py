@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
 import tempfile
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,8 @@ from metamixer.search.execution.ray_guard import Guard, shut_down
 
 _FOLDER = "metamixer-ray-"
 LOCK = "lock"
+# How Ray says that its versions differ: the cluster's, then those of this process.
+_VERSIONS = re.compile(r"Version mismatch.*?" + r"Ray: (\S+)\s+Python: (\S+).*?" * 2, re.DOTALL)
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -109,10 +113,9 @@ def _start(ray: Any, local: Local | None, address: str | None, files: Path) -> N
                 **quiet,
             )
     except Exception as error:  # Ray has many of its own
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = " ".join(lines)[:400] or type(error).__name__
+        said = _told(error)
         if address is not None:
-            raise _unjoined(address, "it asks for a token" if "token" in _causes(error).lower() else said) from error
+            raise _refusal(address, error) from error
         raise ResourceError(
             f"Ray could not be started: {said}", advice="run without it: --dispatcher inline"
         ) from error
@@ -153,14 +156,28 @@ def _look_for(address: str) -> None:
         raise _unjoined(address, str(error)) from None
 
 
-def _unjoined(address: str, why: str) -> ResourceError:
-    return ResourceError(
-        f"the Ray cluster cannot be joined: {why}",
-        place=f"--address {address}",
-        advice="give every machine the head's ~/.ray/auth_token, and export RAY_AUTH_MODE=token"
-        if "token" in why
-        else "start its head: ray start --head --port=6379",
-    )
+def _unjoined(address: str, why: str, advice: str = "start its head: ray start --head --port=6379") -> ResourceError:
+    return ResourceError(f"the Ray cluster cannot be joined: {why}", place=f"--address {address}", advice=advice)
+
+
+def _refusal(address: str, error: Exception) -> ResourceError:
+    """What a cluster that answers, and cannot be joined, is missing."""
+    if "token" in _causes(error).lower():
+        advice = "give every machine the head's ~/.ray/auth_token, and export RAY_AUTH_MODE=token"
+        return _unjoined(address, "it asks for a token", advice)
+    versions = _VERSIONS.search(str(error))
+    if versions is not None:
+        there, here = (
+            f"Ray {ray} on Python {python}" for ray, python in (versions.groups()[:2], versions.groups()[2:])
+        )
+        advice = f"start every machine of the cluster, and this command, with one and the same version of both: {here}"
+        return _unjoined(address, f"it runs {there}, and this process {here}", advice)
+    return _unjoined(address, _told(error))
+
+
+def _told(error: Exception, most: int = 400) -> str:
+    """What an error of Ray's says, on one line, of which no word is cut in two."""
+    return textwrap.shorten(str(error), most, placeholder=" ..") or type(error).__name__
 
 
 def _causes(error: BaseException | None) -> str:
