@@ -12,6 +12,10 @@ from metamixer.cli.program import Json, Runs, command, parse_grid
 from metamixer.errors import UserError
 
 
+# `runs/digits`, `digits#17`, `../study.db`: no sentence looks so, as sizes such as C/4 are no sentences.
+_ADDRESS = re.compile(r"[\w.~-]*/[\w./~-]*(#\d+)?|[\w.-]+#\d+|[\w.-]+\.db")
+
+
 def _context(text: str) -> tuple[str, int, tuple[int, ...]]:
     """`e=4:8x8` -> ("e", 4, (8, 8)); without a name it is ctx. The grid has one size or more."""
     name, _, kind = text.rpartition("=")
@@ -34,7 +38,9 @@ def _run_and_trial(subject: str, trial: int | None, runs: Path) -> tuple[str | N
         try:
             resources.record(name, runs)
         except (UserError, OSError):
-            # `dw#3` may be a sentence; a name that leads nowhere is told as one.
+            # A word may be a sentence. A path, or a name with a number behind it, is none: what is not there is told.
+            if _ADDRESS.fullmatch(subject):
+                raise
             return None, None
         return name, int(named[2]) if named else None
     return None, None

@@ -39,6 +39,12 @@ def test_classifiers_fused_ones_and_ones_with_further_inputs_are_verified():
     assert verify(mm.build("att(lin,lin(ctx),lin(ctx))@h(2)", 8, (4,), context=mm.Field((6,), 8))).equal
 
 
+def test_it_is_found_where_the_function_is():
+    """`metamixer.cost` is a function, although a room has this name."""
+    net = mm.build("att(lin,lin,lin)@h(2)", 8, (4, 4))
+    assert mm.cost.verify(net) == verify(net)
+
+
 def test_a_wrong_count_is_seen():
     net = mm.build("lin", 4, (4,))
     net.register_parameter("extra", torch.nn.Parameter(torch.zeros(1)))

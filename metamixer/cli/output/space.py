@@ -119,11 +119,11 @@ def _print(chosen: Space, profile: Profile, size: Number, channels: int, grid: t
 
 
 def bars(values: tuple[int, ...], cells: int = 16) -> str:
-    """Sorted positive values as a histogram of one line, on a log scale."""
-    low, high = values[0], values[-1]
-    if low == high:
+    """Sorted counts as a histogram of one line, on a log scale; counts of nothing share the first cell with ones."""
+    low, high = max(1, values[0]), values[-1]
+    if low >= high:
         return "█"
     edges = [low * (high / low) ** (i / cells) for i in range(cells + 1)]
-    cuts = [bisect_left(values, edge) for edge in edges[:-1]] + [len(values)]
+    cuts = [0] + [bisect_left(values, edge) for edge in edges[1:-1]] + [len(values)]
     counts = [after - before for before, after in pairwise(cuts)]
     return "".join(" ▁▂▃▄▅▆▇█"[-(-8 * n // max(counts))] for n in counts)
