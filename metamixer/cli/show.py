@@ -11,7 +11,6 @@ import typer
 from metamixer.cli.program import Json, Runs, command, parse_grid
 from metamixer.errors import UserError
 
-
 # `runs/digits`, `digits#17`, `../study.db`: no sentence looks so, as sizes such as C/4 are no sentences.
 _ADDRESS = re.compile(r"[\w.~-]*/[\w./~-]*(#\d+)?|[\w.-]+#\d+|[\w.-]+\.db")
 
