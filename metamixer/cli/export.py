@@ -16,7 +16,8 @@ from metamixer.cli.program import Json, Runs, command, parse_grid
 )
 def export(
     subject: Annotated[
-        str, typer.Argument(metavar="RUN#N|NAME|SENTENCE", help="A trial, a catalogue entry, a sentence.")
+        str,
+        typer.Argument(metavar="RUN#N|NAME|SENTENCE", help="A trial (also RUN#best, RUN#knee), an entry, a sentence."),
     ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write; made if it is not there.")],
     channels: Annotated[int | None, typer.Option(metavar="C", min=1, help="The sentence's input channels.")] = None,

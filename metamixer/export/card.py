@@ -38,7 +38,13 @@ def card(title: str, config: Mapping[str, Any], outcomes: Sequence[Outcome]) -> 
     if origin:
         lines += ["", "## Where it comes from", "", *(f"- {key}: {_said(value)}" for key, value in origin.items())]
     lines += ["", "## Limits", "", LIMITS if config["trained"] else "No statement about accuracy can be made."]
-    if "validation_accuracy" in origin:
+    if "test_accuracy" in origin:
+        lines += [
+            "",
+            "The test accuracy is the mean over seeds on images that nothing was chosen by; the weights are the first",
+            "seed's. The validation accuracy is that of images that a search chose by.",
+        ]
+    elif "validation_accuracy" in origin:
         lines += ["", "The accuracy is that of validation images that a search chose by: expect less on others."]
     lines += ["", "## Files", "", "| file | largest relative error | batch |", "|---|---|---|"]
     for outcome in outcomes:

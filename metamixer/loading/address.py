@@ -39,9 +39,9 @@ def weights_file(address: str | Path, runs: str | Path = "runs") -> Path:
     if mark and not Path(text).exists():
         place = resources.record(run, runs)
         trials = record.read(place)
-        trial = _trial(trials, which, run)
+        trial = chosen(trials, which, run)
         folder = place.parent if place.is_file() else place
-        return folder / _weights(trials, trial, run)
+        return folder / str(holder(trials, trial, run).weights)
     path = Path(text).expanduser()
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
@@ -69,21 +69,30 @@ def knee(points: Sequence[Point]) -> Point:
     return max(points, key=above)
 
 
-def _trial(trials: list[Trial], which: str, run: str) -> Trial:
+def chosen(trials: Sequence[Trial], which: str, run: str) -> Trial:
+    """The trial that a number, `best` or `knee` means.
+
+    Raises:
+        RecordError: There is none.
+    """
     if which in ("best", "knee"):
         points = sorted((p for p in front.summary(trials) if p.on_front), key=lambda p: p.flops)
         if not points:
             raise RecordError("the run has no front yet: no trial is complete", run, "let it search first")
-        chosen = knee(points) if which == "knee" else max(points, key=lambda p: p.accuracy)
-        return trials[chosen.number]
+        point = knee(points) if which == "knee" else max(points, key=lambda p: p.accuracy)
+        return trials[point.number]
     if not (which.isascii() and which.isdigit() and int(which) < len(trials)):
         there = f"it has trials 0 to {len(trials) - 1}" if trials else "it has no trials yet"
         raise RecordError(f"the run has no trial {which!r}: {there}", run, "name its number, best, or knee")
     return trials[int(which)]
 
 
-def _weights(trials: list[Trial], trial: Trial, run: str) -> str:
-    """Those of the trial retrained; else its own; else those of another seed of it."""
+def holder(trials: Sequence[Trial], trial: Trial, run: str) -> Trial:
+    """Whose weights stand for a trial: those of it retrained; else its own; else those of another seed of it.
+
+    Raises:
+        RecordError: None were kept.
+    """
     others = [other for other in trials if other.replicate_of == trial.number]
     retrained = [other for other in trials if other.retrains == trial.number and other.state == "complete"]
     # Of the recipe used last the first seed: the best on the test part would be chosen by the test part.
@@ -92,7 +101,7 @@ def _weights(trials: list[Trial], trial: Trial, run: str) -> str:
     )
     for one in (*retrained, trial, *others):
         if one.weights is not None:
-            return one.weights
+            return one
     raise RecordError(
         f"the weights of trial {trial.number} were not kept",
         run,

@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import metamixer as mm
 from metamixer import record
 from metamixer.cli import app
+from metamixer.cli.output.export import found
 from metamixer.errors import RecordError, StudyError, TaskError
 from metamixer.record import Trial, front, retrained
 from metamixer.retraining import retrain
@@ -57,8 +59,6 @@ def test_a_front_is_retrained_measured_loaded_and_not_mistaken_for_a_search(run:
         earlier.replicated,
     )
     # What the record says of the test part is what the loaded network does.
-    import torch
-
     from metamixer.tasks import get
 
     net, test = mm.load(f"small#{new[0].retrains}"), get("digits").test()
@@ -130,6 +130,22 @@ def test_the_command_shows_test_beside_validation(run: Path) -> None:
     assert "Test accuracy on 297 images" in shown.stdout
     report = CliRunner().invoke(app, ["report", "small"])
     assert report.exit_code == 0, report.output
+
+
+def test_what_is_exported_are_the_retrained_weights_with_their_test_accuracy(run: Path) -> None:
+    best = max((point for point in front.summary(record.read(run)) if point.on_front), key=lambda point: point.accuracy)
+    before, searched_net = found("small#best", None, None, 0, Path("runs"))
+    assert "test_accuracy" not in before.origin
+    retrain("small", best.number, seeds=2, training={"epochs": 2}, dispatcher="inline")
+    (one,) = retrained.summary(record.read(run))
+    after, net = found("small#best", None, None, 0, Path("runs"))
+    assert after.title == before.title == f"small, trial {best.number}"
+    assert after.origin["test_accuracy"] == one.accuracy
+    assert after.origin["test"]["seeds"] == 2
+    assert after.origin["epochs"] == after.origin["recipe"]["epochs"] == 2
+    assert not all(map(torch.equal, net.parameters(), searched_net.parameters()))
+    with pytest.raises(RecordError, match="no trial '99'"):
+        found("small#99", None, None, 0, Path("runs"))
 
 
 def test_what_cannot_be_retrained_is_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,10 +15,12 @@ from metamixer import resources
 from metamixer.catalog.entries import entries
 from metamixer.compile import build
 from metamixer.compile.modules import Network
-from metamixer.errors import RecordError, UserError
+from metamixer.errors import UserError
 from metamixer.export import Subject
 from metamixer.export import export as write
 from metamixer.language import parse
+from metamixer.loading import address
+from metamixer.record.retrained import tested
 from metamixer.record.run import Run, load
 from metamixer.record.trial import Trial
 from metamixer.training import weights
@@ -63,9 +65,9 @@ def found(
         RecordError, ResourceError: no such run or trial, or it kept no weights.
         UserError: a sentence without its input.
     """
-    named = re.fullmatch(r"([^#()<>]+)#(\d+)", text)
+    named = re.fullmatch(r"([^#()<>]+)#(\d+|best|knee)", text)
     if named is not None:
-        return _trial(named[1], int(named[2]), runs)
+        return _trial(named[1], named[2], runs)
     torch.manual_seed(seed)
     if text in entries():
         entry = entries()[text]
@@ -85,27 +87,20 @@ def found(
     )
 
 
-def _trial(name: str, number: int, runs: Path) -> tuple[Subject, nn.Module]:
-    record = resources.record(name, runs)
-    read = load(record)
-    trial = next((row for row in read.trials if row.number == number), None)
-    if trial is None:
-        have = f"it has trials 0 to {read.trials[-1].number}" if read.trials else "it has no trials yet"
-        raise RecordError(f"the run has no trial {number}", str(record), have)
-    if trial.weights is None:
-        why = trial.reason or f"it is {trial.state}, and the run kept none for it"
-        raise RecordError(
-            f"trial {number} of {name} has no weights", why, "search with --set study.keep=all, under another --name"
-        )
+def _trial(name: str, which: str, runs: Path) -> tuple[Subject, nn.Module]:
+    """A trial, by number or as the best or the knee of the front, with its weights; retrained ones where there are."""
+    read = load(resources.record(name, runs))
+    trial = address.chosen(read.trials, which, name)
+    holder = address.holder(read.trials, trial, name)
     channels, grid = read.input
     sentence = parse(read.network(trial.sentence))
     net = build(sentence, channels=channels, grid=grid)
-    weights.load(net, (read.path / trial.weights))
-    return Subject(f"{name}, trial {number}", sentence, True, _origin(read, trial)), net
+    weights.load(net, read.path / str(holder.weights))
+    return Subject(f"{name}, trial {trial.number}", sentence, True, _origin(read, trial, holder)), net
 
 
-def _origin(read: Run, trial: Trial) -> dict[str, Any]:
-    """What the record says of a trial."""
+def _origin(read: Run, trial: Trial, holder: Trial) -> dict[str, Any]:
+    """What the record says of a trial, and of the training whose weights are exported."""
     task: dict[str, Any] = read.settings["task"]
     front = [point.number for point in read.front]
     place = f"{front.index(trial.number) + 1} of {len(front)} by FLOPs" if trial.number in front else "not on the front"
@@ -115,11 +110,20 @@ def _origin(read: Run, trial: Trial) -> dict[str, Any]:
         "class_names": task.get("class_names"),
         "mean": task.get("mean"),
         "std": task.get("std"),
-        "recipe": read.settings.get("training"),
-        "seed": trial.seed,
-        "epochs": trial.epochs or len(trial.curve) or None,
+        "recipe": holder.training or read.settings.get("training"),
+        "seed": holder.seed,
+        "epochs": holder.epochs or len(holder.curve) or None,
         "validation_accuracy": trial.accuracy,
         "front": place,
-        "versions": trial.versions,
+        "versions": holder.versions,
     }
+    test = tested(read.trials).get(trial.number)
+    if test is not None:
+        known["test_accuracy"] = test.accuracy
+        known["test"] = {
+            "images": test.images,
+            "interval": f"{test.interval[0]:.4f} to {test.interval[1]:.4f} (95 %, Wilson)",
+            "seeds": len(test.accuracies),
+            "deviation": "none" if test.deviation is None else f"{test.deviation:.4f}",
+        }
     return {key: value for key, value in known.items() if value is not None}
