@@ -35,17 +35,17 @@ def front(
 
     Args:
         points: architectures that finished, see ``metamixer.record.front.summary``.
-        failed: rows whose training failed; those with a known cost stand as crosses on the lower edge.
+        failed: trials whose training failed; those with a known cost stand as crosses on the lower edge.
         references: accuracy of reference classifiers on the same images, drawn as level lines.
         title: a title inside the picture, for pictures that stand alone.
-        stopped: rows whose training was stopped early; they stand on the lower edge, too, as they have no final value.
+        stopped: trials that were stopped early; they stand on the lower edge, too, as they have no final value.
     """
     figure = go.Figure()
     members = sorted((p for p in points if p.on_front), key=lambda p: p.flops)
     dominated = [p for p in points if p.kind == "searched" and not p.on_front]
     baselines = [p for p in points if p.kind == "baseline"]
-    failures = [row for row in failed if row.cost]
-    flops = [p.flops for p in points if p.flops] + [row.flops for row in [*failures, *stopped] if row.flops]
+    failures = [trial for trial in failed if trial.cost]
+    flops = [p.flops for p in points if p.flops] + [trial.flops for trial in [*failures, *stopped] if trial.flops]
     low, high = (min(flops), max(flops)) if flops else (1e5, 1e7)
     low, high = low / 1.25, high * 1.25
     for i, (name, accuracy) in enumerate(sorted((references or {}).items(), key=lambda item: -item[1])):
@@ -94,19 +94,19 @@ def front(
             xref="paper", yref="paper", x=1, y=0, xanchor="right", yanchor="bottom", showarrow=False,
             font={"size": 11},
         )  # fmt: skip
-    for rows, what, symbol in (
+    for trials, what, symbol in (
         (stopped, "stopped early (no final accuracy; shown at their cost)", "triangle-down-open"),
         (failures, "failed (no accuracy; shown at their cost)", "x-thin"),
     ):
-        if rows:
+        if trials:
             figure.add_scatter(
-                x=[row.flops for row in rows],
-                y=[floor] * len(rows),
+                x=[trial.flops for trial in trials],
+                y=[floor] * len(trials),
                 mode="markers",
                 name=what,
                 marker={"symbol": symbol, "size": 9, "color": GREY, "line": {"width": 2, "color": GREY}},
-                customdata=[row.number for row in rows],
-                hovertext=[_unfinished_text(row) for row in rows],
+                customdata=[trial.number for trial in trials],
+                hovertext=[_unfinished_text(trial) for trial in trials],
                 hovertemplate="%{hovertext}<extra></extra>",
                 meta="points",
             )
@@ -118,7 +118,7 @@ def front(
     return _styled(figure, 600, title)
 
 
-def curve(rows: Sequence[Trial]) -> go.Figure:
+def curve(trials: Sequence[Trial]) -> go.Figure:
     """Learning curves of one architecture, all its seeds: accuracy and loss, training and validation, per epoch."""
     figure = go.Figure()
     for part, column in (("accuracy", ""), ("loss", "2")):
@@ -126,8 +126,8 @@ def curve(rows: Sequence[Trial]) -> go.Figure:
             ("train", ORANGE, "dot", "triangle-up-open"),
             ("validation", BLUE, "solid", "circle"),
         ):
-            for i, row in enumerate(rows):
-                epochs = [e for e in row.curve if e.get(f"{kind}_{part}") is not None]
+            for i, trial in enumerate(trials):
+                epochs = [e for e in trial.curve if e.get(f"{kind}_{part}") is not None]
                 figure.add_scatter(
                     x=[e["epoch"] for e in epochs],
                     y=[e[f"{kind}_{part}"] for e in epochs],
@@ -138,7 +138,7 @@ def curve(rows: Sequence[Trial]) -> go.Figure:
                     line={"color": colour, "dash": dash, "width": 2 if i == 0 else 1},
                     marker={"symbol": symbol, "size": 6},
                     opacity=1 if i == 0 else 0.55,
-                    hovertemplate=f"{kind} {part}, seed {row.seed}: %{{y:.4f}}, epoch %{{x}}<extra></extra>",
+                    hovertemplate=f"{kind} {part}, seed {trial.seed}: %{{y:.4f}}, epoch %{{x}}<extra></extra>",
                     xaxis=f"x{column}",
                     yaxis=f"y{column}",
                 )
@@ -228,14 +228,14 @@ def _point_text(point: Point) -> str:
     return "<br>".join(lines)
 
 
-def _unfinished_text(row: Trial) -> str:
-    why = escape(row.reason or "no reason recorded")
-    lines = [f"<b>trial {row.number}</b>, " + (f"{why}, with {_last(row)}" if row.stopped else f"failed: {why}")]
-    return "<br>".join([*lines, f"{row.flops:,} FLOPs", *_wrapped(row.sentence)])
+def _unfinished_text(trial: Trial) -> str:
+    why = escape(trial.reason or "no reason recorded")
+    lines = [f"<b>trial {trial.number}</b>, " + (f"{why}, with {_last(trial)}" if trial.stopped else f"failed: {why}")]
+    return "<br>".join([*lines, f"{trial.flops:,} FLOPs", *_wrapped(trial.sentence)])
 
 
-def _last(row: Trial) -> str:
-    return f"{row.curve[-1]['validation_accuracy']:.4f}" if row.curve else "nothing"
+def _last(trial: Trial) -> str:
+    return f"{trial.curve[-1]['validation_accuracy']:.4f}" if trial.curve else "nothing"
 
 
 def _wrapped(sentence: str) -> list[str]:

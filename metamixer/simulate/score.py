@@ -69,22 +69,22 @@ def unseen(simulated: Simulated, entry: Entry, seen: int) -> float:
     return statistics.fmean(training.accuracy for training in drawn[seen:] or drawn)
 
 
-def recommended(rows: Iterable[Trial]) -> list[tuple[Trial, int]]:
-    """The front of the means that were observed: its rows, and how many seeds of each were seen."""
-    firsts, values = _observed(rows)
-    known = [row for key, row in firsts.items() if row.kind == "searched"]
-    members = front.efficient([(statistics.fmean(values[row.key or ""]), row.flops) for row in known])
+def recommended(trials: Iterable[Trial]) -> list[tuple[Trial, int]]:
+    """The front of the means that were observed: its trials, and how many seeds of each were seen."""
+    firsts, values = _observed(trials)
+    known = [trial for key, trial in firsts.items() if trial.kind == "searched"]
+    members = front.efficient([(statistics.fmean(values[trial.key or ""]), trial.flops) for trial in known])
     return [(known[i], len(values[known[i].key or ""])) for i in members]
 
 
-def _observed(rows: Iterable[Trial]) -> tuple[dict[str, Trial], dict[str, list[float]]]:
-    """The first complete row of each architecture by key, and the accuracies of all of them."""
+def _observed(trials: Iterable[Trial]) -> tuple[dict[str, Trial], dict[str, list[float]]]:
+    """The first complete trial of each architecture by key, and the accuracies of all of them."""
     firsts: dict[str, Trial] = {}
     values: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if row.state == "complete" and row.accuracy is not None:
-            values[row.key or ""].append(row.accuracy)
-            firsts.setdefault(row.key or "", row)
+    for trial in trials:
+        if trial.state == "complete" and trial.accuracy is not None:
+            values[trial.key or ""].append(trial.accuracy)
+            firsts.setdefault(trial.key or "", trial)
     return firsts, values
 
 
@@ -115,13 +115,13 @@ def curve(simulated: Simulated, scale: Scale) -> Curve:
     worth: dict[tuple[int, ...], float] = {}
     trained = epochs = 0
     for number, when in simulated.ends:
-        row = simulated.trials[number]
-        ended.append(row)
-        trained += row.kind == "searched"
-        epochs += row.epochs or 0
-        members = recommended(ended) if row.state == "complete" else None
+        trial = simulated.trials[number]
+        ended.append(trial)
+        trained += trial.kind == "searched"
+        epochs += trial.epochs or 0
+        members = recommended(ended) if trial.state == "complete" else None
         if members is not None:
-            key = tuple(n for row, seen in members for n in (row.number, seen))
+            key = tuple(n for trial, seen in members for n in (trial.number, seen))
             if key not in worth:
                 points = [(unseen(simulated, table.by_key[m.key or ""], seen), float(m.flops)) for m, seen in members]
                 worth[key] = scale.share(points)
@@ -169,9 +169,9 @@ def by_surrogate(
     return found
 
 
-def _worth(simulated: Simulated, scale: Scale, rows: Iterable[Trial], members: Iterable[int]) -> float:
-    """The share of a front that was recommended after these rows."""
-    _, values = _observed(rows)
+def _worth(simulated: Simulated, scale: Scale, trials: Iterable[Trial], members: Iterable[int]) -> float:
+    """The share of a front that was recommended after these trials."""
+    _, values = _observed(trials)
     keys = {simulated.trials[number].key or "" for number in members}
     entries = [(simulated.table.by_key[key], len(values[key])) for key in sorted(keys)]
     return scale.share([(unseen(simulated, entry, n), float(entry.flops)) for entry, n in entries])

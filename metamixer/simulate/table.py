@@ -177,8 +177,8 @@ def from_run(path: str | Path) -> Table:
         RecordError: There is no record, or no such architecture in it.
     """
     settings = record.settings(path)
-    rows = record.read(path)
-    recipes = {name for row in rows for name in row.choices if name.startswith(RECIPE)}
+    trials = record.read(path)
+    recipes = {name for trial in trials for name in trial.choices if name.startswith(RECIPE)}
     if recipes:
         raise RecordError(
             f"its recipe was searched ({', '.join(sorted(recipes))}), and a table has one recipe",
@@ -187,22 +187,22 @@ def from_run(path: str | Path) -> Table:
         )
     seeds, epochs = settings["study"].get("seeds", 1), settings["training"]["epochs"]
     more: dict[int | None, list[Trial]] = {}
-    for row in rows:
-        if row.kind == "replicate" and row.state == "complete":
-            more.setdefault(row.replicate_of, []).append(row)
+    for trial in trials:
+        if trial.kind == "replicate" and trial.state == "complete":
+            more.setdefault(trial.replicate_of, []).append(trial)
     entries = []
-    for row in rows:
-        trained = [row, *sorted(more.get(row.number, []), key=lambda r: r.seed_index)][:seeds]
+    for trial in trials:
+        trained = [trial, *sorted(more.get(trial.number, []), key=lambda r: r.seed_index)][:seeds]
         whole = all(len(r.curve) == epochs for r in trained)
         if (
-            row.kind == "searched"
-            and row.state == "complete"
-            and row.key
-            and row.cost
+            trial.kind == "searched"
+            and trial.state == "complete"
+            and trial.key
+            and trial.cost
             and len(trained) == seeds
             and whole
         ):
-            entries.append(Entry(row.key, row.sentence, row.choices, row.cost, tuple(map(_training, trained))))
+            entries.append(Entry(trial.key, trial.sentence, trial.choices, trial.cost, tuple(map(_training, trained))))
     if not entries:
         raise RecordError(
             f"no searched architecture has all of its {seeds} seeds",
@@ -214,15 +214,15 @@ def from_run(path: str | Path) -> Table:
     return Table({**header, "domains": _domains(path, entries)}, tuple(entries))
 
 
-def _training(row: Trial) -> Training:
+def _training(trial: Trial) -> Training:
     # Walls fall with what else the machine does; processor time does not, and is what an idle one would take.
-    share = row.cpu_seconds / row.seconds if row.cpu_seconds and row.seconds else 1.0
+    share = trial.cpu_seconds / trial.seconds if trial.cpu_seconds and trial.seconds else 1.0
     digits = dict.fromkeys(COLUMNS, 4) | {"seconds": 2}
     curve = {
-        name: [round(epoch[name] * (share if name == "seconds" else 1), digits[name]) for epoch in row.curve]
+        name: [round(epoch[name] * (share if name == "seconds" else 1), digits[name]) for epoch in trial.curve]
         for name in COLUMNS
     }
-    return Training(row.seed or 0, curve)
+    return Training(trial.seed or 0, curve)
 
 
 def _domains(path: str | Path, entries: Iterable[Entry]) -> dict[str, list[Value]]:
