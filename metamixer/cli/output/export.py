@@ -24,6 +24,7 @@ from metamixer.record.retrained import tested
 from metamixer.record.run import Run, load
 from metamixer.record.trial import Trial
 from metamixer.training import weights
+from metamixer.training.searched import chosen
 
 
 def run(
@@ -110,7 +111,7 @@ def _origin(read: Run, trial: Trial, holder: Trial) -> dict[str, Any]:
         "class_names": task.get("class_names"),
         "mean": task.get("mean"),
         "std": task.get("std"),
-        "recipe": holder.training or read.settings.get("training"),
+        "recipe": holder.training or {**read.settings.get("training", {}), **chosen(trial.choices)},
         "seed": holder.seed,
         "epochs": holder.epochs or len(holder.curve) or None,
         "validation_accuracy": trial.accuracy,
