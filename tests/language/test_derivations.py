@@ -8,7 +8,7 @@ import re
 import pytest
 
 import metamixer as mm
-from metamixer.language.spaces import plan as drawer
+from metamixer.language.spaces.drawing import plan as drawer
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from metamixer.errors import LanguageError, SpaceError
 from metamixer.language.checking.types import Field, Given, Score, start
 from metamixer.language.sentence import Sentence, parse
-from metamixer.language.spaces import file, names
+from metamixer.language.spaces import names
 from metamixer.language.spaces.choice import Choice, Choose, Value
 from metamixer.language.spaces.drawing.outcomes import Outcome, Reach
 from metamixer.language.spaces.drawing.plan import Drawer, Ruled
@@ -29,6 +29,9 @@ from metamixer.language.syntax import nodes
 from metamixer.language.syntax.nodes import Node, count_of, walk, word
 from metamixer.language.syntax.parser import Spans, nearest, parse_node, pointed
 from metamixer.language.syntax.printer import text
+
+if TYPE_CHECKING:
+    from metamixer.language.spaces.file import SpaceFile
 
 SHOWN, LONGEST = 8, 40  # alternatives in a message, and letters of one
 FRAMES = 12_000  # of Python, that walks over derivations may stand in
@@ -150,6 +153,7 @@ class Space:
         Raises:
             SpaceError: the file is no space.
         """
+        from metamixer.language.spaces import file  # pydantic: whoever reads no space file does without
         from metamixer.resources import find
 
         path = find("search_spaces", str(source))
@@ -162,10 +166,12 @@ class Space:
         Raises:
             SpaceError: the content is no space.
         """
+        from metamixer.language.spaces import file
+
         return cls._of(file.checked(content, place), place)
 
     @classmethod
-    def _of(cls, content: file.SpaceFile, place: str | None) -> Space:
+    def _of(cls, content: SpaceFile, place: str | None) -> Space:
         begin = next(iter(content.rules)) if content.start is None else content.start
         return cls(content.rules, begin, content.max_depth, content.name, place)
 

@@ -29,6 +29,7 @@ from metamixer.dashboards.understanding.otherwise import changed, otherwise, slo
 from metamixer.dashboards.understanding.surrogate import fitted, interval, verdict
 from metamixer.dashboards.understanding.trained import Architecture, Context, Study, architectures
 from metamixer.language import Space, parse
+from metamixer.language.syntax.nodes import label, word
 from metamixer.record import Trial
 
 SMALL = Context(
@@ -312,4 +313,4 @@ def test_slots_are_rules_without_their_path():
 def test_parsed_features_count_repetitions():
     from metamixer.dashboards.understanding.trained import of_words
 
-    assert of_words(parse("gelu^3").node)["word ('gelu', (), None, 0)"] == pytest.approx(math.log1p(3))
+    assert of_words(parse("gelu^3").node)[label(word("gelu"))] == pytest.approx(math.log1p(3))
